@@ -1,0 +1,66 @@
+"""The CPU time of a process tree where there is no procfs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import psutil
+
+_REDISCOVER_NS = 1_000_000_000
+
+
+class PsutilTree:
+    """The tree under `root_pid`, rediscovered at most once per second of `monotonic_ns`.
+
+    A member that dies between two readings counts with what it had at the last one: outside Linux
+    no waited-for time shows what it did after.
+    """
+
+    def __init__(self, root_pid: int, monotonic_ns: Callable[[], int]) -> None:
+        self._monotonic_ns = monotonic_ns
+        self._next_ns = 0
+        self._retired_ns = 0
+        self._last_ns: dict[psutil.Process, int] = {}
+        try:
+            self._last_ns[psutil.Process(root_pid)] = 0
+        except psutil.Error:
+            return
+
+    @property
+    def pids(self) -> frozenset[int]:
+        """The living members, as of the last reading."""
+        return frozenset(member.pid for member in self._last_ns)
+
+    def busy_ns(self) -> int:
+        """CPU time of the tree so far. Never decreases."""
+        now_ns = self._monotonic_ns()
+        if now_ns >= self._next_ns:
+            self._rediscover()
+            self._next_ns = now_ns + _REDISCOVER_NS
+        for member, last_ns in list(self._last_ns.items()):
+            if not member.is_running():
+                self._retired_ns += self._last_ns.pop(member)
+                continue
+            try:
+                times = member.cpu_times()
+            except psutil.Error:
+                continue
+            self._last_ns[member] = max(last_ns, int((times.user + times.system) * 1e9))
+        return self._retired_ns + sum(self._last_ns.values())
+
+    def close(self) -> None:
+        """Forget the members."""
+        self._last_ns.clear()
+
+    def _rediscover(self) -> None:
+        covered: set[psutil.Process] = set()
+        for member in list(self._last_ns):
+            if member in covered:
+                continue
+            try:
+                below = member.children(recursive=True)
+            except psutil.Error:
+                continue
+            covered.update(below)
+            for child in below:
+                self._last_ns.setdefault(child, 0)

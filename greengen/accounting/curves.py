@@ -1,0 +1,227 @@
+"""Energy curves: the joules of a domain, cumulated over the time in which they are known.
+
+A counter's difference is energy; a decrease is a wrap if one wrap explains it within what the
+domain can draw, else a reset, whose joules nobody knows. A gauge is integrated by trapezoids. Where
+nothing is known the curve is flat and the stretch is listed, with the most that it may hide.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from greengen.collector import Domain, Event
+from greengen.rows import Series
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+NS = 1e9
+
+#: A reading may exceed the domain's greatest power by this much (refresh jitter), collectors.md 0.2.
+_SLACK = 1.5
+
+#: Below this, power from two readings says little: a counter refreshes in steps.
+_SHORTEST_S = 0.1
+
+#: A gauge that was not read for this many usual intervals has a gap.
+_GAUGE_GAP = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """A stretch whose energy is not known: why, and the most it can be (None: no bound)."""
+
+    t0_ns: int
+    t1_ns: int
+    reason: str
+    bound_j: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """Cumulated energy of one domain.
+
+    t_ns       knots, shape (n,), strictly increasing
+    energy_j   cumulated J at the knots, shape (n,), never decreasing, 0 at the first
+    known      whether the stretch after each knot is known, shape (n-1,)
+    spacing_s  the coarsest spacing of the readings behind each stretch, shape (n-1,)
+    hidden_j   what wraps may hide in flagged gaps: known energy may be this much too low
+    """
+
+    domain: Domain
+    t_ns: Ints
+    energy_j: Floats
+    known: Bools
+    spacing_s: Floats
+    unknown: tuple[Unknown, ...] = ()
+    events: tuple[Event, ...] = ()
+    hidden_j: float = 0.0
+
+    @property
+    def total_j(self) -> float:
+        """All energy over the time it is known."""
+        return float(self.energy_j[-1]) if self.energy_j.size else 0.0
+
+    @property
+    def known_s(self) -> float:
+        """The time over which energy is known."""
+        return float((np.diff(self.t_ns) * self.known).sum() / NS) if self.t_ns.size > 1 else 0.0
+
+    def at(self, t_ns: Ints) -> Floats:
+        """Cumulated J at any times; flat outside the curve."""
+        if not self.t_ns.size:
+            return np.zeros(t_ns.shape)
+        base = self.t_ns[0]
+        # Relative to the first knot: a monotonic clock in ns does not fit a double for long.
+        return np.interp((t_ns - base).astype(float), (self.t_ns - base).astype(float), self.energy_j)
+
+    @property
+    def power_w(self) -> Floats:
+        """Mean power of each stretch, NaN where it is unknown, shape (n-1,)."""
+        power = np.diff(self.energy_j) / (np.diff(self.t_ns) / NS)
+        return np.where(self.known, power, np.nan)
+
+
+@dataclass(slots=True)
+class _Builder:
+    domain: Domain
+    t_ns: list[int] = field(default_factory=list)
+    step_j: list[float] = field(default_factory=list)
+    known: list[bool] = field(default_factory=list)
+    spacing_s: list[float] = field(default_factory=list)
+    unknown: list[Unknown] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    hidden_j: float = 0.0
+
+    def begin(self, t_ns: int) -> None:
+        if self.t_ns and t_ns > self.t_ns[-1]:
+            # Between two segments nothing was recorded, and nothing is claimed.
+            self.step(t_ns, 0.0, 0.0, known=False)
+        elif not self.t_ns:
+            self.t_ns.append(t_ns)
+
+    def step(self, t_ns: int, energy_j: float, spacing_s: float, *, known: bool = True) -> None:
+        self.t_ns.append(t_ns)
+        self.step_j.append(energy_j)
+        self.known.append(known)
+        self.spacing_s.append(spacing_s)
+
+    def lose(self, t_ns: int, reason: str, kind: Any) -> None:  # noqa: ANN401 -- an EventKind
+        t0_ns = self.t_ns[-1]
+        power = self.domain.max_power_w
+        bound = None if power is None else power * (t_ns - t0_ns) / NS
+        self.unknown.append(Unknown(t0_ns, t_ns, reason, bound))
+        self.events.append(Event(t_ns, kind, self.domain.uid, reason))
+        self.step(t_ns, 0.0, 0.0, known=False)
+
+    def curve(self) -> Curve:
+        return Curve(
+            self.domain,
+            np.array(self.t_ns, dtype=np.int64),
+            np.concatenate(([0.0], np.cumsum(np.array(self.step_j, dtype=float)))) if self.t_ns else np.zeros(0),
+            np.array(self.known, dtype=bool),
+            np.array(self.spacing_s, dtype=float),
+            tuple(self.unknown),
+            tuple(self.events),
+            self.hidden_j,
+        )
+
+
+def build(domain: Domain, series: Series, segments: Sequence[tuple[int, int]]) -> Curve:
+    """The curve of `domain` from its readings, over `segments` (start, end) of recorded time."""
+    builder = _Builder(domain)
+    t_ns = np.array(series.t_ns, dtype=np.int64)
+    for start, end in segments:
+        first, last = np.searchsorted(t_ns, (start, end + 1))
+        part = Series(
+            series.t_ns[first:last], series.values[first:last], series.spacing_ns[first:last], series.window_s
+        )
+        if domain.reading == "energy":
+            _counter(builder, part)
+        else:
+            _gauge(builder, part)
+    return builder.curve()
+
+
+def _counter(builder: _Builder, series: Series) -> None:
+    domain = builder.domain
+    refresh_ns = int(2.5 * domain.refresh_s * NS)
+    previous: tuple[int, float] | None = None
+    held = 0
+    for t_ns, value, spacing_ns in zip(series.t_ns, series.values, series.spacing_ns, strict=True):
+        if previous is None:
+            builder.begin(t_ns)
+            previous = (t_ns, value)
+            continue
+        t0_ns, before = previous
+        held = max(held, spacing_ns)
+        if value == before and t_ns - t0_ns < refresh_ns and t_ns != series.t_ns[-1]:
+            # Not refreshed yet: the energy of this time comes with the next change.
+            continue
+        delta, kind = _delta(domain, before, value, (t_ns - t0_ns) / NS)
+        if delta is None:
+            reason = "the counter went back to 0 (driver reload, suspend or reboot): the joules since the last reading"
+            reason += " and before the reset were never read"
+            if kind == "jump":
+                reason = f"the counter rose by {value - before:.6g} J, more than this domain can draw: not believed"
+            builder.lose(t_ns, reason, "reset" if kind == "reset" else "warning")
+        else:
+            builder.step(t_ns, delta, held / NS)
+            _flag(builder, kind, t0_ns, t_ns)
+        previous, held = (t_ns, value), 0
+
+
+def _delta(domain: Domain, before: float, value: float, elapsed_s: float) -> tuple[float | None, str]:
+    """(J, what happened); None where the energy is not known. collectors.md 0.2."""
+    most = None if domain.max_power_w is None else domain.max_power_w * max(elapsed_s, _SHORTEST_S) * _SLACK
+    delta = value - before
+    if delta >= 0:
+        return (delta, "") if most is None or delta <= most else (None, "jump")
+    if domain.wrap_j is not None:
+        wrapped = delta + domain.wrap_j
+        if wrapped >= 0 and (most is None or wrapped <= most):
+            return wrapped, "wrap"
+    return None, "reset"
+
+
+def _flag(builder: _Builder, kind: str, t0_ns: int, t1_ns: int) -> None:
+    domain = builder.domain
+    if kind == "wrap":
+        builder.events.append(Event(t1_ns, "wrap", domain.uid, f"the counter wrapped at {domain.wrap_j:.6g} J"))
+    if domain.wrap_j is None or domain.max_power_w is None:
+        return
+    wraps = int(domain.max_power_w * (t1_ns - t0_ns) / NS / domain.wrap_j)
+    if wraps:
+        builder.hidden_j += wraps * domain.wrap_j
+        reason = f"not read for {(t1_ns - t0_ns) / NS:.3g} s: long enough to hide {wraps} wrap(s) of the counter"
+        builder.events.append(Event(t1_ns, "gap", domain.uid, reason))
+
+
+def _gauge(builder: _Builder, series: Series) -> None:
+    readings: list[tuple[int, float, int]] = []
+    skipped = False
+    for t_ns, watts, spacing_ns in zip(series.t_ns, series.values, series.spacing_ns, strict=True):
+        if not watts >= 0:
+            # A sensor that answers below 0, or NaN, has not answered.
+            skipped = True
+            continue
+        readings.append((t_ns, watts, t_ns - readings[-1][0] if skipped and readings else spacing_ns))
+        skipped = False
+    if not readings:
+        return
+    shift = int(series.window_s * NS / 2)
+    steps = [spacing_ns for _, _, spacing_ns in readings if spacing_ns] or [0]
+    usual_ns = max(float(np.median(steps)), 2 * series.window_s * NS, 1e6)
+    builder.begin(readings[0][0] - shift)
+    for (t0_ns, before, _), (t_ns, watts, spacing_ns) in itertools.pairwise(readings):
+        if spacing_ns > _GAUGE_GAP * usual_ns:
+            builder.lose(t_ns - shift, f"the power was not read for {(t_ns - t0_ns) / NS:.3g} s", "gap")
+        else:
+            builder.step(t_ns - shift, (before + watts) / 2 * (t_ns - t0_ns) / NS, spacing_ns / NS)

@@ -1,0 +1,131 @@
+"""A domain's books as quantities: every entry with its interval, its grade and its error sources."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from greengen.accounting import uncertainty
+from greengen.accounting.books import Books
+from greengen.accounting.curves import NS, Floats, Ints
+from greengen.accounting.usage import Use
+from greengen.quantity import Z95, Error, Grade, Quantity
+
+_LOST = "its readings do not reach into this time"
+
+
+@dataclass(frozen=True, slots=True)
+class Entries:
+    """The books of one domain on one timeline, ready to be asked.
+
+    in_total   whether a run's total counts this domain; `left_out` says why not
+    static_w   power that does not follow work, W: an upper estimate (`static_fitted`) or bound
+    coverage   which part of each span's time the domain was read in, shape (n,)
+    """
+
+    key: str
+    books: Books
+    left_out: str
+    static_w: float
+    static_fitted: bool
+    errors: uncertainty.SpanErrors
+    coverage: Floats
+
+    @property
+    def in_total(self) -> bool:
+        """Whether a run's total counts this domain."""
+        return not self.left_out
+
+    def energy(self) -> Quantity:
+        """The domain's energy over the time it is known."""
+        curve = self.books.curve
+        if not curve.known.any():
+            return Quantity.missing("J", f"no two readings of {self.books.domain.name}")
+        grade: Grade = "measured" if self.books.domain.grade == "measured" else "modelled"
+        errors = [*self._common(self.books.total_j, "all"), self._offset()]
+        if curve.hidden_j:
+            errors.append(Error(f"hidden wraps:{self.key}", curve.hidden_j / Z95))
+        note = ""
+        if curve.unknown:
+            bounds = [stretch.bound_j for stretch in curve.unknown]
+            most = f"at most {math.fsum(b for b in bounds if b is not None):.4g} J" if None not in bounds else "no bound"
+            note = f"without {len(bounds)} stretch(es) of {self.books.domain.name} that are not known ({most})"
+        return Quantity(self.books.total_j, "J", grade, tuple(errors), note=note)
+
+    def spans(self, members: Ints, label: str) -> Quantity:
+        """The own joules of some spans (indices) together. `label` names them: the workload term is theirs."""
+        books = self.books
+        if not self.coverage[members].any():
+            return Quantity.missing("J", f"{books.domain.name}: {_LOST}")
+        value = float(books.span_j[members].sum())
+        alone = members.size == 1
+        share = float(self.errors.share[members[0]]) if alone else uncertainty.share_of_group(books, members)
+        errors = [
+            *self._common(value, label),
+            Error(f"timing:{self.key}:{label}", float(np.sqrt((self.errors.timing[members] ** 2).sum()))),
+            Error(f"share:{self.key}:{label}", share, log=True),
+            Error(f"split:{self.key}", float(self.errors.split[members].sum()), log=True),
+            Error(f"static:{self.key}", float(self.errors.static[members].sum())),
+        ]
+        return Quantity(value, "J", self._attributed(), tuple(e for e in errors if e.sigma))
+
+    def account(self, name: str) -> Quantity:
+        """`other`, `idle` or `overhead`."""
+        books = self.books
+        if not books.curve.known.any():
+            return Quantity.missing("J", f"no two readings of {books.domain.name}")
+        if name == "other":
+            if books.other_j is None:
+                return Quantity.missing("J", books.other_reason)
+            value = books.other_j
+            split, static = uncertainty.of_foreign(books, self.static_w)
+        else:
+            value = books.overhead_j if name == "overhead" else books.idle_j
+            quiet_j = books.overhead_j + books.idle_j
+            split, static = uncertainty.of_quiet(books, self.static_w)
+            part = value / quiet_j if quiet_j else 0.0
+            split, static = split * part, static * part
+        # What the edges of spans may have put on the wrong side, the quiet time has too little or too much of.
+        timing = float(np.sqrt((self.errors.timing**2).sum())) if name != "other" and value else 0.0
+        errors = [
+            *self._common(value, name),
+            Error(f"timing:{self.key}:{name}", timing),
+            Error(f"split:{self.key}", split, log=True),
+            Error(f"static:{self.key}", static),
+        ]
+        return Quantity(value, "J", self._attributed(), tuple(e for e in errors if e.sigma))
+
+    def _attributed(self) -> Grade:
+        return "attributed" if self.books.domain.grade == "measured" else "modelled"
+
+    def _common(self, value: float, label: str) -> list[Error]:
+        domain = self.books.domain
+        modelled = domain.grade == "modelled"
+        errors = [Error(f"gain:{self.key}", value * domain.gain, gain=True, log=modelled)]
+        if domain.workload:
+            errors.append(Error(f"workload:{self.key}:{label}", value * domain.workload, log=modelled))
+        return [e for e in errors if e.sigma]
+
+    def _offset(self) -> Error:
+        return Error(f"resolution:{self.key}", self.books.domain.resolution_j / math.sqrt(6.0))
+
+
+def enter(key: str, books: Books, use: Use | None, left_out: str) -> Entries:
+    """Size the errors of `books`."""
+    static_w, fitted = uncertainty.static_power(books.curve, use if books.domain.split else None)
+    return Entries(key, books, left_out, static_w, fitted, uncertainty.of_spans(books, static_w), _coverage(books))
+
+
+def _coverage(books: Books) -> Floats:
+    table, curve = books.table, books.curve
+    if not curve.t_ns.size:
+        return np.zeros(len(table))
+    knots = (curve.t_ns - curve.t_ns[0]).astype(float)
+    known = np.concatenate(([0.0], np.cumsum(np.diff(curve.t_ns) / NS * curve.known)))
+    start, end = (np.interp((t - curve.t_ns[0]).astype(float), knots, known) for t in (table.t0_ns, table.t1_ns))
+    seconds = (table.t1_ns - table.t0_ns) / NS
+    # A span of no length has nothing to cover; it is flagged elsewhere.
+    part = np.divide(end - start, seconds, out=np.ones_like(seconds), where=seconds > 0)
+    return np.asarray(part.clip(0.0, 1.0))

@@ -1,0 +1,228 @@
+"""The ledger of a run: every joule of every domain, in one account each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from greengen.accounting import books, cover, curves, policies, table, usage
+from greengen.accounting.curves import NS
+from greengen.accounting.entries import Entries, enter
+from greengen.collector import Event
+from greengen.errors import UsageError
+from greengen.quantity import Quantity, total
+from greengen.rows import Rows, SpanRow, Timeline
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: The accounts beside those of spans, in the order in which they are told.
+QUIET_ACCOUNTS = ("overhead", "other", "idle")
+
+
+@dataclass(frozen=True, slots=True)
+class Chapter:
+    """The part of a ledger that stands on one timeline: one table of spans, one set of books per domain."""
+
+    timeline: Timeline
+    table: table.SpanTable
+    entries: tuple[Entries, ...]
+    recorded: tuple[tuple[int, int], ...]
+
+    @property
+    def recorded_s(self) -> float:
+        """The time that was recorded."""
+        return sum(end - start for start, end in self.recorded) / NS
+
+    @property
+    def totalled(self) -> tuple[Entries, ...]:
+        """The domains that a total counts."""
+        return tuple(entries for entries in self.entries if entries.in_total)
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """All entries (domain × account → J) of a run, under one policy."""
+
+    chapters: tuple[Chapter, ...]
+    policy: str
+
+    def total(self) -> Quantity:
+        """All joules of the run's cover, each once."""
+        return _sum(entries.energy() for entries in self._totalled())
+
+    def account(self, name: str) -> Quantity:
+        """`overhead`, `other` or `idle`, over the cover; `other` is missing where no domain can tell it."""
+        return _sum(entries.account(name) for entries in self._totalled())
+
+    def spans(self, chosen: Callable[[SpanRow], bool], label: str) -> Quantity:
+        """The own joules of the spans that `chosen` picks, over the cover."""
+        parts = []
+        for chapter in self.chapters:
+            members = np.array([i for i, row in enumerate(chapter.table.rows) if chosen(row)], dtype=np.int64)
+            if members.size:
+                parts += [entries.spans(members, label) for entries in chapter.totalled]
+        if not parts and self._any(chosen):
+            return Quantity.missing("J", "no domain was read")
+        return _sum(parts) if parts else Quantity.missing("J", f"no span of {label}")
+
+    def __getitem__(self, span: Any) -> Quantity:  # noqa: ANN401 -- a span, its row or its uid
+        """A span's own joules. Raises UsageError for a span that is not in this run."""
+        uid = span if isinstance(span, str) else getattr(span, "uid", None)
+        for chapter in self.chapters:
+            for i, row in enumerate(chapter.table.rows):
+                if row.uid == uid:
+                    return self.span(chapter, i)
+        if uid is not None and any(chapter.timeline.segments for chapter in self.chapters):
+            return Quantity.missing("J", f"pending or not in this run: no flushed row of span {uid}")
+        msg = f"{span!r} is not a span of this run"
+        raise UsageError(msg)
+
+    def span(self, chapter: Chapter, index: int, *, inclusive: bool = False) -> Quantity:
+        """Span `index` of a chapter: its own joules, or with those of the spans inside it."""
+        members = np.array(chapter.table.subtree(index) if inclusive else [index], dtype=np.int64)
+        row, end_ns = chapter.table.rows[index], int(chapter.table.t1_ns[index])
+        if row.t1_ns is None and any(segment.t1_ns is None for segment in chapter.timeline.segments):
+            return Quantity.missing("J", "pending: the span is still open")
+        if not chapter.totalled:
+            return Quantity.missing("J", "no domain was read")
+        parts = [entries.spans(members, row.uid) for entries in chapter.totalled]
+        if any(segment.t1_ns is None for segment in chapter.timeline.segments) and all(
+            not e.books.curve.t_ns.size or e.books.curve.t_ns[-1] < end_ns for e in chapter.totalled
+        ):
+            return Quantity.missing("J", "pending: no reading covers the span's end yet")
+        return _sum(parts)
+
+    def __iter__(self) -> Iterator[tuple[Chapter, int]]:
+        """Every span, as (chapter, index)."""
+        for chapter in self.chapters:
+            for index in range(len(chapter.table)):
+                yield chapter, index
+
+    def groups(self, key: Callable[[SpanRow], str | None]) -> dict[str | None, list[SpanRow]]:
+        """Spans by what `key` says of them, in order of first appearance."""
+        grouped: dict[str | None, list[SpanRow]] = {}
+        for chapter, index in self:
+            row = chapter.table.rows[index]
+            grouped.setdefault(key(row), []).append(row)
+        return grouped
+
+    def by(self, attribute: str) -> pd.DataFrame:
+        """A table of joules, interval and grade by `model`, `kind`, `tier`, `outcome`, `account` or a label.
+
+        One row per value; `account` adds overhead, other and idle, and then sums to the total.
+        """
+        import pandas as pd  # noqa: PLC0415 -- half a second, for those who ask for a frame
+
+        key = _key(attribute)
+        rows = []
+        for value, members in self.groups(key).items():
+            quantity = self.spans(lambda row, value=value: key(row) == value, str(value))
+            rows.append((value, len(members), quantity))
+        if attribute == "account":
+            rows += [(name, 0, self.account(name)) for name in QUIET_ACCOUNTS]
+        return pd.DataFrame(
+            {
+                attribute: [value for value, _, _ in rows],
+                "spans": [count for _, count, _ in rows],
+                "energy_j": pd.array([q.value for _, _, q in rows], dtype="Float64"),
+                "low_j": pd.array([q.low for _, _, q in rows], dtype="Float64"),
+                "high_j": pd.array([q.high for _, _, q in rows], dtype="Float64"),
+                "grade": [q.grade or f"not measured: {q.reason}" for _, _, q in rows],
+            }
+        ).set_index(attribute)
+
+    def events(self) -> list[Event]:
+        """What happened to the recording, in time order: what was recorded, and what the curves found."""
+        found = [event for chapter in self.chapters for event in chapter.timeline.events]
+        found += [event for chapter in self.chapters for e in chapter.entries for event in e.books.curve.events]
+        return sorted(found, key=lambda event: event.t_ns)
+
+    def coverage(self) -> float:
+        """Which part of the recorded time the totalled domains were read in, the worst of them."""
+        parts = [
+            entries.books.curve.known_s / chapter.recorded_s
+            for chapter in self.chapters
+            for entries in chapter.totalled
+            if chapter.recorded_s
+        ]
+        return min(1.0, *parts) if parts else 0.0
+
+    def _totalled(self) -> Iterator[Entries]:
+        for chapter in self.chapters:
+            yield from chapter.totalled
+
+    def _any(self, chosen: Callable[[SpanRow], bool]) -> bool:
+        return any(chosen(row) for chapter in self.chapters for row in chapter.table.rows)
+
+
+def account_of(row: SpanRow) -> str:
+    """The account that a span's joules are told under: its kind, and its model if it has one."""
+    return f"{row.kind}/{row.model}" if row.model is not None else row.kind
+
+
+def build(rows: Rows, *, policy: str = "equal", window: books.Window = None) -> Ledger:
+    """The ledger of recorded rows; `window` cuts it to (start, end) ns. Raises PolicyError."""
+    weigh = policies.find(policy)
+    return Ledger(tuple(_chapter(timeline, weigh, window) for timeline in rows.timelines), policy)
+
+
+def _chapter(timeline: Timeline, weigh: policies.Policy, window: books.Window) -> Chapter:
+    recorded = segments(timeline)
+    end_ns = max((end for _, end in recorded), default=0)
+    last_seen = max((process.last_seen_ns for process in timeline.processes), default=0)
+    spans = table.tabulate(timeline.spans, timeline.processes, max(end_ns, last_seen))
+    weights = weigh(spans)
+    own_process = all(segment.info.get("own_process", False) for segment in timeline.segments)
+    use = usage.cpu_use(timeline.usage, recorded, recorder_is_profiled=not own_process)
+    found = {
+        domain.uid: curves.build(domain, timeline.samples[domain.uid], recorded)
+        for domain in timeline.domains
+        if domain.uid in timeline.samples
+    }
+    readable = frozenset(uid for uid, curve in found.items() if curve.known.any())
+    left_out = cover.cover(timeline.domains, readable)
+    entries = tuple(
+        enter(
+            f"{timeline.boot_id}:{uid}",
+            books.book(curve, spans, weights, (use, timeline.usage), window),
+            use,
+            left_out[uid],
+        )
+        for uid, curve in found.items()
+        if curve.t_ns.size
+    )
+    return Chapter(timeline, spans, entries, recorded)
+
+
+def segments(timeline: Timeline) -> tuple[tuple[int, int], ...]:
+    """(start, end) of what was recorded; a segment that was cut off ends at its last reading."""
+    last_reading = max((s.t_ns[-1] for s in timeline.samples.values() if s.t_ns), default=0)
+    last_reading = max([last_reading, *(s.t_ns[-1] for s in timeline.usage.values() if s.t_ns)])
+    ends = [segment.t1_ns for segment in timeline.segments]
+    starts = [segment.t0_ns for segment in timeline.segments]
+    closed = []
+    for i, (start, end) in enumerate(zip(starts, ends, strict=True)):
+        limit = starts[i + 1] - 1 if i + 1 < len(starts) else max(last_reading, start)
+        closed.append((start, min(limit, end if end is not None else limit)))
+    return tuple(closed)
+
+
+def _key(attribute: str) -> Callable[[SpanRow], str | None]:
+    if attribute == "account":
+        return account_of
+    if attribute in {"model", "kind", "tier", "name", "outcome", "process", "trace_id"}:
+        return lambda row: getattr(row, attribute)
+    return lambda row: row.labels.get(attribute)
+
+
+def _sum(parts: Iterable[Quantity]) -> Quantity:
+    items = list(parts)
+    if not items:
+        return Quantity.missing("J", "no domain was read")
+    return total(items, "J", skip_missing=True)
+
+

@@ -1,0 +1,165 @@
+"""What a booked joule may be off by: one standard uncertainty per source, per span and per account.
+
+attribution.md section 4, to first order. Half-widths of bounds count as 95 %, so σ = bound / 1.96.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from greengen.accounting.books import Books
+from greengen.accounting.curves import NS, Curve, Floats, Ints
+from greengen.accounting.usage import Use
+from greengen.quantity import Z95
+
+#: Two consumers of the same busy time may differ this much in power (kepler's authors: 2 to 3 times
+#: between compute- and memory-bound work), at 95 %. For shares among processes and among spans.
+INTENSITY_FACTOR = 2.0
+
+_SIGMA_SHARE = math.log(INTENSITY_FACTOR) / Z95
+
+#: Fewer stretches than this cannot tell static power from power that follows work.
+_FIT_POINTS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class SpanErrors:
+    """Standard uncertainties of each span's joules, J, shape (n,).
+
+    timing   the curve between two readings is not known, and the span's edges lie there
+    share    live spans may differ in power (policy `equal`)
+    split    the profiled and the foreign processes may differ in power
+    static   power that does not follow work is split by busy time
+    """
+
+    timing: Floats
+    share: Floats
+    split: Floats
+    static: Floats
+
+
+def static_power(curve: Curve, use: Use | None) -> tuple[float, bool]:
+    """(W that the domain draws whatever is done, whether that was fitted).
+
+    Power over busy time, by least squares over stretches of about a second; where the run does not
+    tell the two apart, the least power seen: static power cannot be more.
+    """
+    if use is None or curve.t_ns.size < 2:  # noqa: PLR2004 -- a stretch has two ends
+        return 0.0, False
+    edges = use.foreign_t_ns[(use.foreign_t_ns >= curve.t_ns[0]) & (use.foreign_t_ns <= curve.t_ns[-1])]
+    if edges.size < 2:  # noqa: PLR2004
+        edges = curve.t_ns[[0, -1]]
+    seconds = np.diff(edges) / NS
+    power = np.diff(curve.at(edges)) / seconds
+    least = float(power.min())
+    cells = use.between(edges)
+    busy = (cells.profiled + cells.recorder + cells.foreign) / NS / seconds
+    if power.size < _FIT_POINTS or float(np.ptp(busy)) < 0.25 * max(float(busy.max()), 1e-9):  # noqa: PLR2004
+        return least, False
+    design = np.column_stack((np.ones_like(busy), busy))
+    solution, _, _, _ = np.linalg.lstsq(design, power, rcond=None)
+    residual = power - design @ solution
+    variance = float(residual @ residual) / (power.size - 2)
+    covariance = variance * np.linalg.inv(design.T @ design)
+    upper = float(solution[0]) + Z95 * math.sqrt(max(float(covariance[0, 0]), 0.0))
+    return min(max(upper, 0.0), least), True
+
+
+def of_spans(books: Books, static_w: float) -> SpanErrors:
+    """The errors of every span of these books."""
+    cells, table, weights = books.grid, books.table, books.weights
+    ours = cells.ours
+    disputed = cells.energy_j * ours * (1.0 - ours)
+    live = np.divide(1.0, cells.weight, out=np.zeros_like(cells.weight), where=cells.weight > 0)
+    own = cells.energy_j * ours * live
+    # d(E·s)/d ln(intensity) = E·s·(1 - s) with s = w/W.
+    shared = cells.gather(table, weights, own) - cells.gather(table, weights * weights, own * live)
+    idle_j = np.minimum(static_w * cells.seconds, cells.energy_j) * (1.0 - ours) * (ours > 0)
+    return SpanErrors(
+        timing=_timing(books),
+        share=_SIGMA_SHARE * np.maximum(shared, 0.0),
+        split=_SIGMA_SHARE * cells.share_out(table, weights, disputed),
+        static=cells.share_out(table, weights, idle_j) / Z95,
+    )
+
+
+def share_of_group(books: Books, members: Ints) -> float:
+    """σ, J, of the joules of a group of spans against the others live with them: one intensity for the group."""
+    cells, table, weights = books.grid, books.table, books.weights
+    inside = np.zeros(len(table), dtype=bool)
+    inside[members] = True
+    chosen = inside[table.owner] & (weights[table.owner] > 0)
+    change = np.zeros(cells.energy_j.size + 1)
+    np.add.at(change, cells.first[chosen], weights[table.owner][chosen])
+    np.add.at(change, cells.last[chosen], -weights[table.owner][chosen])
+    part = np.divide(
+        np.cumsum(change)[:-1], cells.weight, out=np.zeros_like(cells.weight), where=cells.weight > 0
+    ).clip(0.0, 1.0)
+    return _SIGMA_SHARE * float((cells.energy_j * cells.ours * part * (1.0 - part)).sum())
+
+
+def of_foreign(books: Books, static_w: float) -> tuple[float, float]:
+    """(split, static) σ in J of `other`: what it gains, the profiled processes lose."""
+    cells = books.grid
+    disputed = cells.energy_j * cells.ours * (1.0 - cells.ours)
+    idle_j = np.minimum(static_w * cells.seconds, cells.energy_j) * (1.0 - cells.ours) * (cells.ours > 0)
+    return -_SIGMA_SHARE * float(disputed.sum()), -float(idle_j.sum()) / Z95
+
+
+def of_quiet(books: Books, static_w: float) -> tuple[float, float]:
+    """(split, static) σ in J of what the profiled processes used while no span was live."""
+    cells = books.grid
+    quiet = cells.weight == 0
+    disputed = cells.energy_j * cells.ours * (1.0 - cells.ours)
+    idle_j = np.minimum(static_w * cells.seconds, cells.energy_j) * (1.0 - cells.ours) * (cells.ours > 0)
+    return _SIGMA_SHARE * float(disputed[quiet].sum()), float(idle_j[quiet].sum()) / Z95
+
+
+def _timing(books: Books) -> Floats:
+    """σ in J from span edges that fall between two readings."""
+    curve, cells, table = books.curve, books.grid, books.table
+    n = len(table)
+    if curve.t_ns.size < 2 or not n:  # noqa: PLR2004
+        return np.zeros(n)
+    quantum = books.domain.resolution_j / math.sqrt(6.0) / 2.0
+    start, start_j = _edge(curve, table.from_ns)
+    end, end_j = _edge(curve, table.to_ns)
+    rate = np.divide(cells.ours, cells.weight, out=np.zeros_like(cells.weight), where=cells.weight > 0)
+    top = cells.energy_j.size - 1
+    by_interval = books.weights[table.owner]
+    at_start = by_interval * rate[np.clip(cells.first, 0, top)]
+    at_end = by_interval * rate[np.clip(cells.last - 1, 0, top)]
+    # Both edges in one stretch: all that the stretch holds may lie in the span, or none of it.
+    same = start == end
+    seconds = (table.to_ns - table.from_ns) / NS
+    stretch_j = np.diff(curve.energy_j)[start]
+    most = np.full(start.size, np.inf)
+    if books.domain.max_power_w is not None:
+        most = books.domain.max_power_w * seconds
+    inside = curve.at(table.to_ns) - curve.at(table.from_ns)
+    within = np.minimum(np.maximum(inside, stretch_j - inside), most)
+    bound = np.where(same, within * at_start, np.hypot(start_j * at_start, end_j * at_end))
+    variance = (bound / Z95) ** 2 + (quantum * at_start) ** 2 + (quantum * at_end) ** 2
+    return np.sqrt(np.bincount(table.owner, variance, minlength=n))
+
+
+def _edge(curve: Curve, t_ns: Ints) -> tuple[Ints, Floats]:
+    """(stretch that holds each time, half-width in J of the energy before it)."""
+    seconds = np.diff(curve.t_ns) / NS
+    power = np.nan_to_num(curve.power_w)
+    last = seconds.size - 1
+    at = np.clip(np.searchsorted(curve.t_ns, t_ns, side="right") - 1, 0, last)
+    where = ((t_ns - curve.t_ns[at]) / NS / seconds[at]).clip(0.0, 1.0)
+    # Points that thinning left out lie on the line: what is unknown lies between two readings.
+    readings = np.minimum(np.where(curve.spacing_s > 0, curve.spacing_s, seconds), seconds)[at]
+    parabola = np.where(readings < seconds[at], 0.25, where * (1.0 - where))
+    before, after = power[np.maximum(at - 1, 0)], power[np.minimum(at + 1, last)]
+    here = power[at]
+    steps = np.maximum.reduce([abs(after - before), abs(here - before), abs(after - here)])
+    noise = float(np.sqrt(np.mean(np.diff(power) ** 2) / 2.0)) if power.size > 1 else float(power[0])
+    half = readings * np.hypot(parabola * steps, Z95 * noise * np.sqrt(parabola))
+    half = np.minimum(half, here * readings)
+    return at, np.where((t_ns <= curve.t_ns[0]) | (t_ns >= curve.t_ns[-1]), 0.0, half)

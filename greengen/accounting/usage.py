@@ -1,0 +1,162 @@
+"""Whose work: how a domain's energy divides between the profiled processes and foreign ones."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from greengen.accounting.curves import Bools, Floats, Ints
+from greengen.collector import CAPACITY, MACHINE, PROFILED, RECORDER
+from greengen.rows import Series
+
+#: The machine's busy time comes in ticks of 10 ms: over shorter stretches than this the foreign
+#: part, a difference of two clocks, would be noise that clamping at 0 turns into a bias.
+_FOREIGN_NS = 1_000_000_000
+
+#: Readings that make a difference.
+_TWO = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """Cumulated busy ns of one resource, by consumer, at common knots of shape (n,)."""
+
+    t_ns: Ints
+    profiled: Floats
+    recorder: Floats
+    foreign_t_ns: Ints
+    foreign: Floats
+    capacity: Floats
+
+    def between(self, edges: Ints) -> Cells:
+        """Busy ns per cell between `edges`, shape (len(edges) - 1,)."""
+        return Cells(
+            profiled=_steps(edges, self.t_ns, self.profiled),
+            recorder=_steps(edges, self.t_ns, self.recorder),
+            foreign=_steps(edges, self.foreign_t_ns, self.foreign),
+            capacity=_steps(edges, self.t_ns, self.capacity),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """Busy ns per cell."""
+
+    profiled: Floats
+    recorder: Floats
+    foreign: Floats
+    capacity: Floats
+
+    @property
+    def ours(self) -> Floats:
+        """The share of the busy time that is the profiled processes' and the recorder's.
+
+        Where nobody was busy it is 1: there was no foreign work.
+        """
+        own = self.profiled + self.recorder
+        busy = own + self.foreign
+        return np.divide(own, busy, out=np.ones_like(busy), where=busy > 0)
+
+    @property
+    def worked(self) -> Bools:
+        """Whether the profiled processes did anything."""
+        return self.profiled > 0
+
+    @property
+    def recorder_part(self) -> Floats:
+        """The recorder's part of all that the resource could have given."""
+        part = np.divide(self.recorder, self.capacity, out=np.zeros_like(self.recorder), where=self.capacity > 0)
+        return np.minimum(part, 1.0)
+
+
+def cpu_use(
+    usage: Mapping[tuple[str, str], Series], segments: Sequence[tuple[int, int]], *, recorder_is_profiled: bool
+) -> Use | None:
+    """The CPU's use over `segments`, or None where the machine's or the processes' busy time was not read.
+
+    Each segment stands alone: a new recorder counts from 0 again.
+    recorder_is_profiled  the recorder is a thread of a profiled process: its time is taken out
+    """
+    parts = []
+    for segment in segments:
+        series = {key[1]: _cut(values, segment) for key, values in usage.items() if key[0] == "cpu"}
+        machine, profiled = series.get(MACHINE, Series()), series.get(PROFILED, Series())
+        if min(len(machine.t_ns), len(profiled.t_ns)) >= _TWO:
+            parts.append(_one_segment(series, recorder_is_profiled=recorder_is_profiled))
+    return _joined(parts) if parts else None
+
+
+def _one_segment(series: Mapping[str, Series], *, recorder_is_profiled: bool) -> Use:
+    machine, profiled = series[MACHINE], series[PROFILED]
+    recorder, capacity = series.get(RECORDER, Series()), series.get(CAPACITY, Series())
+    t_ns = np.unique(np.concatenate([np.array(s.t_ns, dtype=np.int64) for s in (machine, profiled, recorder)]))
+    own = _rising(_at(recorder, t_ns))
+    work = _rising(_at(profiled, t_ns) - own) if recorder_is_profiled else _rising(_at(profiled, t_ns))
+    coarse = _coarse(t_ns)
+    total = _at(machine, t_ns)[coarse]
+    foreign = np.maximum(np.diff(total) - np.diff(work[coarse]) - np.diff(own[coarse]), 0.0)
+    cumulated = np.concatenate(([0.0], np.cumsum(foreign)))
+    return Use(t_ns, work, own, t_ns[coarse], cumulated, _at(capacity, t_ns))
+
+
+def _joined(parts: Sequence[Use]) -> Use:
+    def chain(columns: Sequence[Floats]) -> Floats:
+        offsets = np.concatenate(([0.0], np.cumsum([column[-1] for column in columns])))
+        return np.concatenate([column + offset for column, offset in zip(columns, offsets, strict=False)])
+
+    return Use(
+        t_ns=np.concatenate([part.t_ns for part in parts]),
+        profiled=chain([part.profiled for part in parts]),
+        recorder=chain([part.recorder for part in parts]),
+        foreign_t_ns=np.concatenate([part.foreign_t_ns for part in parts]),
+        foreign=chain([part.foreign for part in parts]),
+        capacity=chain([part.capacity for part in parts]),
+    )
+
+
+def _cut(series: Series, segment: tuple[int, int]) -> Series:
+    first, last = bisect_left(series.t_ns, segment[0]), bisect_right(series.t_ns, segment[1])
+    return Series(series.t_ns[first:last], series.values[first:last])
+
+
+def activity(series: Series | None, edges: Ints) -> Bools:
+    """Whether a resource was busy at all in each cell; True where nobody can tell."""
+    if series is None or len(series.t_ns) < _TWO:
+        return np.ones(max(edges.size - 1, 0), dtype=bool)
+    return np.asarray(_steps(edges, np.array(series.t_ns, dtype=np.int64), np.array(series.values)) > 0)
+
+
+def _at(series: Series, t_ns: Ints) -> Floats:
+    if not series.t_ns:
+        return np.zeros(t_ns.shape)
+    base = series.t_ns[0]
+    knots = (np.array(series.t_ns, dtype=np.int64) - base).astype(float)
+    values = np.array(series.values) - series.values[0]
+    return np.interp((t_ns - base).astype(float), knots, values)
+
+
+def _steps(edges: Ints, t_ns: Ints, cumulated: Floats) -> Floats:
+    base = t_ns[0]
+    return np.diff(np.interp((edges - base).astype(float), (t_ns - base).astype(float), cumulated))
+
+
+def _rising(cumulated: Floats) -> Floats:
+    """A clock read a moment apart from another may seem to run back by microseconds."""
+    return np.maximum.accumulate(cumulated) if cumulated.size else cumulated
+
+
+def _coarse(t_ns: Ints) -> Ints:
+    """Indices of knots at least `_FOREIGN_NS` apart; the last stretch may be longer, never shorter."""
+    kept = [0]
+    for i in range(1, t_ns.size):
+        if t_ns[i] - t_ns[kept[-1]] >= _FOREIGN_NS:
+            kept.append(i)
+    if kept[-1] != t_ns.size - 1:
+        if len(kept) > 1:
+            kept[-1] = t_ns.size - 1
+        else:
+            kept.append(t_ns.size - 1)
+    return np.array(kept, dtype=np.int64)

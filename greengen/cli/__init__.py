@@ -1,0 +1,71 @@
+"""The command line: one file per verb, loaded when it is asked for."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from importlib import import_module
+from types import MappingProxyType
+
+import click
+
+from greengen.errors import GreengenError
+
+#: verb → (module, what it is for)
+VERBS: Mapping[str, str] = MappingProxyType(
+    {
+        "doctor": "What this machine can measure, what it cannot, and the remedy.",
+        "profile": "Run a command and record what it costs.",
+        "report": "Show what a run cost.",
+    }
+)
+
+
+class _Verbs(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 -- click's signature
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in VERBS:
+            return None
+        command: click.Command = import_module(f"greengen.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        # From the table: --help loads no verb.
+        with formatter.section("Commands"):
+            formatter.write_dl(list(VERBS.items()))
+
+
+@click.command(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="greengen", prog_name="greengen")
+def cli() -> None:
+    """Joules and grams of CO2e of each request, model and training run, in books that balance.
+
+    Start with `greengen doctor`, then put `greengen profile --` before your own command.
+    """
+
+
+def main() -> None:
+    """Run the command line; a mistake of the user's is one line on stderr and exit code 2."""
+    try:
+        code = cli.main(standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        code = 2
+    except click.ClickException as error:
+        code = _say(error.format_message().replace("\n", " "), error.exit_code)
+    except GreengenError as error:
+        code = _say(str(error), error.exit_code)
+    except click.Abort:
+        code = _say("interrupted", 130)
+    except BrokenPipeError:
+        # The reader of our output left: nothing is wrong.
+        sys.stderr.close()
+        code = 0
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _say(message: str, code: int) -> int:
+    click.echo(f"greengen: {message}", err=True)
+    return code

@@ -1,0 +1,68 @@
+"""The command under `greengen profile`: started, signalled and waited for as a shell would."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+from collections.abc import Mapping, Sequence
+
+#: Shell conventions: found but not executable, and not found.
+NOT_EXECUTABLE, NOT_FOUND = 126, 127
+
+#: Linux: the kernel sent it, as a terminal's interrupt key makes it do. kill(2) says 0.
+_SI_KERNEL = 128
+
+_KEYS = (signal.SIGINT, signal.SIGQUIT)
+_FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
+
+
+class Child:
+    """One child process. `hold_signals`, `start`, `wait`, in this order."""
+
+    def __init__(self, command: Sequence[str]) -> None:
+        self.command = list(command)
+        self.pid = 0
+        self.trouble = ""
+        self._mask: set[signal.Signals] | None = None
+
+    def hold_signals(self) -> None:
+        """From here on signals wait for `wait` to pass them on; threads started later inherit this."""
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        held = {signal.SIGCHLD, *_FORWARDED}
+        self._mask = set(signal.pthread_sigmask(signal.SIG_BLOCK, held))  # type: ignore[arg-type]
+
+    def start(self, environment: Mapping[str, str]) -> int:
+        """Start the command; 0, or the exit code that says why it could not be."""
+        try:
+            self.pid = os.posix_spawnp(
+                self.command[0],
+                self.command,
+                {**os.environ, **environment},
+                setsigmask=self._mask or set(),
+                # Python ignores these two; a child that does not expect it would not die of a closed pipe.
+                setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],
+            )
+        except FileNotFoundError:
+            self.trouble = f"{self.command[0]}: command not found"
+            return NOT_FOUND
+        except OSError as error:
+            if error.errno not in (errno.EACCES, errno.ENOEXEC, errno.EISDIR, errno.EPERM):
+                raise
+            self.trouble = f"{self.command[0]}: cannot be executed: {error.strerror}"
+            return NOT_EXECUTABLE
+        return 0
+
+    def wait(self) -> int:
+        """Wait for the command's end, passing signals on; its exit code, 128+n if signal n ended it."""
+        while True:
+            # The timeout is for a thread that a library started before us: it may swallow SIGCHLD.
+            received = signal.sigtimedwait({signal.SIGCHLD, *_FORWARDED}, 1.0)
+            if received is None or received.si_signo == signal.SIGCHLD:
+                pid, status = os.waitpid(self.pid, os.WNOHANG)
+                if pid:
+                    code = os.waitstatus_to_exitcode(status)
+                    return 128 - code if code < 0 else code
+            elif not (received.si_signo in _KEYS and received.si_code == _SI_KERNEL):
+                # What a terminal's key sends reaches the command by itself.
+                os.kill(self.pid, received.si_signo)

@@ -1,0 +1,207 @@
+"""greengen doctor: what this machine can measure, what it cannot, and the remedy."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from greengen import plugins
+from greengen.collector import Domain, Event, Host, Sample, Unavailable
+from greengen.plugins import Found
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+_LIVE_S = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """What two readings of a domain showed: whether its counter moved, and the power between them.
+
+    A gauge's power is its last reading. `note` says why a number is missing, or looks wrong.
+    """
+
+    moved: bool | None
+    power_w: float | None
+    note: str = ""
+
+
+@click.command("doctor")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+@click.option(
+    "--collectors",
+    "names",
+    metavar="NAMES",
+    help="Ask only these collectors (rapl,nvml), or all but these (-cpu_model).",
+)
+def command(*, as_json: bool, names: str | None) -> None:
+    """Show what this machine can measure, what it cannot, why, and the remedy."""
+    host = Host.from_environment()
+    made, problems = plugins.collectors(host, plugins.parse_names(names))
+    found = plugins.discover_all(made)
+    try:
+        live = read_live(found, time.sleep)
+    finally:
+        for collector in found.collectors:
+            collector.close()
+    report = describe(found, problems, live)
+    if as_json:
+        click.echo(json.dumps(report, indent=2))
+    else:
+        _print(report)
+
+
+def read_live(found: Found, sleep: Callable[[float], None]) -> dict[str, Live]:
+    """Read every domain twice, 0.2 s apart. By domain uid."""
+    first, _ = _read(found)
+    sleep(_LIVE_S)
+    second, reasons = _read(found)
+    return {
+        domain.uid: _live(domain, first.get(domain.uid), second.get(domain.uid), reasons.get(domain.uid, ""))
+        for domain in found.domains
+    }
+
+
+def _read(found: Found) -> tuple[dict[str, Sample], dict[str, str]]:
+    samples: dict[str, Sample] = {}
+    reasons: dict[str, str] = {}
+    for collector in found.collectors:
+        rows, failure = plugins.read_once(collector)
+        if failure:
+            uids = [domain.uid for domain in found.domains if domain.collector == collector.name]
+            reasons |= dict.fromkeys(uids, failure)
+        for row in rows:
+            if isinstance(row, Sample):
+                samples[row.domain] = row
+            elif isinstance(row, Event):
+                reasons[row.subject] = row.reason
+    return samples, reasons
+
+
+def _live(domain: Domain, first: Sample | None, second: Sample | None, reason: str) -> Live:
+    if first is None or second is None:
+        return Live(None, None, reason or "no reading")
+    if domain.reading == "power":
+        return Live(second.value != first.value, second.value)
+    energy_j, time_s = second.value - first.value, (second.t_ns - first.t_ns) / 1e9
+    if energy_j < 0:
+        return Live(moved=True, power_w=None, note="the counter stepped back: a wrap, or a reset")
+    power_w = energy_j / time_s
+    if domain.max_power_w is not None and power_w > domain.max_power_w:
+        return Live(moved=True, power_w=power_w, note=f"more than the {domain.max_power_w:g} W it can draw")
+    if not energy_j:
+        return Live(moved=False, power_w=0.0, note=f"the counter stood still for {time_s:.2f} s")
+    return Live(moved=True, power_w=power_w)
+
+
+def describe(found: Found, problems: list[Unavailable], live: dict[str, Live]) -> dict[str, Any]:
+    """The report as JSON has it. Energies in J, powers in W, times in s."""
+    return {
+        "schema": "greengen.doctor/1",
+        "machine": _machine(),
+        "domains": [
+            {
+                "domain": domain.uid,
+                "name": domain.name,
+                "kind": domain.kind,
+                "grade": domain.grade,
+                "scope": domain.scope,
+                "collector": domain.collector,
+                "reading": domain.reading,
+                "contains": list(domain.contains),
+                "alternative": domain.alternative,
+                "resolution_j": domain.resolution_j or None,
+                "refresh_s": domain.refresh_s or None,
+                "split": domain.split,
+                "split_reason": domain.split_reason,
+                "detail": domain.detail,
+                "live": asdict(live[domain.uid]),
+            }
+            for domain in found.domains
+        ],
+        "unavailable": [asdict(item) for item in (*found.unavailable, *problems)],
+        "warnings": list(found.warnings),
+    }
+
+
+def _machine() -> dict[str, Any]:
+    import platform  # noqa: PLC0415 -- only this verb needs it
+
+    import psutil  # noqa: PLC0415 -- only this verb needs it
+
+    return {
+        "hostname": platform.node(),
+        "system": f"{platform.system()} {platform.release()}",
+        "architecture": platform.machine(),
+        "python": platform.python_version(),
+        "logical_cpus": psutil.cpu_count() or os.cpu_count(),
+        "physical_cores": psutil.cpu_count(logical=False),
+        "memory_bytes": psutil.virtual_memory().total,
+        "booted": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(psutil.boot_time())),
+    }
+
+
+def _print(report: dict[str, Any]) -> None:
+    from rich.console import Console  # noqa: PLC0415 -- only this verb needs it
+    from rich.markup import escape  # noqa: PLC0415 -- only this verb needs it
+
+    facts = report["machine"]
+    machine = (
+        f"[bold]{escape(facts['hostname'])}[/]: {facts['system']} on {facts['architecture']}, "
+        f"{facts['logical_cpus']} logical CPUs ({facts['physical_cores'] or '?'} cores), "
+        f"{facts['memory_bytes'] / 2**30:.1f} GiB, Python {facts['python']}"
+    )
+    lines = [
+        machine,
+        "",
+        "[bold]Can be measured[/]" + ("" if report["domains"] else ": nothing"),
+    ]
+    for row in report["domains"]:
+        lines.append(f"\n  [bold]{escape(row['domain'])}[/]: {escape(row['detail'])}")
+        if row["split_reason"]:
+            lines.append(f"    not split between processes: {escape(row['split_reason'])}")
+        if row["alternative"]:
+            lines.append("    another way to know what other domains add up to: never added to them")
+        if row["live"]["note"]:
+            lines.append(f"    [yellow]{escape(row['live']['note'])}[/]")
+    if report["unavailable"]:
+        lines.append("\n[bold]Cannot be measured[/]")
+    for row in report["unavailable"]:
+        lines.append(f"  [bold]{escape(row['interface'])}[/]: {escape(row['reason'])}")
+        if row["remedy"]:
+            lines.append(f"    remedy: {escape(row['remedy'])}")
+    lines += [f"[yellow]warning:[/] {escape(warning)}" for warning in report["warnings"]]
+    console = Console(highlight=False)
+    head, details = lines[:3], lines[3:]
+    console.print("\n".join(head), soft_wrap=True)
+    if report["domains"]:
+        console.print(_table(report["domains"]))
+    console.print("\n".join(details), soft_wrap=True)
+
+
+def _table(domains: list[dict[str, Any]]) -> Table:
+    from rich.table import Table  # noqa: PLC0415 -- only this verb needs it
+
+    table = Table(box=None, pad_edge=False)
+    for title in ("  domain", "kind", "grade", "scope", "step", "refresh", "split by", "now"):
+        table.add_column(title, overflow="fold")
+    for row in domains:
+        power_w = row["live"]["power_w"]
+        table.add_row(
+            "  " + row["domain"].replace("[", r"\["),
+            row["kind"],
+            row["grade"],
+            row["scope"],
+            "–" if row["resolution_j"] is None else f"{row['resolution_j']:.3g} J",
+            "–" if row["refresh_s"] is None else f"{row['refresh_s']:g} s",
+            row["split"] or "–",
+            "–" if power_w is None else f"{power_w:.3g} W",
+        )
+    return table

@@ -1,0 +1,82 @@
+"""`greengen report RUN…`: show what a run cost."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from greengen.cli import options
+from greengen.errors import UsageError
+
+FORMATS = ("terminal", "json", "html", "csv", "markdown")
+
+
+@click.command("report", short_help="Show what a run cost.")
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN...")
+@click.option("--format", "format_", type=click.Choice(FORMATS), help="Default: by the name of -o, else terminal.")
+@click.option("-o", "--out", type=click.Path(path_type=Path), metavar="F", help="Write to a file instead of stdout.")
+@click.option("--requests", default="all", show_default=True, metavar="all|top:N|none", help="Which requests to list.")
+@click.option("--policy", default="equal", show_default=True, metavar="P", help="How live spans share a cell's energy.")
+@options.site
+@click.option("--force", is_flag=True, help="Overwrite an existing file.")
+def command(  # noqa: PLR0913 -- one parameter per option
+    *,
+    runs: tuple[Path, ...],
+    format_: str | None,
+    out: Path | None,
+    requests: str,
+    policy: str,
+    zone: str | None,
+    intensity: float | None,
+    pue: float | None,
+    force: bool,
+) -> None:
+    """Show what RUN cost; several runs are read as one."""
+    from greengen.run import Run  # noqa: PLC0415 -- after the options are known to be right
+
+    options.check_output(out, force=force)
+    chosen = format_ or _by_name(out)
+    if chosen == "html" and out is None and sys.stdout.isatty():
+        msg = "a page is not for a terminal: name a file with -o, such as -o report.html"
+        raise UsageError(msg)
+    run = Run(*runs)
+    document = run.report(requests=requests, policy=policy, zone=zone, intensity=intensity, pue=pue)
+    if chosen == "terminal" and out is None:
+        from greengen.reports import terminal  # noqa: PLC0415
+
+        terminal.render(document, file=sys.stdout)
+        return
+    text = _render(chosen, document, run)
+    if out is None:
+        click.echo(text)
+        return
+    try:
+        out.write_text(text, encoding="utf-8")
+    except OSError as error:
+        msg = f"cannot write {out}: {error.strerror}"
+        raise UsageError(msg) from error
+    click.echo(f"greengen: {chosen} report {out}", err=True)
+
+
+def _by_name(out: Path | None) -> str:
+    endings = {".json": "json", ".html": "html", ".htm": "html", ".csv": "csv", ".md": "markdown"}
+    return endings.get(out.suffix.lower(), "terminal") if out is not None else "terminal"
+
+
+def _render(chosen: str, document: dict[str, object], run: object) -> str:
+    from importlib import import_module  # noqa: PLC0415
+
+    from greengen.reports.document import power_series  # noqa: PLC0415
+
+    renderer = import_module(f"greengen.reports.{chosen}")
+    if chosen == "html":
+        return str(renderer.render(document, power_series(run)))  # type: ignore[arg-type]
+    if chosen == "terminal":
+        import io  # noqa: PLC0415
+
+        buffer = io.StringIO()
+        renderer.render(document, file=buffer)
+        return buffer.getvalue()
+    return str(renderer.render(document))

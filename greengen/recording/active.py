@@ -1,0 +1,78 @@
+"""The recording this process writes to: the one piece of process-wide state there is.
+
+`greengen profile` and `greengen.profile(...)` name the run file in an environment variable, read
+once, so that children find it. A forked child starts with empty buffers and a connection of its
+own; what its parent had buffered is its parent's to write.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+from pathlib import Path
+
+from greengen.recording.writer import Writer
+
+#: Names the run file of the recording that this process and its children belong to.
+ENVIRONMENT_VARIABLE = "GREENGEN_RECORDING"
+
+
+class _State:
+    """`writer` is None while nothing is recorded: every span is then a no-op."""
+
+    __slots__ = ("hooked", "inherited", "writer")
+
+    def __init__(self) -> None:
+        path = os.environ.get(ENVIRONMENT_VARIABLE)
+        self.writer: Writer | None = Writer(Path(path), "spans") if path else None
+        self.inherited: list[Writer] = []
+        self.hooked = False
+
+
+STATE = _State()
+
+
+def activate(writer: Writer) -> None:
+    """Make `writer` the one that spans go to, here and in children."""
+    os.environ[ENVIRONMENT_VARIABLE] = str(writer.path)
+    STATE.writer = writer
+
+
+def deactivate() -> None:
+    """Spans are no-ops again."""
+    os.environ.pop(ENVIRONMENT_VARIABLE, None)
+    STATE.writer = None
+
+
+def start(writer: Writer) -> None:
+    """Start the writer's thread at the first span, and see that it is flushed however the process ends."""
+    writer.ensure_running()
+    if not STATE.hooked:
+        STATE.hooked = True
+        atexit.register(_close_at_exit)
+    if "multiprocessing.util" in sys.modules:
+        # A multiprocessing child leaves through os._exit, which skips atexit.
+        from multiprocessing.util import Finalize  # noqa: PLC0415 -- only where it is already loaded
+
+        Finalize(None, _close_at_exit, exitpriority=0)
+
+
+def _close_at_exit() -> None:
+    writer = STATE.writer
+    if writer is not None and writer.role == "spans" and writer.pid == os.getpid() and writer.running:
+        STATE.writer = None
+        writer.close()
+        if writer.trouble:
+            print(f"greengen: spans of process {writer.pid} are not recorded: {writer.trouble}", file=sys.stderr)
+
+
+def _after_fork_in_child() -> None:
+    writer = STATE.writer
+    if writer is not None:
+        # Never closed here: closing would end the parent's transaction on the same file.
+        STATE.inherited.append(writer)
+        STATE.writer = Writer(writer.path, "spans")
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)

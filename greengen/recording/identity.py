@@ -1,0 +1,64 @@
+"""Who is recording: the boot, the host and the process, in ids that are never used twice."""
+
+from __future__ import annotations
+
+import os
+import platform
+import socket
+import sys
+from pathlib import Path
+
+
+def boot_id() -> str:
+    """An id of this boot of this host: clocks, counters and pids mean nothing outside it."""
+    try:
+        text = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")
+    except OSError:
+        import psutil  # noqa: PLC0415 -- only where there is no procfs
+
+        return f"{socket.gethostname()}-{int(psutil.boot_time())}"
+    return text.strip().replace("-", "")[:16]
+
+
+def start_time(pid: int) -> int | None:
+    """When process `pid` started, in the kernel's ticks (or ms); None if there is no such process."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        if Path("/proc/self/stat").exists():
+            return None
+        import psutil  # noqa: PLC0415 -- only where there is no procfs
+
+        try:
+            return int(psutil.Process(pid).create_time() * 1000)
+        except psutil.Error:
+            return None
+    fields = stat[stat.rindex(b")") + 2 :].split()
+    return None if fields[0] in (b"Z", b"X") else int(fields[19])
+
+
+def process_uid(pid: int | None = None) -> str:
+    """``<boot id>:<pid>:<start time>``: a pid is used again, this is not."""
+    pid = os.getpid() if pid is None else pid
+    return f"{boot_id()}:{pid}:{start_time(pid) or 0}"
+
+
+def is_alive(uid: str) -> bool:
+    """Whether the process of that uid runs on this boot of this host."""
+    boot, _, rest = uid.partition(":")
+    pid, _, started = rest.partition(":")
+    return boot == boot_id() and start_time(int(pid)) == int(started)
+
+
+def host_info() -> dict[str, str]:
+    """What a reader wants to know of the machine behind a recording."""
+    return {
+        "platform": platform.platform(),
+        "machine": platform.machine(),
+        "python": platform.python_version(),
+    }
+
+
+def command_line() -> str:
+    """How this process was started, as a person would recognise it."""
+    return " ".join(sys.argv) if sys.argv and sys.argv[0] else sys.executable

@@ -1,0 +1,141 @@
+"""A recording's life: make or join the run file, sample until told to stop, leave a file that stands alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from greengen import plugins
+from greengen.collector import Event, Host
+from greengen.errors import UsageError
+from greengen.recording import active, identity, runfile
+from greengen.recording.sampler import Sampler
+from greengen.recording.writer import Row, Writer
+
+#: Shorter than this and reading the counters becomes the workload.
+MIN_INTERVAL_S = 0.001
+
+#: Readings of CPU time this near to a line are told by it; the kernel's own step is 10 ms.
+_CPU_TOLERANCE_NS = 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a recording was asked to do.
+
+    interval_s   time between two readings
+    tier         cloud, edge or device; spans may say otherwise
+    collectors   names to use, or to leave out with a leading `-`; None: the best set
+    own_process  the sampler has a process to itself, and records its children only
+    """
+
+    interval_s: float = 0.1
+    tier: str | None = None
+    collectors: tuple[str, ...] | None = None
+    own_process: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.interval_s >= MIN_INTERVAL_S:
+            msg = f"interval {self.interval_s} s is too short: pass {MIN_INTERVAL_S} s or more, such as 0.1"
+            raise UsageError(msg)
+        if self.tier not in (None, "cloud", "edge", "device"):
+            msg = f"unknown tier {self.tier!r}: pass cloud, edge or device"
+            raise UsageError(msg)
+
+
+class Profiler:
+    """One segment of a recording. `start()` then `stop()`; the sampler belongs to the first process only."""
+
+    def __init__(self, path: Path, options: Options, *, host: Host | None = None, command: str = "") -> None:
+        self.path = Path(os.path.abspath(path))  # noqa: PTH100 -- resolve() would follow a link the user chose
+        self.options = options
+        self.joined = False
+        self.trouble = ""
+        self.lost_rows = 0
+        self.warnings: tuple[str, ...] = ()
+        self._host = host or Host.from_environment(include_root=not options.own_process)
+        self._command = command or identity.command_line()
+        self._pid = os.getpid()
+        self._writer: Writer | None = None
+        self._sampler: Sampler | None = None
+        self._segment = ""
+
+    def start(self, *, force: bool = False, append: bool = False) -> None:
+        """Create the file (or append a segment to it), find the collectors, take the first reading.
+
+        Joins, writing spans only, where another live process already records into this file.
+        Raises RunFileError, before anything runs, where the file cannot be written.
+        """
+        created = runfile.claim(self.path, force=force, append=append)
+        role = "recorder" if self.options.own_process else "recorder+workload"
+        writer = Writer(self.path, role, busy_s=0.25)
+        self._segment = f"{writer.uid}/{time.monotonic_ns()}"
+        info = {"interval_s": self.options.interval_s, "tier": self.options.tier, "command": self._command}
+        info |= {"own_process": self.options.own_process, "greengen": _version()}
+        if not runfile.open_segment(self.path, writer, self._segment, info):
+            self.joined = True
+            self._writer = Writer(self.path, "spans")
+            active.activate(self._writer)
+            return
+        if created:
+            meta = {"created_epoch_ns": time.time_ns(), "greengen": _version()}
+            for key, value in meta.items():
+                writer.put("INSERT OR REPLACE INTO meta VALUES(?,?)", key, json.dumps(value))
+        self._writer = writer
+        self._discover(writer)
+        writer.flush()
+        writer.ensure_running()
+        if not self.options.own_process:
+            active.activate(writer)
+
+    def _discover(self, writer: Writer) -> None:
+        made, broken = plugins.collectors(self._host, self.options.collectors)
+        found = plugins.discover_all(made)
+        self.warnings = (*found.warnings, *(gone.reason for gone in broken))
+        now = time.monotonic_ns()
+        for warning in self.warnings:
+            writer.event(Event(now, "warning", "plugins", warning))
+        writer.put(
+            "INSERT OR REPLACE INTO host VALUES(?,?,?)", writer.boot, os.uname().nodename, json.dumps(identity.host_info())
+        )
+        for domain in found.domains:
+            writer.put("INSERT OR REPLACE INTO domain VALUES(?,?,?)", writer.boot, domain.uid, json.dumps(asdict(domain)))
+            writer.tolerate(domain.uid, domain.resolution_j / 2)
+        for gone in (*found.unavailable, *broken):
+            row = (writer.boot, gone.interface, gone.reason, gone.remedy)
+            writer.put("INSERT OR REPLACE INTO unavailable VALUES(?,?,?,?)", *row)
+        writer.tolerate("cpu", _CPU_TOLERANCE_NS)
+        wanted = frozenset(domain.uid for domain in found.domains)
+        self._sampler = Sampler(found.collectors, wanted, writer, self.options.own_process)
+        self._sampler.tick()
+        writer.tick, writer.tick_s = self._sampler.tick, self.options.interval_s
+
+    def stop(self) -> None:
+        """Take the last reading and close. Does nothing in a forked child, and nothing the second time."""
+        writer, self._writer = self._writer, None
+        if writer is None or os.getpid() != self._pid:
+            return
+        if active.STATE.writer is writer:
+            active.deactivate()
+        final: list[Row] = []
+        if self._sampler is not None:
+            writer.halt()
+            self._sampler.tick()
+            self._sampler.close()
+            final.append(("UPDATE segment SET t1_ns=? WHERE uid=?", (time.monotonic_ns(), self._segment)))
+        writer.close(final=final)
+        self.trouble, self.lost_rows = writer.trouble, writer.lost_rows
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a child process needs to find this recording."""
+        return {active.ENVIRONMENT_VARIABLE: str(self.path)}
+
+
+def _version() -> str:
+    from importlib.metadata import version  # noqa: PLC0415 -- only where something is recorded
+
+    return version("greengen")

@@ -1,0 +1,227 @@
+"""A recording as users meet it: `profile` makes one, `Run` opens it and answers what it cost."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
+
+from greengen.errors import UsageError
+from greengen.recording import active
+from greengen.recording.profiler import Options, Profiler
+from greengen.recording.spans import Span, span
+
+if TYPE_CHECKING:
+    from greengen.accounting.books import Window
+    from greengen.accounting.carbon import Footprint, Site
+    from greengen.accounting.ledger import Ledger
+    from greengen.collector import Host
+    from greengen.rows import Rows
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Run:
+    """A run file. Every answer is computed from its rows, as often and under as many rules as you like."""
+
+    def __init__(self, path: str | Path, *more: str | Path) -> None:
+        self.path = Path(path)
+        self._more = tuple(Path(other) for other in more)
+
+    def rows(self) -> Rows:
+        """What was recorded up to now; several files as one. Raises RunFileError."""
+        from greengen.merging import merge  # noqa: PLC0415 -- recording does not need it
+        from greengen.recording.reader import read  # noqa: PLC0415
+
+        writer = active.STATE.writer
+        if writer is not None and writer.path == self.path.absolute():
+            writer.flush()
+        rows = read(self.path)
+        return merge([rows, *(read(path) for path in self._more)]) if self._more else rows
+
+    def ledger(self, *, policy: str = "equal", window: Window = None) -> Ledger:
+        """The joules of every account. Raises RunFileError, PolicyError."""
+        from greengen.accounting import ledger  # noqa: PLC0415 -- numpy is for those who ask
+
+        return ledger.build(self.rows(), policy=policy, window=window)
+
+    def footprint(
+        self,
+        *,
+        zone: str | None = None,
+        intensity: float | None = None,
+        pue: float | None = None,
+        policy: str = "equal",
+    ) -> Footprint:
+        """The grams behind the joules, for a grid zone (ISO-3) or an intensity in g/kWh."""
+        from greengen.accounting.carbon import Footprint  # noqa: PLC0415 -- numpy is for those who ask
+
+        return Footprint(self.ledger(policy=policy), site(zone=zone, intensity=intensity, pue=pue))
+
+    def report(self, *, requests: str = "all", **options: Any) -> dict[str, Any]:
+        """The report as a document, `greengen.report/1`; options as for `footprint`."""
+        from greengen.reports import document  # noqa: PLC0415 -- numpy is for those who ask
+
+        return document.build(self, site(**_only_site(options)), requests=requests, policy=options.get("policy", "equal"))
+
+    def to_json(self, path: str | Path, **options: Any) -> Path:
+        """Write the report as JSON; options as for `report`."""
+        from greengen.reports import json  # noqa: PLC0415
+
+        target = Path(path)
+        target.write_text(json.render(self.report(**options)), encoding="utf-8")
+        return target
+
+    def to_html(self, path: str | Path, **options: Any) -> Path:
+        """Write the report as one self-contained page; options as for `report`."""
+        from greengen.reports import document, html  # noqa: PLC0415 -- plotly is for those who ask
+
+        target = Path(path)
+        report = self.report(**options)
+        target.write_text(html.render(report, document.power_series(self)), encoding="utf-8")
+        return target
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r})"
+
+
+def site(*, zone: str | None = None, intensity: float | None = None, pue: float | None = None) -> Site:
+    """Where the energy was used, from what a user passes. Raises UsageError."""
+    from dataclasses import replace  # noqa: PLC0415
+
+    from greengen import data  # noqa: PLC0415 -- tables are for those who ask
+    from greengen.accounting.carbon import Site, declared_intensity  # noqa: PLC0415
+
+    if zone is not None and intensity is not None:
+        msg = "pass a zone or an intensity, not both: they are two answers to one question"
+        raise UsageError(msg)
+    if intensity is not None:
+        return replace(declared_intensity(intensity), pue=pue)
+    if zone is None:
+        return Site(pue=pue)
+    row = data.grid_intensity(zone)
+    source = f"{row.source}; {row.name}, {row.year}"
+    return Site(intensity=row.quantity(), source=source, zone=row.zone, year=row.year, pue=pue)
+
+
+class Profile:
+    """Record what happens inside: a context manager (sync or async) and a decorator.
+
+    Inside another recording it is a span of that one. Each call of a decorated function appends a
+    segment to the same file.
+    """
+
+    def __init__(
+        self, path: str | Path | None, options: Options, *, force: bool, host: Host | None, append: bool = False
+    ) -> None:
+        self._path = Path(path) if path is not None else None
+        self._options = options
+        self._force = force
+        self._append = append
+        self._host = host
+        self._profiler: Profiler | None = None
+        self._span: Span | None = None
+
+    def __enter__(self) -> Run:
+        outer = active.STATE.writer
+        if outer is not None:
+            self._span = span("profile", name=str(self._path) if self._path else None).__enter__()
+            return Run(outer.path)
+        path = self._path or Path(time.strftime("greengen-%Y%m%d-%H%M%S.greengen"))
+        profiler = Profiler(path, self._options, host=self._host)
+        profiler.start(force=self._force, append=self._append)
+        self._profiler = profiler
+        return Run(profiler.path)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        inner, self._span = self._span, None
+        if inner is not None:
+            inner.__exit__(kind, error, trace)
+        profiler, self._profiler = self._profiler, None
+        if profiler is not None:
+            profiler.stop()
+
+    async def __aenter__(self) -> Run:
+        return self.__enter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.__exit__(kind, error, trace)
+
+    def __call__(self, function: F) -> F:
+        """Record each call of `function`, as a segment. Calls may overlap: the outer one samples."""
+        first = True
+
+        def call() -> Profile:
+            nonlocal first
+            self._path = self._path or Path(time.strftime("greengen-%Y%m%d-%H%M%S.greengen"))
+            append = not first
+            first = False
+            return Profile(self._path, self._options, force=self._force, host=self._host, append=append)
+
+        if inspect.iscoroutinefunction(function):
+
+            @functools.wraps(function)
+            async def wrapper(*args: Any, **kwargs: Any) -> Any:
+                with call():
+                    return await function(*args, **kwargs)
+
+        else:
+
+            @functools.wraps(function)
+            def wrapper(*args: Any, **kwargs: Any) -> Any:
+                with call():
+                    return function(*args, **kwargs)
+
+        return cast("F", wrapper)
+
+
+@overload
+def profile(path: F) -> F: ...
+
+
+@overload
+def profile(
+    path: str | Path | None = None,
+    *,
+    tier: str | None = None,
+    interval_s: float = 0.1,
+    collectors: tuple[str, ...] | None = None,
+    force: bool = False,
+    host: Host | None = None,
+) -> Profile: ...
+
+
+def profile(
+    path: Any = None,
+    *,
+    tier: str | None = None,
+    interval_s: float = 0.1,
+    collectors: tuple[str, ...] | None = None,
+    force: bool = False,
+    host: Host | None = None,
+) -> Any:
+    """Record into a run file: `with profile("chat.greengen"):`, `@profile` or `@profile("chat.greengen")`.
+
+    path        the run file; without one, greengen-<time>.greengen in the working directory
+    tier        cloud, edge or device
+    interval_s  time between two readings
+    collectors  names to use, or to leave out with a leading `-`
+    force       overwrite an existing run file
+    host        where collectors look; for tests and containers
+    """
+    options = Options(interval_s=interval_s, tier=tier, collectors=collectors)
+    if callable(path):
+        return Profile(None, options, force=force, host=host)(path)
+    return Profile(path, options, force=force, host=host)
+
+
+def _only_site(options: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in options.items() if key != "policy"}

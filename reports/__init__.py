@@ -1,0 +1,1 @@
+"""Built-in reports: each renders one document."""

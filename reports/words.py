@@ -1,0 +1,184 @@
+"""What a report says in words: the same sentences in every format."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from greengen.reports import format as fmt
+from greengen.reports.series import PowerSeries
+
+GRADES = {
+    "measured": "read from a physical sensor or counter",
+    "attributed": "a share of a measured total",
+    "modelled": "a vendor's estimate, or busy time times a power model, or a share of one",
+    "declared": "typed in or published",
+}
+
+ACCOUNTS = {
+    "span": "work inside recorded spans",
+    "overhead": "work of the profiled processes (and the recorder) outside any span",
+    "other": "work of other processes",
+    "idle": "nobody was working",
+}
+
+ALL_MODELLED = (
+    "No power counter was readable: all joules are modelled; a lower number means less modelled energy "
+    "because of less busy time, not that a model is greener."
+)
+
+_NO_REMEDY = "pass --zone ZONE (such as DEU), or --intensity G (gCO2e/kWh)"
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """The check that every joule is booked once.
+
+    sum_j     the sum of the accounts whose energy is known, J; None where none is
+    total_j   the total that the domains report, J; None where it is not measured
+    missing   the accounts whose energy is not measured
+    holds     whether sum and total are the same to float precision; None where one is not known
+    """
+
+    sum_j: float | None
+    total_j: float | None
+    missing: tuple[str, ...]
+    holds: bool | None
+
+
+def balance(document: Mapping[str, Any]) -> Balance:
+    """Add up the accounts and hold the sum against the total."""
+    known = [row["energy_j"]["value"] for row in document["accounts"] if row["energy_j"]["value"] is not None]
+    missing = tuple(row["account"] for row in document["accounts"] if row["energy_j"]["value"] is None)
+    total = document["totals"]["energy_j"]["value"]
+    booked = math.fsum(known) if known else None
+    both = booked is not None and total is not None
+    holds = math.isclose(booked, total, rel_tol=1e-9, abs_tol=1e-9) if both else None
+    return Balance(booked, total, missing, holds)
+
+
+def all_modelled(document: Mapping[str, Any]) -> bool:
+    """Whether a power model stands behind every joule of the total."""
+    counted = [row["grade"] for row in document["domains"] if row["in_total"]]
+    return bool(counted) and set(counted) == {"modelled"}
+
+
+def grades(quantity: Mapping[str, Any]) -> str:
+    """How a quantity is known: ``modelled``, or ``62.0 % measured, 38.0 % modelled``; empty where it is not."""
+    if quantity["value"] is None:
+        return ""
+    shares = quantity.get("grades")
+    if not shares:
+        return str(quantity["grade"])
+    return ", ".join(f"{fmt.percent(share)} {grade}" for grade, share in _by_strength(shares))
+
+
+def how_known(document: Mapping[str, Any]) -> list[str]:
+    """How the total is known, in sentences."""
+    total = document["totals"]["energy_j"]
+    if total["value"] is None:
+        return [f"The total is not measured: {total['reason']}."]
+    shares = total.get("grades")
+    if not shares:
+        return [f"All of it is {total['grade']}: {GRADES[total['grade']]}.", coverage(document)]
+    parts = [f"{fmt.percent(share)} is {grade} ({GRADES[grade]})" for grade, share in _by_strength(shares)]
+    return [f"Of the joules, {', '.join(parts[:-1])} and {parts[-1]}.", coverage(document)]
+
+
+def coverage(document: Mapping[str, Any]) -> str:
+    """For how much of the recording the power of the counted domains is known."""
+    totals, run = document["totals"], document["run"]
+    whole = f"{fmt.seconds(totals['known_s'])} of {fmt.seconds(run['duration_s'])}"
+    share = fmt.percent(totals["coverage"])
+    if totals["coverage"] >= 1:
+        return f"Power is known for all of the recording ({fmt.seconds(run['duration_s'])})."
+    return f"Power is known for {whole} ({share}); joules outside that time are in no account."
+
+
+def carbon_remedy(document: Mapping[str, Any]) -> str:
+    """What to pass on the command line so that grams can be told."""
+    return str(document["factors"]["remedy"] or _NO_REMEDY)
+
+
+def carbon_factors(document: Mapping[str, Any]) -> str:
+    """The factors behind the grams, in one line; empty where there is no intensity."""
+    factors = document["factors"]
+    if not factors["intensity"] or factors["intensity"]["value"] is None:
+        return ""
+    grid = f"grid intensity {fmt.quantity(factors['intensity'])} {factors['intensity']['grade']}"
+    parts = [grid, factors["intensity"].get("basis"), factors["zone"]]
+    pue = "PUE not given" if factors["pue"] is None else f"PUE {fmt.number(factors['pue'])}"
+    return ", ".join(str(part) for part in (*parts, factors["year"], pue, factors["intensity_source"]) if part)
+
+
+def partly_missing(document: Mapping[str, Any]) -> set[str]:
+    """The accounts of which some counted domain's part is not measured."""
+    return {
+        part["account"]
+        for row in document["domains"]
+        if row["in_total"]
+        for part in row["accounts"]
+        if part["energy_j"]["value"] is None
+    }
+
+
+def power_caption(series: Iterable[PowerSeries], drawn: int, left_out: int) -> str:
+    """The power figure, told: what is read off it without seeing it."""
+    parts = []
+    for line in series:
+        steps = [
+            (power, t1 - t0)
+            for t0, t1, power in zip(line.t_s, line.t_s[1:], line.power_w, strict=False)
+            if power is not None and t1 > t0
+        ]
+        known = math.fsum(length for _, length in steps)
+        if not steps:
+            parts.append(f"{fmt.printable(line.name)}: {fmt.NOT_MEASURED}")
+            continue
+        mean = math.fsum(power * length for power, length in steps) / known
+        least, most = min(steps)[0], max(steps)[0]
+        parts.append(
+            f"{fmt.printable(line.name)} ({fmt.printable(line.grade)}): mean {fmt.value(_watts(mean))}, from "
+            f"{fmt.value(_watts(least))} to {fmt.value(_watts(most))}, known for {fmt.seconds(known)}"
+        )
+    power = "; ".join(parts) or f"Power: {fmt.NOT_MEASURED}"
+    spans = f"{fmt.count(drawn)} live spans are drawn as bands" if drawn else "No span was recorded"
+    rest = f", those with the most joules; {fmt.count(left_out)} more are not drawn" if left_out else ""
+    return f"{power}. {spans}{rest}."
+
+
+def joules_caption(document: Mapping[str, Any], left_out: int) -> str:
+    """The joules figure, told."""
+    accounts = _told(document["accounts"], "account")
+    models = _told(document["models"], "model")
+    rest = f" {fmt.count(left_out)} smaller accounts are in the table only." if left_out else ""
+    return f"By account: {accounts}. By model: {models}.{rest}"
+
+
+def _told(rows: Sequence[Mapping[str, Any]], key: str) -> str:
+    most = 4
+    known = sorted((r for r in rows if r["energy_j"]["value"] is not None), key=lambda r: -r["energy_j"]["value"])
+    told = [f"{fmt.printable(row[key])} {fmt.quantity(row['energy_j'])}" for row in known[:most]]
+    more = [f"{len(known) - most} with less"] if len(known) > most else []
+    return "; ".join([*told, *more]) or (fmt.NOT_MEASURED if rows else "none")
+
+
+def _watts(power_w: float) -> dict[str, Any]:
+    return {"value": power_w, "unit": "W"}
+
+
+def largest(rows: Iterable[Mapping[str, Any]], n: int) -> list[Mapping[str, Any]]:
+    """The n rows with the most joules, nested work included; those not measured come last, longest first."""
+
+    def size(row: Mapping[str, Any]) -> tuple[bool, float, float]:
+        joules = row["energy_j_inclusive"]["value"]
+        length = 0.0 if row["t1_s"] is None else row["t1_s"] - row["t0_s"]
+        return joules is not None, joules or 0.0, length
+
+    return sorted(rows, key=size, reverse=True)[:n]
+
+
+def _by_strength(shares: Mapping[str, float]) -> list[tuple[str, float]]:
+    return [(grade, shares[grade]) for grade in GRADES if grade in shares]

@@ -1,0 +1,46 @@
+"""The short examples, run as a reader would run them. `make demo` runs the long one."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from greengen import Run
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def start(*command: str | Path, cwd: Path) -> str:
+    """Run a command that must succeed, with its temporary files under `cwd`; what it printed."""
+    environment = os.environ | {"TMPDIR": str(cwd)}
+    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, cwd=cwd, env=environment).stdout
+
+
+@pytest.mark.parametrize(
+    ("example", "requests", "said"),
+    [("decorator.py", 3, "and once more? 2666664666667000000"), ("async_requests.py", 5, "[12, 51, 146, 355, 493]")],
+)
+def test_example_records_its_requests(example: str, requests: int, said: str, tmp_path: Path) -> None:
+    greengen = Path(sys.executable).with_name("greengen")
+    command = (greengen, "profile", "-o", "run.greengen", "--", sys.executable, EXAMPLES / example)
+    assert said in start(*command, cwd=tmp_path)
+    [timeline] = Run(tmp_path / "run.greengen").rows().timelines
+    assert [span.kind for span in timeline.spans] == ["request"] * requests
+    assert all(span.output_tokens for span in timeline.spans)
+
+
+@pytest.mark.parametrize("example", ["decorator.py", "async_requests.py"])
+def test_example_runs_without_a_recording(example: str, tmp_path: Path) -> None:
+    start(sys.executable, EXAMPLES / example, cwd=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_library_example_prints_a_row_per_model(tmp_path: Path) -> None:
+    printed = start(sys.executable, EXAMPLES / "library.py", cwd=tmp_path)
+    assert re.search(r"^small +3 ", printed, re.MULTILINE)
+    assert re.search(r"^large +3 ", printed, re.MULTILINE)
