@@ -13,20 +13,23 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# setuptools warns at every editable install that a folder named like the package may be imported
+# instead of it. Here that folder is the package.
+PIP    := PYTHONWARNINGS='ignore:Editable installation' $(BIN)/python -m pip --disable-pip-version-check --quiet
 # `pip install --group` came with pip 25.1.
 PIP_NEW := "pip>=25.1"
 
 .PHONY: demo test check bench planted lock clean
 .DEFAULT_GOAL := demo
 
-# Old installations stay valid until a requirement or a pin changes.
+# An environment stays valid until a requirement or a pin changes.
 REQUIREMENTS := pyproject.toml constraints.txt
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "greengen needs Python 3.11 or later, and $(PYTHON) is not: name one, as in  make $(MAKECMDGOALS) PYTHON=python3.12" >&2; \
 	  exit 1; }
+	@echo "making $(VENV): this takes a minute or two, once"
 	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
 $(VENV)/.demo: $(REQUIREMENTS) | $(BIN)/python
@@ -59,14 +62,16 @@ bench: $(VENV)/.dev
 planted: $(VENV)/.demo
 	$(BIN)/python -m greengen.testing.planted --trials 50
 
-# A lock is names and versions only; +cpu and the like is left out, for it names one machine's build.
+# Names and versions only: `+cpu` and the like name one machine's build. torch stays at its pin, which
+# is raised by hand: where its build for CPUs is not on the index, its newest one brings CUDA along.
 lock:
 	rm -rf $(VENV)-lock
 	$(PYTHON) -m venv $(VENV)-lock
+	grep '^torch==' constraints.txt > $(VENV)-lock/torch.txt
 	$(VENV)-lock/bin/python -m pip install --quiet --upgrade $(PIP_NEW)
-	$(VENV)-lock/bin/python -m pip install --quiet --group dev --editable '.[torch]'
+	$(VENV)-lock/bin/python -m pip install --quiet --constraint $(VENV)-lock/torch.txt --group dev '.[torch]'
 	{ echo "# Written by \`make lock\`: what the tests were run with."; \
-	  $(VENV)-lock/bin/python -m pip freeze --all --exclude-editable | sed 's/+.*//'; } > constraints.txt
+	  $(VENV)-lock/bin/python -m pip freeze --all --exclude greengen | sed 's/+.*//'; } > constraints.txt
 	rm -rf $(VENV)-lock
 
 clean:

@@ -47,12 +47,13 @@ def parse_stat(text: bytes, tick_ns: int = TICK_NS) -> tuple[int, int]:
     time is inside user and nice already. Stolen time is not work of this machine, but its CPUs could
     have given it. Raises ValueError where the line is not that.
     """
-    line = text.partition(b"\n")[0]
-    if not line.startswith(b"cpu "):
-        msg = f"the first line is {line[:40]!r}, not the sum over all CPUs"
+    columns = text.split(None, 9)
+    if len(columns) < 5 or columns[0] != b"cpu":  # noqa: PLR2004 -- up to idle, on the oldest kernels
+        msg = f"it begins with {text[:40]!r}, not with the sum over all CPUs"
         raise ValueError(msg)
-    user, nice, system, idle, *rest = map(int, line.split()[1:9])
-    iowait, irq, softirq, steal = (*rest, 0, 0, 0, 0)[:4]
+    if len(columns) < 9 or b"cpu0" in columns[:9]:  # noqa: PLR2004 -- up to steal
+        columns = [*text.partition(b"\n")[0].split(), b"0", b"0", b"0", b"0"]
+    user, nice, system, idle, iowait, irq, softirq, steal = map(int, columns[1:9])
     busy = user + nice + system + irq + softirq
     return busy * tick_ns, (busy + idle + iowait + steal) * tick_ns
 

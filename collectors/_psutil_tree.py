@@ -12,11 +12,14 @@ _REDISCOVER_NS = 1_000_000_000
 class PsutilTree:
     """The tree under `root_pid`, rediscovered at most once per second of `monotonic_ns`.
 
+    Without `include_root` the root's own time is left out.
+
     A member that dies between two readings counts with what it had at the last one: outside Linux
     no waited-for time shows what it did after.
     """
 
-    def __init__(self, root_pid: int, monotonic_ns: Callable[[], int]) -> None:
+    def __init__(self, root_pid: int, monotonic_ns: Callable[[], int], *, include_root: bool = True) -> None:
+        self._uncounted = -1 if include_root else root_pid
         self._monotonic_ns = monotonic_ns
         self._next_ns = 0
         self._retired_ns = 0
@@ -36,10 +39,14 @@ class PsutilTree:
         now_ns = self._monotonic_ns()
         if now_ns >= self._next_ns:
             self._rediscover()
-            self._next_ns = now_ns + _REDISCOVER_NS
+            # A recorder that waits for its command to start is not to find it a second late.
+            waits = self.pids <= {self._uncounted}
+            self._next_ns = now_ns if waits else now_ns + _REDISCOVER_NS
         for member, last_ns in list(self._last_ns.items()):
             if not member.is_running():
                 self._retired_ns += self._last_ns.pop(member)
+                continue
+            if member.pid == self._uncounted:
                 continue
             try:
                 times = member.cpu_times()

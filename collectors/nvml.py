@@ -45,7 +45,8 @@ _START = {
 class Nvml(Protocol):
     """What is used of pynvml. Every call raises `NVMLError`, with its number as `value`."""
 
-    NVMLError: type[Exception]
+    @property
+    def NVMLError(self) -> type[Exception]: ...  # noqa: D102
 
     def nvmlInit(self) -> None: ...  # noqa: D102
     def nvmlShutdown(self) -> None: ...  # noqa: D102

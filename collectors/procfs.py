@@ -7,13 +7,11 @@ domain of its own, and no joules.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from typing import Protocol
 
 from greengen.collector import CAPACITY, MACHINE, PROFILED, Discovery, Event, Host, Unavailable, Usage
 from greengen.collectors._cpu_time import CpuTime, open_cpu_time
 from greengen.collectors._outage import Outages
-from greengen.collectors._process_tree import ProcessTree
 
 #: The `Usage` resource that this collector reads.
 RESOURCE = "cpu"
@@ -57,28 +55,33 @@ class ProcfsCollector:
         return Discovery()
 
     def _open_tree(self) -> _Tree:
-        if (self._host.procfs / "stat").exists():
-            return ProcessTree(self._host.procfs, self._host.root_pid, self._host.monotonic_ns)
+        host = self._host
+        if (host.procfs / "stat").exists():
+            from greengen.collectors._process_tree import ProcessTree  # noqa: PLC0415 -- not on every system
+
+            return ProcessTree(host.procfs, host.root_pid, host.monotonic_ns, include_root=host.include_root)
         from greengen.collectors._psutil_tree import PsutilTree  # noqa: PLC0415 -- psutil is slow to import
 
-        return PsutilTree(self._host.root_pid, self._host.monotonic_ns)
+        return PsutilTree(host.root_pid, host.monotonic_ns, include_root=host.include_root)
 
-    def read(self) -> Iterator[Usage | Event]:
+    def read(self) -> list[Usage | Event]:
         """The tree first: what it did is then never newer than what the machine did."""
         now = self._host.monotonic_ns
+        rows: list[Usage | Event] = []
         if self._tree is not None:
             busy_ns = self._tree.busy_ns()
-            yield Usage(RESOURCE, PROFILED, now(), busy_ns)
+            rows.append(Usage(RESOURCE, PROFILED, now(), busy_ns))
         if self._cpu is not None:
             try:
                 busy_ns, capacity_ns = self._cpu.read()
             except (OSError, ValueError) as error:
-                yield from self._outages.begin(now(), RESOURCE, f"CPU time cannot be read: {error}")
-                return
+                rows += self._outages.begin(now(), RESOURCE, f"CPU time cannot be read: {error}")
+                return rows
             self._outages.end(RESOURCE)
             t_ns = now()
-            yield Usage(RESOURCE, MACHINE, t_ns, busy_ns)
-            yield Usage(RESOURCE, CAPACITY, t_ns, capacity_ns)
+            rows.append(Usage(RESOURCE, MACHINE, t_ns, busy_ns))
+            rows.append(Usage(RESOURCE, CAPACITY, t_ns, capacity_ns))
+        return rows
 
     def close(self) -> None:
         """Close the held files."""

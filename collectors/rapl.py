@@ -9,12 +9,11 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from greengen.collector import Discovery, Domain, Event, Host, Sample, Unavailable
 from greengen.collectors._cpu_info import CpuInfo, read_cpu_info
-from greengen.collectors._outage import Outages
 from greengen.collectors._powercap import Zone, denied, find_zones, why_no_zones
 
 _PACKAGE = re.compile(r"^package-(\d+)(-die-\d+)?$")
@@ -51,6 +50,7 @@ class _Meter:
     uid: str
     path: str
     fd: int
+    down: bool = False
 
 
 class RaplCollector:
@@ -63,7 +63,6 @@ class RaplCollector:
         self._host = host
         self._open = open_file
         self._meters: list[_Meter] = []
-        self._outages = Outages()
 
     def discover(self) -> Discovery:
         """Find the zones, and open the counter of each that means something and is not one already open."""
@@ -106,23 +105,35 @@ class RaplCollector:
             os.close(fd)
             raise
 
-    def read(self) -> Iterator[Sample | Event]:
+    def read(self) -> list[Sample | Event]:
         """One sample per zone; a `gap` event when one begins to fail."""
         now = self._host.monotonic_ns
+        rows: list[Sample | Event] = []
         for meter in self._meters:
             try:
-                if meter.fd < 0:
-                    meter.fd = self._open(meter.path, os.O_RDONLY)
-                value_j = _read_j(meter.fd)
+                value_j = int(os.pread(meter.fd, 64, 0)) / 1e6
+                rows.append(Sample(meter.uid, now(), value_j))
             except (OSError, ValueError) as error:
-                yield from self._outages.begin(now(), meter.uid, f"{meter.path}: {error}")
-                # The driver was unloaded or the package went offline: its file is another one next time.
-                if isinstance(error, OSError) and error.errno in (errno.ENODEV, errno.ENOENT) and meter.fd >= 0:
-                    os.close(meter.fd)
-                    meter.fd = -1
-                continue
-            self._outages.end(meter.uid)
-            yield Sample(meter.uid, now(), value_j)
+                rows += self._failed(meter, error)
+            else:
+                meter.down = False
+        return rows
+
+    def _failed(self, meter: _Meter, error: OSError | ValueError) -> list[Sample | Event]:
+        """Open the counter again where its driver went, or its package did; else tell the gap, once."""
+        if meter.fd < 0 or (isinstance(error, OSError) and error.errno in (errno.ENODEV, errno.ENOENT)):
+            if meter.fd >= 0:
+                os.close(meter.fd)
+                meter.fd = -1
+            try:
+                meter.fd, value_j = self._probe(meter.path)
+            except (OSError, ValueError) as again:
+                error = again
+            else:
+                meter.down = False
+                return [Sample(meter.uid, self._host.monotonic_ns(), value_j)]
+        told, meter.down = meter.down, True
+        return [] if told else [Event(self._host.monotonic_ns(), "gap", meter.uid, f"{meter.path}: {error}")]
 
     def close(self) -> None:
         """Close the counters."""

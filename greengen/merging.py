@@ -91,7 +91,9 @@ def _readings(name: str, a: Series | None, b: Series | None) -> Series:
     points = {t: (value, spacing) for t, value, spacing in zip(a.t_ns, a.values, a.spacing_ns, strict=True)}
     for t, value, spacing in zip(b.t_ns, b.values, b.spacing_ns, strict=True):
         if t in points and points[t][0] != value:
-            msg = f"two readings of {name} at {t} ns disagree: {points[t][0]!r} and {value!r}; one file is not of this host"
+            msg = (
+                f"two readings of {name} at {t} ns disagree: {points[t][0]!r} and {value!r}: a file is not of this host"
+            )
             raise KindMismatchError(msg)
         points[t] = (value, spacing)
     ordered = sorted(points.items())

@@ -30,7 +30,7 @@ class Run:
 
     def __init__(self, path: str | Path, *more: str | Path) -> None:
         self.path = Path(path)
-        self._more = tuple(Path(other) for other in more)
+        self.paths = (self.path, *(Path(other) for other in more))
 
     def rows(self) -> Rows:
         """What was recorded up to now; several files as one. Raises RunFileError."""
@@ -40,8 +40,7 @@ class Run:
         writer = active.STATE.writer
         if writer is not None and writer.path == self.path.absolute():
             writer.flush()
-        rows = read(self.path)
-        return merge([rows, *(read(path) for path in self._more)]) if self._more else rows
+        return merge(read(path) for path in self.paths) if len(self.paths) > 1 else read(self.path)
 
     def ledger(self, *, policy: str = "equal", window: Window = None) -> Ledger:
         """The joules of every account. Raises RunFileError, PolicyError."""
@@ -62,28 +61,54 @@ class Run:
 
         return Footprint(self.ledger(policy=policy), site(zone=zone, intensity=intensity, pue=pue))
 
-    def report(self, *, requests: str = "all", **options: Any) -> dict[str, Any]:
-        """The report as a document, `greengen.report/1`; options as for `footprint`."""
-        from greengen.reports import document  # noqa: PLC0415 -- numpy is for those who ask
+    def report(self, *, requests: str = "all", policy: str = "equal", **where: Any) -> dict[str, Any]:
+        """The report as a document, `greengen.report/1`. `where` as for `footprint`: zone, intensity, pue."""
+        from greengen import document  # noqa: PLC0415 -- numpy is for those who ask
 
-        return document.build(self, site(**_only_site(options)), requests=requests, policy=options.get("policy", "equal"))
+        return document.build(self.rows(), self.path, site(**where), requests=requests, policy=policy)
+
+    def render(self, renderer: str, **options: Any) -> str:
+        """The report as text of a renderer: terminal, json, html, csv, markdown; options as for `report`."""
+        from greengen import document, plugins  # noqa: PLC0415 -- numpy is for those who ask
+
+        report = self.report(**options)
+        report["series"] = document.power_series(self.rows()) if renderer == "html" else []
+        render = plugins.load(plugins.REPORTS, [renderer]).plugins[renderer]
+        return str(render(report))
 
     def to_json(self, path: str | Path, **options: Any) -> Path:
         """Write the report as JSON; options as for `report`."""
-        from greengen.reports import json  # noqa: PLC0415
-
-        target = Path(path)
-        target.write_text(json.render(self.report(**options)), encoding="utf-8")
-        return target
+        return self._write("json", path, options)
 
     def to_html(self, path: str | Path, **options: Any) -> Path:
         """Write the report as one self-contained page; options as for `report`."""
-        from greengen.reports import document, html  # noqa: PLC0415 -- plotly is for those who ask
+        return self._write("html", path, options)
 
+    def _write(self, renderer: str, path: str | Path, options: dict[str, Any]) -> Path:
         target = Path(path)
-        report = self.report(**options)
-        target.write_text(html.render(report, document.power_series(self)), encoding="utf-8")
+        target.write_text(self.render(renderer, **options), encoding="utf-8")
         return target
+
+    def merge(self, *others: Run, out: str | Path, force: bool = False) -> Run:
+        """Write this run and others as one, each reading once. Raises KindMismatchError, RunFileError."""
+        from greengen.recording import export  # noqa: PLC0415
+
+        merged = Run(*self.paths, *(path for other in others for path in other.paths))
+        export.write(merged.rows(), Path(out), force=force)
+        return Run(out)
+
+    def cut(self, start_s: float, end_s: float, *, out: str | Path, force: bool = False) -> Run:
+        """Write what was recorded between two times, s from the start. Raises UsageError, RunFileError."""
+        from greengen.merging import cut  # noqa: PLC0415
+        from greengen.recording import export  # noqa: PLC0415
+
+        rows = self.rows()
+        if len(rows.timelines) != 1:
+            msg = f"{self.path} holds {len(rows.timelines)} hosts: cut before merging, their clocks differ"
+            raise UsageError(msg)
+        start_ns = min((segment.t0_ns for segment in rows.timelines[0].segments), default=0)
+        export.write(cut(rows, start_ns + int(start_s * 1e9), start_ns + int(end_s * 1e9)), Path(out), force=force)
+        return Run(out)
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r})"
@@ -208,7 +233,7 @@ def profile(
     force: bool = False,
     host: Host | None = None,
 ) -> Any:
-    """Record into a run file: `with profile("chat.greengen"):`, `@profile` or `@profile("chat.greengen")`.
+    """Record into a run file, as a context manager, a decorator, or a decorator with arguments.
 
     path        the run file; without one, greengen-<time>.greengen in the working directory
     tier        cloud, edge or device
@@ -221,7 +246,3 @@ def profile(
     if callable(path):
         return Profile(None, options, force=force, host=host)(path)
     return Profile(path, options, force=force, host=host)
-
-
-def _only_site(options: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in options.items() if key != "policy"}

@@ -7,8 +7,8 @@ from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 from greengen.quantity import convert
-from greengen.reports import format as fmt
 from greengen.reports import chart, lines, words
+from greengen.reports import format as fmt
 from greengen.reports.series import PowerSeries
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ Document = Mapping[str, Any]
 
 MAX_SPANS = 2000
 MAX_STEPS = 8000
-MAX_ACCOUNTS = 24
+MAX_ROWS = 24
 
 _OUTLINED = 300
 _LANE_PX, _ROW_PX, _GAP_PX, _POWER_PX = 13, 30, 72, 260
@@ -52,7 +52,8 @@ def power_over_time(document: Document, series: Sequence[PowerSeries]) -> Figure
     figure.add_traces([_power_line(s, c, each) for s, c in zip(series, cycle(chart.DOMAIN_COLOURS), strict=False)])
     figure.add_traces(_bands(document, spans, lane_of))
     if not series:
-        figure.add_annotation(chart.note(0.5, 0.5 + split / 2, f"power: {fmt.NOT_MEASURED}", xref="paper", yref="paper"))
+        text = f"power: {fmt.NOT_MEASURED}"
+        figure.add_annotation(chart.note(0.5, 0.5 + split / 2, text, xref="paper", yref="paper"))
     return figure
 
 
@@ -60,7 +61,7 @@ def joules(document: Document) -> Figure:
     """Energy (J, kJ or MJ) by account, stacked by domain, and by model; whiskers are the 95 % intervals."""
     from plotly.graph_objects import Figure  # noqa: PLC0415 -- plotly is heavy
 
-    accounts, models = drawn_accounts(document), list(document["models"][:MAX_ACCOUNTS])
+    accounts, models = drawn_rows(document["accounts"]), drawn_rows(document["models"])
     top = max((_high(row["energy_j"]) for row in (*accounts, *models)), default=0.0)
     unit = str(fmt.handy({"value": top, "unit": "J"})["unit"])
     inner = _ROW_PX * (len(accounts) + len(models)) + _GAP_PX
@@ -97,10 +98,9 @@ def drawn_spans(document: Document) -> tuple[list[Mapping[str, Any]], int]:
     return drawn, len(every) - len(drawn) + document["requests_left_out"]
 
 
-def drawn_accounts(document: Document) -> list[Mapping[str, Any]]:
-    """The accounts that are drawn, in the document's order; where they are many, those with the most joules."""
-    rows = document["accounts"]
-    keep = sorted(range(len(rows)), key=lambda i: -_high(rows[i]["energy_j"]))[:MAX_ACCOUNTS]
+def drawn_rows(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The accounts or models that are drawn, in their order; where they are many, those with the most joules."""
+    keep = sorted(range(len(rows)), key=lambda i: -_high(rows[i]["energy_j"]))[:MAX_ROWS]
     return [rows[i] for i in sorted(keep)]
 
 
@@ -114,10 +114,11 @@ def _power_line(series: PowerSeries, colour: str, most: int) -> Any:  # noqa: AN
         y=y,
         mode="lines",
         connectgaps=False,
-        name=f"{chart.text(series.name)} ({chart.text(series.grade)})",
+        name=chart.text(words.graded(series.name, series.grade), 44),
         line={"color": colour, "width": 1.4},
         # Hatched like the bars. A dashed line would be a riddle where the power changes often.
-        **({"fill": "tozeroy", "fillpattern": {"shape": "/", "fgcolor": colour, "size": 7, "solidity": 0.15}} if weak else {}),
+        fill="tozeroy" if weak else None,
+        fillpattern={"shape": "/", "fgcolor": colour, "size": 7, "solidity": 0.15} if weak else None,
         hovertemplate="%{y:.3~s}W at %{x:.2f} s<extra>%{fullData.name}</extra>",
     )
 
@@ -126,12 +127,14 @@ def _bands(document: Document, spans: Sequence[Mapping[str, Any]], lane_of: Sequ
     from plotly.graph_objects import Bar  # noqa: PLC0415
 
     colours = _model_colours(document)
-    groups: dict[str | None, list[int]] = {}
+    groups: dict[str | None, list[int]] = {model: [] for model in (*colours, None)}
     for i, row in enumerate(spans):
-        groups.setdefault(row["model"] if row["model"] in colours else None, []).append(i)
+        groups[row["model"] if row["model"] in colours else None].append(i)
     end_s = document["run"]["duration_s"]
     bands = []
     for model, members in groups.items():
+        if not members:
+            continue
         colour = chart.OTHER_COLOUR if model is None else colours[model]
         # With an outline of its own colour the shortest span still shows; among few, ink parts neighbours.
         outline = chart.INK if len(spans) <= _OUTLINED else colour
@@ -184,7 +187,7 @@ def _account_bars(document: Document, accounts: Sequence[Mapping[str, Any]], uni
                 x=[convert(energy["value"], "J", unit) for _, energy in parts],
                 y=[y for y, _ in parts],
                 orientation="h",
-                name=f"{chart.text(domain['name'])} ({chart.text(domain['grade'])})",
+                name=chart.text(words.graded(domain["name"], domain["grade"]), 44),
                 marker={
                     "color": chart.DOMAIN_COLOURS[i % len(chart.DOMAIN_COLOURS)],
                     "pattern": chart.hatch([energy["grade"] for _, energy in parts]),
@@ -249,9 +252,11 @@ def _whiskers(rows: Sequence[Mapping[str, Any]], unit: str, axes: str) -> Any:  
 
 
 def _model_colours(document: Document) -> dict[str, str]:
-    """A colour for each of the models with the most joules; two models never share one."""
-    ranked = sorted(document["models"], key=lambda row: -_high(row["energy_j"]))
-    return {row["model"]: colour for row, colour in zip(ranked, chart.MODEL_COLOURS, strict=False)}
+    """A colour for each of the models with the most joules, served ones first; two models never share one."""
+    served = sorted(document["models"], key=lambda row: -_high(row["energy_j"]))
+    others = words.largest(document["spans"], len(document["spans"]))
+    names = dict.fromkeys(row["model"] for row in (*served, *others) if row["model"] is not None)
+    return dict(zip(names, chart.MODEL_COLOURS, strict=False))
 
 
 def _high(energy: Mapping[str, Any]) -> float:

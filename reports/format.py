@@ -38,9 +38,7 @@ def in_unit(given: Mapping[str, Any], to: str) -> dict[str, Any]:
     if given["value"] is None:
         return dict(given) | {"unit": to}
     ends = {
-        end: convert(given[end], given["unit"], to)
-        for end in ("value", "low", "high")
-        if given.get(end) is not None
+        end: convert(given[end], given["unit"], to) for end in ("value", "low", "high") if given.get(end) is not None
     }
     return dict(given) | ends | {"unit": to}
 
@@ -76,8 +74,7 @@ def interval(given: Mapping[str, Any]) -> str:
     shown = handy(given) if given["value"] is not None else {}
     if shown.get("low") is None or shown.get("high") is None:
         return ""
-    decimals = _decimals(shown)
-    return f"{_end(shown['low'], decimals)} to {_end(shown['high'], decimals)}"
+    return f"{_end(shown['low'], shown)} to {_end(shown['high'], shown)}"
 
 
 def unit(given: Mapping[str, Any]) -> str:
@@ -156,10 +153,16 @@ def _decimals(shown: Mapping[str, Any]) -> int:
     return places
 
 
-def _end(given: float, decimals: int) -> str:
-    """An end of an interval. It is not rounded to 0: an end of 0 says that nothing is possible."""
-    shown = _fixed(given, decimals)
-    return _fixed(given, _decimals({"value": given}) - 1) if given and not float(shown.replace(",", "")) else shown
+def _end(given: float, shown: Mapping[str, Any]) -> str:
+    """An end of an interval: as many places as the value, unless it is of quite another size.
+
+    It is not rounded to 0: an end of 0 says that nothing is possible.
+    """
+    own = _decimals({"value": given})
+    if abs(given) > 10 * abs(shown["value"]):
+        return _fixed(given, own)
+    text = _fixed(given, _decimals(shown))
+    return text if not given or float(text.replace(",", "")) else _fixed(given, own - 1)
 
 
 def _fixed(given: float, decimals: int) -> str:

@@ -40,15 +40,17 @@ class Footnotes:
         return list(self._numbers)
 
 
-def render(document: Mapping[str, Any], series: Sequence[PowerSeries]) -> str:
+def render(document: Mapping[str, Any], series: Sequence[PowerSeries] | None = None) -> str:
     """The page as text, to be written as UTF-8.
 
     document   schema greengen.report/1
-    series     the power of each domain over time
+    series     the power of each domain over time; None: the document's own, under `series`
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415 -- heavy
     from plotly.offline import get_plotlyjs  # noqa: PLC0415 -- heavy
 
+    if series is None:
+        series = [PowerSeries(**line) for line in document.get("series", ())]
     environment = Environment(
         loader=PackageLoader("greengen.reports"),
         autoescape=True,
@@ -73,7 +75,8 @@ def render(document: Mapping[str, Any], series: Sequence[PowerSeries]) -> str:
     own = files("greengen.reports").joinpath("templates/report.js").read_text("utf-8")
     scripts = [_normal(get_plotlyjs()), _normal(own)]
     spans, spans_left_out = figures.drawn_spans(document)
-    hidden_accounts = len(document["accounts"]) - len(figures.drawn_accounts(document))
+    bars = {key: figures.drawn_rows(document[key]) for key in ("accounts", "models")}
+    hidden = sum(len(document[key]) - len(rows) for key, rows in bars.items())
     return environment.get_template("report.html.j2").render(
         document,
         words=words,
@@ -97,7 +100,7 @@ def render(document: Mapping[str, Any], series: Sequence[PowerSeries]) -> str:
             {
                 "id": "joules",
                 "title": "Joules by account and model",
-                "summary": words.joules_caption(document, hidden_accounts),
+                "summary": words.joules_caption(document, hidden),
                 "json": embedded(figures.joules(document)),
             },
         ],
@@ -126,7 +129,8 @@ def _policy(scripts: Sequence[str]) -> str:
 def _covered(document: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The domains, each with its boundary row's detail; one that gave no energy at all is listed too."""
     details = {row["domain"]: row for row in document["boundary"]["covered"]}
-    rows = [dict(row) | {"detail": details.pop(row["domain"], {}).get("detail", "")} for row in document["domains"]]
+    rows = [dict(row) | {"detail": details.get(row["domain"], {}).get("detail", "")} for row in document["domains"]]
+    read = {row["domain"] for row in rows}
     reason = "no reading was recorded"
     nothing = {
         "energy_j": {"value": None, "unit": "J", "reason": reason},
@@ -137,7 +141,7 @@ def _covered(document: Mapping[str, Any]) -> list[dict[str, Any]]:
         "coverage": 0.0,
         "unknown": [],
     }
-    return rows + [nothing | row for row in details.values()]
+    return rows + [nothing | row for name, row in details.items() if name not in read]
 
 
 def _matrix(document: Mapping[str, Any]) -> list[tuple[str, list[Mapping[str, Any] | None]]]:

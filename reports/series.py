@@ -13,8 +13,8 @@ class PowerSeries:
     name      what a person calls it
     grade     how its power is known
     t_s       times since the run's start, s, ascending
-    power_w   mean power from `t_s[i]` until `t_s[i + 1]`, W; None where nothing was measured. The
-              last point only ends the line: its value is drawn for no time.
+    power_w   mean power from `t_s[i]` until `t_s[i + 1]`, W; None where nothing was measured. One
+              fewer than the times; a value at the last time would last for no time and is ignored.
     """
 
     domain: str

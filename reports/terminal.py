@@ -6,6 +6,7 @@ user chose are shown in what the stream can encode.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -26,16 +27,17 @@ _ANY_LENGTH = 1_000_000
 _UNKNOWN = "not known"
 
 
-def render(document: Document, *, file: TextIO, width: int | None = None) -> None:
-    """Write the summary, the accounts, the models, the requests with the most joules, and what is not covered.
+def render(document: Document, *, file: TextIO | None = None, width: int | None = None) -> str:
+    """The summary, the accounts, the models, the requests with the most joules, and what is not covered.
 
     document   schema greengen.report/1
-    file       where to; colours only where it is a terminal
+    file       where to write it, in colour where that is a terminal; None: the plain text is returned
     width      columns; None: those of the terminal, or 80
     """
     from rich.console import Console  # noqa: PLC0415 -- recording never imports it
 
-    console = Console(file=file, width=width, highlight=False, markup=False, emoji=False, force_jupyter=False)
+    text = io.StringIO()
+    console = Console(file=file or text, width=width, highlight=False, markup=False, emoji=False, force_jupyter=False)
 
     def shorten(given: object, most: int) -> str:
         return fmt.shortened(given, most).encode(console.encoding, "backslashreplace").decode(console.encoding)
@@ -45,6 +47,7 @@ def render(document: Document, *, file: TextIO, width: int | None = None) -> Non
     _models(console, document, shorten)
     _requests(console, document, shorten)
     _boundary(console, document, shorten)
+    return text.getvalue()
 
 
 def _summary(console: Console, document: Document, shorten: Shorten) -> None:
@@ -66,7 +69,7 @@ def _summary(console: Console, document: Document, shorten: Shorten) -> None:
         lines.add_row("", fmt.quantity(fmt.in_unit(energy, "Wh")))
         lines.add_row("", words.grades(energy))
     if carbon["value"] is None:
-        lines.add_row("CO2e", f"{fmt.NOT_MEASURED}: {shorten(carbon['reason'], _ANY_LENGTH)}")
+        lines.add_row("CO2e", f"{fmt.NOT_MEASURED}: {shorten(words.carbon_reason(document), _ANY_LENGTH)}")
     else:
         lines.add_row("CO2e", fmt.quantity(carbon), style="bold")
     factors = words.carbon_factors(document) or words.carbon_remedy(document)
@@ -139,7 +142,9 @@ def _requests(console: Console, document: Document, shorten: Shorten) -> None:
     top = words.largest(document["requests"], _TOP)
     if not top:
         return
-    table = _table("Requests with the most joules", ["id", "model"], ["length", "tokens out", "energy", "95 % interval"])
+    table = _table(
+        "Requests with the most joules", ["id", "model"], ["length", "tokens out", "energy", "95 % interval"]
+    )
     each = min(max((console.width - 46) // 2, 8), 32)
     for row in top:
         length = None if row["t1_s"] is None else row["t1_s"] - row["t0_s"]

@@ -54,8 +54,9 @@ def balance(document: Mapping[str, Any]) -> Balance:
     missing = tuple(row["account"] for row in document["accounts"] if row["energy_j"]["value"] is None)
     total = document["totals"]["energy_j"]["value"]
     booked = math.fsum(known) if known else None
-    both = booked is not None and total is not None
-    holds = math.isclose(booked, total, rel_tol=1e-9, abs_tol=1e-9) if both else None
+    holds = None
+    if booked is not None and total is not None:
+        holds = math.isclose(booked, total, rel_tol=1e-9, abs_tol=1e-9)
     return Balance(booked, total, missing, holds)
 
 
@@ -73,6 +74,12 @@ def grades(quantity: Mapping[str, Any]) -> str:
     if not shares:
         return str(quantity["grade"])
     return ", ".join(f"{fmt.percent(share)} {grade}" for grade, share in _by_strength(shares))
+
+
+def graded(name: str, grade: str) -> str:
+    """A domain's name with its grade, which some names tell already."""
+    shown = fmt.printable(name)
+    return shown if grade in shown else f"{shown} ({fmt.printable(grade)})"
 
 
 def how_known(document: Mapping[str, Any]) -> list[str]:
@@ -100,6 +107,12 @@ def coverage(document: Mapping[str, Any]) -> str:
 def carbon_remedy(document: Mapping[str, Any]) -> str:
     """What to pass on the command line so that grams can be told."""
     return str(document["factors"]["remedy"] or _NO_REMEDY)
+
+
+def carbon_reason(document: Mapping[str, Any]) -> str:
+    """Why there are no grams, without the remedy: that is told beside it."""
+    reason = str(document["totals"]["carbon_g"]["reason"])
+    return reason.replace(carbon_remedy(document), "").rstrip(" :;,.") or reason
 
 
 def carbon_factors(document: Mapping[str, Any]) -> str:
@@ -135,12 +148,12 @@ def power_caption(series: Iterable[PowerSeries], drawn: int, left_out: int) -> s
         ]
         known = math.fsum(length for _, length in steps)
         if not steps:
-            parts.append(f"{fmt.printable(line.name)}: {fmt.NOT_MEASURED}")
+            parts.append(f"{graded(line.name, line.grade)}: {fmt.NOT_MEASURED}")
             continue
         mean = math.fsum(power * length for power, length in steps) / known
         least, most = min(steps)[0], max(steps)[0]
         parts.append(
-            f"{fmt.printable(line.name)} ({fmt.printable(line.grade)}): mean {fmt.value(_watts(mean))}, from "
+            f"{graded(line.name, line.grade)}: mean {fmt.value(_watts(mean))}, from "
             f"{fmt.value(_watts(least))} to {fmt.value(_watts(most))}, known for {fmt.seconds(known)}"
         )
     power = "; ".join(parts) or f"Power: {fmt.NOT_MEASURED}"
@@ -153,7 +166,7 @@ def joules_caption(document: Mapping[str, Any], left_out: int) -> str:
     """The joules figure, told."""
     accounts = _told(document["accounts"], "account")
     models = _told(document["models"], "model")
-    rest = f" {fmt.count(left_out)} smaller accounts are in the table only." if left_out else ""
+    rest = f" {fmt.count(left_out)} accounts and models with less are in the tables only." if left_out else ""
     return f"By account: {accounts}. By model: {models}.{rest}"
 
 

@@ -60,7 +60,7 @@ ONLY = {
 }
 #: And these never what is listed.
 NEVER = {
-    "greengen.recording": (*HEAVY, "greengen.accounting", "greengen.run", "greengen.comparison", *FREE),
+    "greengen.recording": (*HEAVY, "greengen.accounting", "greengen.document", "greengen.run", *FREE),
     "greengen.accounting": tuple(INPUT_OUTPUT),
     "greengen.reports": ("greengen.recording", "greengen.collectors", *FREE),
 }

@@ -54,7 +54,7 @@ class Grid:
         """Σ over each span's cells of w · rate, shape (n,)."""
         virtual = np.concatenate(([0.0], np.cumsum(rate)))
         part = weights[table.owner] * (virtual[self.last] - virtual[self.first])
-        return np.bincount(table.owner, part, minlength=len(table))
+        return np.bincount(table.owner, part, minlength=len(table)).astype(float)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ def grid(
         lowest, highest = max(lowest, window[0]), max(min(highest, window[1]), max(lowest, window[0]))
     inside = edges[(edges > lowest) & (edges < highest)]
     edges = np.concatenate(([lowest], inside, [highest])).astype(np.int64)
-    energy_j = np.diff(curve.at(edges))
+    energy_j = curve.cells(edges)
     first, last = (np.searchsorted(edges, np.clip(t, lowest, highest)) for t in (table.from_ns, table.to_ns))
     by_interval = weights[table.owner]
     counted = by_interval > 0
@@ -114,7 +114,7 @@ def book(
     """Book every joule of `curve`. `usage`: the CPU's use, and all recorded usage for other resources."""
     use, recorded = usage
     domain = curve.domain
-    split = use if domain.split else None
+    split = use if domain.split == "cpu" else None
     by_cpu = use if domain.activity == "cpu" else None
     of_device = recorded.get((domain.activity or "", MACHINE)) if by_cpu is None else None
     knots = [] if use is None or not (split or by_cpu) else [use.t_ns, use.foreign_t_ns]
@@ -133,8 +133,10 @@ def book(
     reason = domain.split_reason or "no weight says whose work it was; sole tenancy is assumed"
     if split is not None:
         other_j = float((cells.energy_j * _foreign(split, cells.edges)).sum())
-    elif domain.split:
+    elif domain.split == "cpu":
         reason = "the CPU time of processes could not be read; sole tenancy is assumed"
+    elif domain.split:
+        reason = f"shares of {domain.split} are not told apart in this version; sole tenancy is assumed"
     return Books(
         domain=domain,
         curve=curve,

@@ -27,7 +27,9 @@ def cover(domains: Sequence[Domain], readable: frozenset[str]) -> dict[str, str]
         outer = [
             other
             for other in domains
-            if domain.uid in other.contains and other.uid in readable and not (other.alternative and _has_parts(other, readable))
+            if domain.uid in other.contains
+            and other.uid in readable
+            and not (other.alternative and _has_parts(other, readable))
         ]
         verdict[domain.uid] = f"part of {outer[0].name}" if outer else ""
     return verdict

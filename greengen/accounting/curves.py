@@ -49,6 +49,7 @@ class Curve:
     """Cumulated energy of one domain.
 
     t_ns       knots, shape (n,), strictly increasing
+    step_j     J between knots, 0 where they are not known, shape (n-1,)
     energy_j   cumulated J at the knots, shape (n,), never decreasing, 0 at the first
     known      whether the stretch after each knot is known, shape (n-1,)
     spacing_s  the coarsest spacing of the readings behind each stretch, shape (n-1,)
@@ -57,6 +58,7 @@ class Curve:
 
     domain: Domain
     t_ns: Ints
+    step_j: Floats
     energy_j: Floats
     known: Bools
     spacing_s: Floats
@@ -82,10 +84,20 @@ class Curve:
         # Relative to the first knot: a monotonic clock in ns does not fit a double for long.
         return np.interp((t_ns - base).astype(float), (self.t_ns - base).astype(float), self.energy_j)
 
+    def cells(self, edges: Ints) -> Floats:
+        """J between ascending `edges` within the curve, every knot between them being one; never below 0.
+
+        From each stretch's own energy: a year of cumulated joules has no digits left for a millisecond.
+        """
+        if self.t_ns.size < 2:  # noqa: PLR2004 -- a stretch has two ends
+            return np.zeros(edges.size - 1)
+        stretch = np.clip(np.searchsorted(self.t_ns, edges[:-1], side="right") - 1, 0, self.step_j.size - 1)
+        return np.asarray(self.step_j[stretch] * (np.diff(edges) / np.diff(self.t_ns)[stretch]))
+
     @property
     def power_w(self) -> Floats:
         """Mean power of each stretch, NaN where it is unknown, shape (n-1,)."""
-        power = np.diff(self.energy_j) / (np.diff(self.t_ns) / NS)
+        power = self.step_j / (np.diff(self.t_ns) / NS)
         return np.where(self.known, power, np.nan)
 
 
@@ -122,10 +134,12 @@ class _Builder:
         self.step(t_ns, 0.0, 0.0, known=False)
 
     def curve(self) -> Curve:
+        step_j = np.array(self.step_j, dtype=float)
         return Curve(
             self.domain,
             np.array(self.t_ns, dtype=np.int64),
-            np.concatenate(([0.0], np.cumsum(np.array(self.step_j, dtype=float)))) if self.t_ns else np.zeros(0),
+            step_j,
+            np.concatenate(([0.0], np.cumsum(step_j))) if self.t_ns else np.zeros(0),
             np.array(self.known, dtype=bool),
             np.array(self.spacing_s, dtype=float),
             tuple(self.unknown),

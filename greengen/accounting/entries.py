@@ -23,6 +23,7 @@ class Entries:
     in_total   whether a run's total counts this domain; `left_out` says why not
     static_w   power that does not follow work, W: an upper estimate (`static_fitted`) or bound
     coverage   which part of each span's time the domain was read in, shape (n,)
+    ticks_j    what the step of the machine's clock of busy time makes of `other`, J, standard uncertainty
     """
 
     key: str
@@ -32,6 +33,7 @@ class Entries:
     static_fitted: bool
     errors: uncertainty.SpanErrors
     coverage: Floats
+    ticks_j: float
 
     @property
     def in_total(self) -> bool:
@@ -50,7 +52,9 @@ class Entries:
         note = ""
         if curve.unknown:
             bounds = [stretch.bound_j for stretch in curve.unknown]
-            most = f"at most {math.fsum(b for b in bounds if b is not None):.4g} J" if None not in bounds else "no bound"
+            most = (
+                f"at most {math.fsum(b for b in bounds if b is not None):.4g} J" if None not in bounds else "no bound"
+            )
             note = f"without {len(bounds)} stretch(es) of {self.books.domain.name} that are not known ({most})"
         return Quantity(self.books.total_j, "J", grade, tuple(errors), note=note)
 
@@ -81,12 +85,14 @@ class Entries:
                 return Quantity.missing("J", books.other_reason)
             value = books.other_j
             split, static = uncertainty.of_foreign(books, self.static_w)
+            ticks = self.ticks_j
         else:
             value = books.overhead_j if name == "overhead" else books.idle_j
             quiet_j = books.overhead_j + books.idle_j
             split, static = uncertainty.of_quiet(books, self.static_w)
             part = value / quiet_j if quiet_j else 0.0
             split, static = split * part, static * part
+            ticks = 0.0
         # What the edges of spans may have put on the wrong side, the quiet time has too little or too much of.
         timing = float(np.sqrt((self.errors.timing**2).sum())) if name != "other" and value else 0.0
         errors = [
@@ -94,6 +100,7 @@ class Entries:
             Error(f"timing:{self.key}:{name}", timing),
             Error(f"split:{self.key}", split, log=True),
             Error(f"static:{self.key}", static),
+            Error(f"ticks:{self.key}", ticks),
         ]
         return Quantity(value, "J", self._attributed(), tuple(e for e in errors if e.sigma))
 
@@ -114,8 +121,18 @@ class Entries:
 
 def enter(key: str, books: Books, use: Use | None, left_out: str) -> Entries:
     """Size the errors of `books`."""
-    static_w, fitted = uncertainty.static_power(books.curve, use if books.domain.split else None)
-    return Entries(key, books, left_out, static_w, fitted, uncertainty.of_spans(books, static_w), _coverage(books))
+    split = use if books.domain.split == "cpu" else None
+    static_w, fitted = uncertainty.static_power(books.curve, split)
+    return Entries(
+        key=key,
+        books=books,
+        left_out=left_out,
+        static_w=static_w,
+        static_fitted=fitted,
+        errors=uncertainty.of_spans(books, static_w),
+        coverage=_coverage(books),
+        ticks_j=uncertainty.of_ticks(books, split),
+    )
 
 
 def _coverage(books: Books) -> Floats:

@@ -14,7 +14,7 @@ from greengen.accounting.entries import Entries, enter
 from greengen.collector import Event
 from greengen.errors import UsageError
 from greengen.quantity import Quantity, total
-from greengen.rows import Rows, SpanRow, Timeline
+from greengen.rows import Rows, Segment, SpanRow, Timeline
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,6 +31,11 @@ class Chapter:
     table: table.SpanTable
     entries: tuple[Entries, ...]
     recorded: tuple[tuple[int, int], ...]
+
+    @property
+    def start_ns(self) -> int:
+        """When the recording began, on the timeline's clock."""
+        return self.recorded[0][0] if self.recorded else 0
 
     @property
     def recorded_s(self) -> float:
@@ -68,6 +73,18 @@ class Ledger:
         if not parts and self._any(chosen):
             return Quantity.missing("J", "no domain was read")
         return _sum(parts) if parts else Quantity.missing("J", f"no span of {label}")
+
+    def serving(self, model: str) -> Quantity:
+        """The joules of a model's requests, with those of the spans inside them, over the cover."""
+        parts = []
+        for chapter in self.chapters:
+            spans = chapter.table
+            members = np.array(
+                [i for i, row in enumerate(spans.rows) if row.model == model and spans.request[i] >= 0], dtype=np.int64
+            )
+            if members.size:
+                parts += [entries.spans(members, f"{table.REQUEST}/{model}") for entries in chapter.totalled]
+        return _sum(parts)
 
     def __getitem__(self, span: Any) -> Quantity:  # noqa: ANN401 -- a span, its row or its uid
         """A span's own joules. Raises UsageError for a span that is not in this run."""
@@ -120,7 +137,7 @@ class Ledger:
         key = _key(attribute)
         rows = []
         for value, members in self.groups(key).items():
-            quantity = self.spans(lambda row, value=value: key(row) == value, str(value))
+            quantity = self.spans(_with(key, value), str(value))
             rows.append((value, len(members), quantity))
         if attribute == "account":
             rows += [(name, 0, self.account(name)) for name in QUIET_ACCOUNTS]
@@ -176,8 +193,8 @@ def _chapter(timeline: Timeline, weigh: policies.Policy, window: books.Window) -
     last_seen = max((process.last_seen_ns for process in timeline.processes), default=0)
     spans = table.tabulate(timeline.spans, timeline.processes, max(end_ns, last_seen))
     weights = weigh(spans)
-    own_process = all(segment.info.get("own_process", False) for segment in timeline.segments)
-    use = usage.cpu_use(timeline.usage, recorded, recorder_is_profiled=not own_process)
+    threaded = [not segment.info.get("own_process", False) for segment in in_order(timeline)]
+    use = usage.cpu_use(timeline.usage, recorded, threaded)
     found = {
         domain.uid: curves.build(domain, timeline.samples[domain.uid], recorded)
         for domain in timeline.domains
@@ -202,13 +219,18 @@ def segments(timeline: Timeline) -> tuple[tuple[int, int], ...]:
     """(start, end) of what was recorded; a segment that was cut off ends at its last reading."""
     last_reading = max((s.t_ns[-1] for s in timeline.samples.values() if s.t_ns), default=0)
     last_reading = max([last_reading, *(s.t_ns[-1] for s in timeline.usage.values() if s.t_ns)])
-    ends = [segment.t1_ns for segment in timeline.segments]
-    starts = [segment.t0_ns for segment in timeline.segments]
+    found = in_order(timeline)
     closed = []
-    for i, (start, end) in enumerate(zip(starts, ends, strict=True)):
-        limit = starts[i + 1] - 1 if i + 1 < len(starts) else max(last_reading, start)
+    for segment, following in zip(found, [*found[1:], None], strict=True):
+        start, end = segment.t0_ns, segment.t1_ns
+        limit = max(last_reading, start) if following is None else following.t0_ns - 1
         closed.append((start, min(limit, end if end is not None else limit)))
     return tuple(closed)
+
+
+def in_order(timeline: Timeline) -> list[Segment]:
+    """The segments of a timeline, by their start."""
+    return sorted(timeline.segments, key=lambda segment: segment.t0_ns)
 
 
 def _key(attribute: str) -> Callable[[SpanRow], str | None]:
@@ -219,10 +241,12 @@ def _key(attribute: str) -> Callable[[SpanRow], str | None]:
     return lambda row: row.labels.get(attribute)
 
 
+def _with(key: Callable[[SpanRow], str | None], value: str | None) -> Callable[[SpanRow], bool]:
+    return lambda row: key(row) == value
+
+
 def _sum(parts: Iterable[Quantity]) -> Quantity:
     items = list(parts)
     if not items:
         return Quantity.missing("J", "no domain was read")
     return total(items, "J", skip_missing=True)
-
-

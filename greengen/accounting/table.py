@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,6 +12,9 @@ from greengen.rows import ProcessRow, SpanRow
 
 #: Spans of these kinds wait: they are live, and use nothing.
 WEIGHTLESS = frozenset({"queue"})
+
+#: The kind of span that is priced one by one.
+REQUEST = "request"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,9 @@ class SpanTable:
     from_ns, to_ns start and end of each interval, shape (m,)
     left_open      spans that never ended, shape (n,)
     children       span → the spans directly inside it
+    request        the innermost request that each span is, or is part of; -1 for none, shape (n,)
+
+    A span without a model of its own works for that of the span around it.
     """
 
     rows: tuple[SpanRow, ...]
@@ -37,6 +43,7 @@ class SpanTable:
     to_ns: Ints
     left_open: Bools
     children: Mapping[int, list[int]]
+    request: Ints
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -54,9 +61,9 @@ class SpanTable:
 def tabulate(spans: Sequence[SpanRow], processes: Sequence[ProcessRow], end_ns: int) -> SpanTable:
     """Columns of `spans`; one still open ends when its process was last seen, at `end_ns` at the latest.
 
-    Energy goes to the innermost live span: while a child is live its parent has no interval.
+    Energy goes to the innermost live span: while a span inside it is live, at any depth, a span has no interval.
     """
-    rows = tuple(sorted(spans, key=lambda span: (span.t0_ns, span.uid)))
+    rows, parent = _nested(spans)
     last_seen = {process.uid: process.last_seen_ns for process in processes}
     t0 = np.array([span.t0_ns for span in rows], dtype=np.int64)
     t1 = np.array(
@@ -67,10 +74,12 @@ def tabulate(spans: Sequence[SpanRow], processes: Sequence[ProcessRow], end_ns: 
         dtype=np.int64,
     )
     t1 = np.maximum(t0, t1)
-    index = {span.uid: i for i, span in enumerate(rows)}
-    parent = np.array([index.get(span.parent or "", -1) for span in rows], dtype=np.int64)
+    models, request = _inherited(rows, parent)
+    rows = tuple(
+        span if span.model == model else replace(span, model=model) for span, model in zip(rows, models, strict=True)
+    )
     children = _children(parent)
-    owner, from_ns, to_ns = _innermost(t0, t1, children)
+    owner, from_ns, to_ns = _innermost(t0, t1, parent, children)
     return SpanTable(
         rows=rows,
         t0_ns=t0,
@@ -82,14 +91,62 @@ def tabulate(spans: Sequence[SpanRow], processes: Sequence[ProcessRow], end_ns: 
         to_ns=to_ns,
         left_open=np.array([span.t1_ns is None for span in rows], dtype=bool),
         children=children,
+        request=request,
     )
 
 
-def _innermost(t0: Ints, t1: Ints, children: Mapping[int, list[int]]) -> tuple[Ints, Ints, Ints]:
+def _inherited(rows: Sequence[SpanRow], parent: Ints) -> tuple[list[str | None], Ints]:
+    models: list[str | None] = []
+    request = np.full(len(rows), -1, dtype=np.int64)
+    for i, span in enumerate(rows):
+        # Rows are in order of their start: a parent stands before its children.
+        outer = int(parent[i])
+        models.append(span.model if span.model is not None or outer < 0 or outer >= i else models[outer])
+        request[i] = i if span.kind == REQUEST else (request[outer] if 0 <= outer < i else -1)
+    return models, request
+
+
+def _nested(spans: Sequence[SpanRow]) -> tuple[tuple[SpanRow, ...], Ints]:
+    """The spans in order of their start, a parent before its children, and the index of each one's parent."""
+    rows = sorted(spans, key=lambda span: (span.t0_ns, span.uid))
+    index = {span.uid: i for i, span in enumerate(rows)}
+    parent = np.array([index.get(span.parent or "", -1) for span in rows], dtype=np.int64)
+    depth, endless = _depths(parent)
+    if endless.any():
+        # A loop of parents, which only a stranger's file can hold, is no nesting.
+        parent = np.where(endless, -1, parent)
+        depth, _ = _depths(parent)
+    order = np.lexsort((depth, [span.t0_ns for span in rows]))
+    place = np.empty_like(order)
+    place[order] = np.arange(order.size)
+    parent = np.where(parent >= 0, place[parent], -1)[order] if order.size else parent
+    return tuple(rows[i] for i in order), parent
+
+
+def _depths(parent: Ints) -> tuple[Ints, Bools]:
+    """(how many spans are around each, whether that never ends), by looking twice as far up each time."""
+    above, depth = parent, (parent >= 0).astype(np.int64)
+    for _ in range(int(parent.size).bit_length()):
+        up = above >= 0
+        if not up.any():
+            break
+        depth = depth + np.where(up, depth[above], 0)
+        above = np.where(up, above[above], -1)
+    return depth, above >= 0
+
+
+def _innermost(t0: Ints, t1: Ints, parent: Ints, children: Mapping[int, list[int]]) -> tuple[Ints, Ints, Ints]:
     alone = np.array([i not in children for i in range(t0.size)], dtype=bool)
     owner, begin, end = [np.flatnonzero(alone)], [t0[alone]], [t1[alone]]
-    for span, inside in children.items():
-        gaps = _outside(int(t0[span]), int(t1[span]), sorted((int(t0[c]), int(t1[c])) for c in inside))
+    # What is live inside a span while the span itself is not: it covers the spans around as well.
+    beyond: dict[int, list[tuple[int, int]]] = {}
+    depth, _ = _depths(parent)
+    for span in sorted(children, key=lambda i: -depth[i]):
+        start, stop = int(t0[span]), int(t1[span])
+        covered = [(int(t0[c]), int(t1[c])) for c in children[span]]
+        covered += [part for c in children[span] for part in beyond.get(c, ())]
+        gaps = _outside(start, stop, sorted(covered))
+        beyond[span] = [(a, b) for a, b in covered if b > stop or a < start]
         owner.append(np.full(len(gaps), span, dtype=np.int64))
         begin.append(np.array([a for a, _ in gaps], dtype=np.int64))
         end.append(np.array([b for _, b in gaps], dtype=np.int64))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from greengen.accounting.books import Books
-from greengen.accounting.curves import NS, Curve, Floats, Ints
+from greengen.accounting.curves import NS, Bools, Curve, Floats, Ints
 from greengen.accounting.usage import Use
 from greengen.quantity import Z95
 
@@ -21,8 +21,14 @@ INTENSITY_FACTOR = 2.0
 
 _SIGMA_SHARE = math.log(INTENSITY_FACTOR) / Z95
 
+#: The step of /proc/stat: USER_HZ is 100 on every Linux that greengen knows.
+_TICK_S = 0.01
+
 #: Fewer stretches than this cannot tell static power from power that follows work.
 _FIT_POINTS = 8
+
+#: Power from two readings less than this apart says little: counters refresh in steps.
+_STRETCH_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,17 +53,17 @@ def static_power(curve: Curve, use: Use | None) -> tuple[float, bool]:
     Power over busy time, by least squares over stretches of about a second; where the run does not
     tell the two apart, the least power seen: static power cannot be more.
     """
-    if use is None or curve.t_ns.size < 2:  # noqa: PLR2004 -- a stretch has two ends
+    if use is None or not curve.known.any():
         return 0.0, False
+    least = _least_power(curve)
     edges = use.foreign_t_ns[(use.foreign_t_ns >= curve.t_ns[0]) & (use.foreign_t_ns <= curve.t_ns[-1])]
-    if edges.size < 2:  # noqa: PLR2004
-        edges = curve.t_ns[[0, -1]]
-    seconds = np.diff(edges) / NS
-    power = np.diff(curve.at(edges)) / seconds
-    least = float(power.min())
+    if edges.size <= _FIT_POINTS:
+        return least, False
+    power, whole = _mean_power(curve, edges)
     cells = use.between(edges)
-    busy = (cells.profiled + cells.recorder + cells.foreign) / NS / seconds
-    if power.size < _FIT_POINTS or float(np.ptp(busy)) < 0.25 * max(float(busy.max()), 1e-9):  # noqa: PLR2004
+    busy = ((cells.profiled + cells.recorder + cells.foreign) / np.diff(edges))[whole]
+    power = power[whole]
+    if power.size < _FIT_POINTS or float(np.ptp(busy)) < 0.25 * max(float(busy.max()), 1e-9):
         return least, False
     design = np.column_stack((np.ones_like(busy), busy))
     solution, _, _, _ = np.linalg.lstsq(design, power, rcond=None)
@@ -66,6 +72,24 @@ def static_power(curve: Curve, use: Use | None) -> tuple[float, bool]:
     covariance = variance * np.linalg.inv(design.T @ design)
     upper = float(solution[0]) + Z95 * math.sqrt(max(float(covariance[0, 0]), 0.0))
     return min(max(upper, 0.0), least), True
+
+
+def _least_power(curve: Curve) -> float:
+    """The least mean power, W, of known stretches long enough that the counter's steps do not matter."""
+    shortest_s = max(_STRETCH_S, 20 * curve.domain.refresh_s)
+    marks = np.arange(curve.t_ns[0], curve.t_ns[-1] + 1, int(shortest_s * NS))
+    edges = curve.t_ns[np.unique(np.searchsorted(curve.t_ns, marks))]
+    power, whole = _mean_power(curve, edges)
+    whole &= np.diff(edges) / NS > 0.8 * shortest_s
+    return float(power[whole].min()) if whole.any() else curve.total_j / curve.known_s
+
+
+def _mean_power(curve: Curve, edges: Ints) -> tuple[Floats, Bools]:
+    """Mean power between edges, W, and whether all of that time is known."""
+    lost_ns = np.concatenate(([0.0], np.cumsum(np.diff(curve.t_ns) * ~curve.known)))
+    base = curve.t_ns[0]
+    lost = np.diff(np.interp((edges - base).astype(float), (curve.t_ns - base).astype(float), lost_ns))
+    return np.diff(curve.at(edges)) / (np.diff(edges) / NS), lost == 0
 
 
 def of_spans(books: Books, static_w: float) -> SpanErrors:
@@ -107,6 +131,15 @@ def of_foreign(books: Books, static_w: float) -> tuple[float, float]:
     disputed = cells.energy_j * cells.ours * (1.0 - cells.ours)
     idle_j = np.minimum(static_w * cells.seconds, cells.energy_j) * (1.0 - cells.ours) * (cells.ours > 0)
     return -_SIGMA_SHARE * float(disputed.sum()), -float(idle_j.sum()) / Z95
+
+
+def of_ticks(books: Books, use: Use | None) -> float:
+    """σ in J of `other` from the machine's clock of busy time, which steps by 10 ms: none is not surely none."""
+    if use is None:
+        return 0.0
+    busy_s = float(use.profiled[-1] + use.recorder[-1] + use.foreign[-1]) / NS
+    windows = max(use.foreign_t_ns.size - 1, 1)
+    return books.total_j * min(1.0, _TICK_S * math.sqrt(windows / 6.0) / busy_s) if busy_s > 0 else 0.0
 
 
 def of_quiet(books: Books, static_w: float) -> tuple[float, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ _FOREIGN_NS = 1_000_000_000
 
 #: Readings that make a difference.
 _TWO = 2
+
+_EARLIEST, _LATEST = -(2**62), 2**62
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,20 +76,30 @@ class Cells:
 
 
 def cpu_use(
-    usage: Mapping[tuple[str, str], Series], segments: Sequence[tuple[int, int]], *, recorder_is_profiled: bool
+    usage: Mapping[tuple[str, str], Series],
+    segments: Sequence[tuple[int, int]],
+    recorder_is_profiled: Sequence[bool],
 ) -> Use | None:
     """The CPU's use over `segments`, or None where the machine's or the processes' busy time was not read.
 
-    Each segment stands alone: a new recorder counts from 0 again.
-    recorder_is_profiled  the recorder is a thread of a profiled process: its time is taken out
+    Each segment stands alone, with the readings around it that a cut has left: a new recorder counts
+    from 0 again.
+    recorder_is_profiled  by segment: the recorder is a thread of a profiled process, its time is taken out
     """
     parts = []
-    for segment in segments:
-        series = {key[1]: _cut(values, segment) for key, values in usage.items() if key[0] == "cpu"}
+    for stretch, profiled_too in zip(_around(segments), recorder_is_profiled, strict=True):
+        series = {key[1]: _cut(values, stretch) for key, values in usage.items() if key[0] == "cpu"}
         machine, profiled = series.get(MACHINE, Series()), series.get(PROFILED, Series())
         if min(len(machine.t_ns), len(profiled.t_ns)) >= _TWO:
-            parts.append(_one_segment(series, recorder_is_profiled=recorder_is_profiled))
+            parts.append(_one_segment(series, recorder_is_profiled=profiled_too))
     return _joined(parts) if parts else None
+
+
+def _around(segments: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Each segment with the time around it, as far as the middle of the way to the next one."""
+    middles = [(before[1] + after[0]) // 2 for before, after in itertools.pairwise(segments)]
+    starts = [_EARLIEST, *(middle + 1 for middle in middles)]
+    return list(zip(starts, [*middles, _LATEST], strict=False))
 
 
 def _one_segment(series: Mapping[str, Series], *, recorder_is_profiled: bool) -> Use:
@@ -135,7 +148,7 @@ def _at(series: Series, t_ns: Ints) -> Floats:
     base = series.t_ns[0]
     knots = (np.array(series.t_ns, dtype=np.int64) - base).astype(float)
     values = np.array(series.values) - series.values[0]
-    return np.interp((t_ns - base).astype(float), knots, values)
+    return np.asarray(np.interp((t_ns - base).astype(float), knots, values))
 
 
 def _steps(edges: Ints, t_ns: Ints, cumulated: Floats) -> Floats:
@@ -149,14 +162,11 @@ def _rising(cumulated: Floats) -> Floats:
 
 
 def _coarse(t_ns: Ints) -> Ints:
-    """Indices of knots at least `_FOREIGN_NS` apart; the last stretch may be longer, never shorter."""
-    kept = [0]
-    for i in range(1, t_ns.size):
-        if t_ns[i] - t_ns[kept[-1]] >= _FOREIGN_NS:
-            kept.append(i)
-    if kept[-1] != t_ns.size - 1:
-        if len(kept) > 1:
-            kept[-1] = t_ns.size - 1
-        else:
-            kept.append(t_ns.size - 1)
-    return np.array(kept, dtype=np.int64)
+    """Indices of the first knot of each `_FOREIGN_NS` of the clock; the last stretch takes what is left over.
+
+    By the clock and not from the first reading, so that a part of a recording is divided as the whole is.
+    """
+    first = np.flatnonzero(np.diff(t_ns // _FOREIGN_NS, prepend=-1))
+    last = t_ns.size - 1
+    kept = first if first.size == 1 or first[-1] == last else first[:-1]
+    return kept if kept[-1] == last else np.append(kept, last)

@@ -80,9 +80,6 @@ def command(  # noqa: PLR0913 -- one parameter per option
 
 def _tell(profiler: Profiler, html: Path | None, json_: Path | None, where: dict[str, object]) -> None:
     """The summary on stderr and the reports; trouble with them does not change the command's exit code."""
-    import sys  # noqa: PLC0415
-
-    from greengen.reports import terminal  # noqa: PLC0415
     from greengen.run import Run  # noqa: PLC0415
 
     if profiler.trouble or profiler.lost_rows:
@@ -93,7 +90,7 @@ def _tell(profiler: Profiler, html: Path | None, json_: Path | None, where: dict
         )
     run = Run(profiler.path)
     try:
-        terminal.render(run.report(requests="top:10", **where), file=sys.stderr)
+        click.echo(run.render("terminal", requests="top:10", **where), err=True, nl=False)
         if json_:
             run.to_json(json_, **where)
         if html:

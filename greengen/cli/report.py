@@ -42,15 +42,11 @@ def command(  # noqa: PLR0913 -- one parameter per option
         msg = "a page is not for a terminal: name a file with -o, such as -o report.html"
         raise UsageError(msg)
     run = Run(*runs)
-    document = run.report(requests=requests, policy=policy, zone=zone, intensity=intensity, pue=pue)
-    if chosen == "terminal" and out is None:
-        from greengen.reports import terminal  # noqa: PLC0415
-
-        terminal.render(document, file=sys.stdout)
-        return
-    text = _render(chosen, document, run)
+    text = run.render(
+        chosen, requests=requests, policy=policy, zone=zone, intensity=intensity, pue=pue
+    )
     if out is None:
-        click.echo(text)
+        click.echo(text, nl=False)
         return
     try:
         out.write_text(text, encoding="utf-8")
@@ -63,20 +59,3 @@ def command(  # noqa: PLR0913 -- one parameter per option
 def _by_name(out: Path | None) -> str:
     endings = {".json": "json", ".html": "html", ".htm": "html", ".csv": "csv", ".md": "markdown"}
     return endings.get(out.suffix.lower(), "terminal") if out is not None else "terminal"
-
-
-def _render(chosen: str, document: dict[str, object], run: object) -> str:
-    from importlib import import_module  # noqa: PLC0415
-
-    from greengen.reports.document import power_series  # noqa: PLC0415
-
-    renderer = import_module(f"greengen.reports.{chosen}")
-    if chosen == "html":
-        return str(renderer.render(document, power_series(run)))  # type: ignore[arg-type]
-    if chosen == "terminal":
-        import io  # noqa: PLC0415
-
-        buffer = io.StringIO()
-        renderer.render(document, file=buffer)
-        return buffer.getvalue()
-    return str(renderer.render(document))

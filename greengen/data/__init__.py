@@ -33,18 +33,17 @@ class GridIntensity:
 
 def grid_intensities() -> Iterator[GridIntensity]:
     """Yearly average intensity by ISO-3 country."""
-    table = files(__name__).joinpath("grid_intensity_country.csv")
-    with table.open(encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
-            yield GridIntensity(
-                zone=row["zone"],
-                name=row["name"],
-                value=float(row["value"]),
-                gsd=float(row["gsd"]),
-                basis=row["basis"],
-                year=row["year"],
-                source=row["source"],
-            )
+    table = files(__name__).joinpath("grid_intensity_country.csv").read_text(encoding="utf-8")
+    for row in csv.DictReader(table.splitlines()):
+        yield GridIntensity(
+            zone=row["zone"],
+            name=row["name"],
+            value=float(row["value"]),
+            gsd=float(row["gsd"]),
+            basis=row["basis"],
+            year=row["year"],
+            source=row["source"],
+        )
 
 
 def grid_intensity(zone: str) -> GridIntensity:
@@ -56,7 +55,11 @@ def grid_intensity(zone: str) -> GridIntensity:
             return row
     names = {row.name.casefold(): row for row in rows}
     near = [row for name, row in names.items() if len(wanted) > 2 and name.startswith(zone.strip().casefold())]  # noqa: PLR2004
-    near += [names[name] for name in difflib.get_close_matches(zone.casefold(), names, n=2, cutoff=0.75) if names[name] not in near]
+    near += [
+        names[name]
+        for name in difflib.get_close_matches(zone.casefold(), names, n=2, cutoff=0.75)
+        if names[name] not in near
+    ]
     codes = difflib.get_close_matches(wanted, [row.zone for row in rows], n=3, cutoff=0.5)
     near += [row for row in rows if row.zone in codes and row not in near]
     hint = ", ".join(f"{row.zone} ({row.name})" for row in near[:4])

@@ -1,1 +1,1 @@
-""""""
+"""Adapters to runtimes and frameworks: one file each."""

@@ -19,13 +19,15 @@
       Plotly.restyle(plot, { "error_x.color": colour("--text"), "marker.color": colour("--text") }, ink);
     }
   };
-  const paintAll = () => plots.forEach(paint);
 
   const draw = async (plot) => {
     const figure = JSON.parse(document.getElementById(plot.dataset.figure).textContent);
     const narrow = window.matchMedia("(max-width: 600px)").matches;
     // On a narrow page a legend has one line for each of its entries.
-    if (narrow) figure.layout.height += 18 * figure.data.filter((trace) => trace.showlegend !== false).length;
+    const lines = narrow ? figure.data.filter((trace) => trace.showlegend !== false).length : 0;
+    // The element has the height, not the layout: a layout loses it when the page changes its width.
+    plot.style.height = `${figure.layout.height + 18 * lines}px`;
+    delete figure.layout.height;
     await Plotly.newPlot(plot, figure.data, figure.layout, {
       displaylogo: false,
       displayModeBar: narrow ? false : "hover",
@@ -37,11 +39,10 @@
     plot.dataset.drawn = "yes";
   };
   plots.forEach(draw);
-  window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", paintAll);
+  window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => plots.forEach(paint));
   window.matchMedia("print").addEventListener("change", (event) => {
     if (event.matches) document.querySelectorAll("details").forEach((part) => { part.open = true; });
-    plots.forEach((plot) => { Plotly.Plots.resize(plot); });
-    paintAll();
+    plots.forEach(async (plot) => { await Plotly.Plots.resize(plot); paint(plot); });
   });
 
   // Tables sort by a click on a heading; what is not measured stays last either way.

@@ -12,7 +12,8 @@ import pytest
 
 from greengen import Run
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "examples"
 
 
 def start(*command: str | Path, cwd: Path) -> str:
@@ -44,3 +45,13 @@ def test_library_example_prints_a_row_per_model(tmp_path: Path) -> None:
     printed = start(sys.executable, EXAMPLES / "library.py", cwd=tmp_path)
     assert re.search(r"^small +3 ", printed, re.MULTILINE)
     assert re.search(r"^large +3 ", printed, re.MULTILINE)
+
+
+def test_the_code_in_the_readme_runs(tmp_path: Path) -> None:
+    [code] = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    (tmp_path / "readme.py").write_text(
+        f"prompt, generate = 'p', lambda p: sum(range(10**7))\n{code}", encoding="utf-8"
+    )
+    printed = start(sys.executable, "readme.py", cwd=tmp_path)
+    assert re.search(r"^llama-3\.2-1b-int8 +1 ", printed, re.MULTILINE)
+    assert (tmp_path / "chat.greengen").exists()

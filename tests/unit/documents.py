@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from greengen.quantity import Error, Factor, Grade, Quantity, total
+from greengen.quantity import Error, Grade, Quantity, total
 from greengen.reports.series import PowerSeries
 
 Document = dict[str, Any]
 Sample = tuple[Document, list[PowerSeries]]
 
-INTENSITY = Factor("grid intensity", 344.0, "g/kWh", "declared", "Ember 2025, DEU")
+GRID = Quantity(344.0, "g/kWh", "declared", (Error("grid", 4.3),), basis="average; lifecycle")
+PUE = Quantity(1.2, "", "declared")
 NO_ZONE = "no grid zone was given"
 
 #: Text that tries to leave its place: as a tag, an attribute, a script, rich markup, another line.
@@ -42,8 +43,8 @@ def carbon(energy: Quantity, reason: str = "") -> Quantity:
     """What the energy emits on a German grid, or nothing with the reason."""
     if reason:
         return Quantity.missing("g", reason)
-    grid = Quantity(INTENSITY.value / 3.6e6, "g/J", "declared", (Error("grid", 1.2e-6),), basis="average; lifecycle")
-    return energy.times(grid, INTENSITY.name, unit="g", source=INTENSITY.source)
+    delivered = energy.times(PUE, "PUE", unit="J", source="declared")
+    return delivered.to("kWh").times(GRID, "grid intensity", unit="g", source="Ember 2025, DEU")
 
 
 def span(uid: str, t0_s: float, t1_s: float | None, energy: Quantity, **given: Any) -> Document:  # noqa: ANN401
@@ -105,13 +106,20 @@ def model(name: str, rows: list[Document], energy: Quantity, reason: str) -> Doc
     }
 
 
-def domain(uid: str, name: str, kind: str, energy: Quantity, accounts: list[tuple[str, Quantity]], **given: Any) -> Document:  # noqa: ANN401, E501
+def domain(
+    uid: str,
+    name: str,
+    kind: str,
+    energy: Quantity,
+    accounts: list[tuple[str, Quantity]],
+    **given: Any,  # noqa: ANN401
+) -> Document:
     """A row of `domains`."""
     row: Document = {
         "domain": uid,
         "name": name,
         "kind": kind,
-        "collector": uid.split(":")[0],
+        "collector": uid.partition(":")[0],
         "grade": "modelled" if uid.startswith("cpu_model") else "measured",
         "scope": "device",
         "in_total": True,
@@ -292,9 +300,8 @@ def gpu_and_cpu() -> Sample:
         requests_left_out=976,
         events=[{"t_s": 30.52, "kind": "reset", "subject": "nvml:GPU-0", "reason": "the driver was reloaded"}],
         warnings=["the wall meter and the sum of its parts disagree by -3.1 %"],
-        factors={"intensity": Quantity(344.0, "g/kWh", "declared", (Error("grid", 4.3),),
-                                       basis="average; lifecycle").as_dict(),
-                 "intensity_source": "Ember 2025, yearly, CC BY 4.0", "zone": "DEU", "year": "2025", "pue": 1.2,
+        factors={"intensity": GRID.as_dict(), "intensity_source": "Ember 2025, yearly, CC BY 4.0",
+                 "zone": "DEU", "year": "2025", "pue": 1.2,
                  "remedy": ""},
     )  # fmt: skip
     t = [0.5 * i for i in range(125)]

@@ -1,0 +1,108 @@
+"""What the document says around the numbers: boundary, events, warnings, factors, the recorder's own cost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from greengen.accounting.carbon import REMEDY, Site
+from greengen.accounting.curves import NS
+from greengen.accounting.ledger import Chapter, Ledger
+from greengen.collector import RECORDER
+from greengen.rows import Rows
+
+
+def boundary(ledger: Ledger) -> dict[str, Any]:
+    """What the numbers cover, and what they do not."""
+    covered, missing = [], []
+    for chapter in ledger.chapters:
+        for entries in chapter.entries:
+            domain = entries.books.domain
+            covered.append(
+                {
+                    "domain": domain.uid,
+                    "kind": domain.kind,
+                    "name": domain.name,
+                    "grade": domain.grade,
+                    "scope": domain.scope,
+                    "detail": domain.detail,
+                }
+            )
+        missing += [
+            {"what": gone.interface, "why": gone.reason, "remedy": gone.remedy} for gone in chapter.timeline.unavailable
+        ]
+    kinds = {entry["kind"] for entry in covered}
+    if "dram" not in kinds and "psys" not in kinds:
+        missing.append({"what": "memory (DRAM)", "why": "no counter for it was read", "remedy": ""})
+    if "wall" not in kinds:
+        why = "nothing was read at the wall"
+        missing.append({"what": "fans, power supply loss, disks, network cards", "why": why, "remedy": ""})
+    return {"covered": covered, "not_covered": missing}
+
+
+def events(ledger: Ledger) -> list[dict[str, Any]]:
+    """What happened to the recording, in seconds from its start."""
+    start = min((chapter.start_ns for chapter in ledger.chapters), default=0)
+    return [
+        {"t_s": (event.t_ns - start) / NS, "kind": event.kind, "subject": event.subject, "reason": event.reason}
+        for event in ledger.events()
+    ]
+
+
+def warnings(ledger: Ledger) -> list[str]:
+    """What a reader must know before trusting the numbers."""
+    told: list[str] = []
+    totalled = [entries for chapter in ledger.chapters for entries in chapter.totalled]
+    if not totalled:
+        told.append("Nothing was measured: no domain could be read on this machine. Run `greengen doctor`.")
+    elif all(entries.books.domain.grade == "modelled" for entries in totalled):
+        told.append(
+            "No power counter was readable: all joules are modelled from busy time. A lower number means less "
+            "modelled energy because of less busy time, and says nothing of the power that was really drawn."
+        )
+    for chapter in ledger.chapters:
+        told += [
+            f"{gone.interface}: {gone.reason}" + (f" Remedy: {gone.remedy}" if gone.remedy else "")
+            for gone in chapter.timeline.unavailable
+            if "CVE-" in gone.reason or "ermission" in gone.reason
+        ]
+        told += _lost(chapter)
+    told += [event.reason for event in ledger.events() if event.kind == "warning"]
+    if any(segment.t1_ns is None for chapter in ledger.chapters for segment in chapter.timeline.segments):
+        told.append("The recording goes on, or was cut off: what came after its last reading is not in the books.")
+    for entries in totalled:
+        if entries.books.other_j is None:
+            name, why = entries.books.domain.name, entries.books.other_reason
+            told.append(f"{name}: the work of other processes is not told apart: {why}.")
+    return list(dict.fromkeys(told))
+
+
+def factors(site: Site) -> dict[str, Any]:
+    """What joules were multiplied by, and where that comes from."""
+    return {
+        "intensity": None if site.intensity is None else site.intensity.as_dict(),
+        "intensity_source": site.source,
+        "zone": site.zone,
+        "year": site.year or None,
+        "pue": site.pue,
+        "remedy": "" if site.intensity is not None else REMEDY,
+    }
+
+
+def recorder(rows: Rows) -> dict[str, Any]:
+    """What the recording itself cost."""
+    spent_s, seen = 0.0, False
+    for timeline in rows.timelines:
+        series = timeline.usage.get(("cpu", RECORDER))
+        if series is not None and series.t_ns:
+            seen = True
+            spent_s += sum(max(0.0, b - a) for a, b in zip(series.values, series.values[1:], strict=False)) / NS
+    return {"cpu_s": spent_s if seen else None, "note": "CPU time of greengen's own sampling and writing"}
+
+
+def _lost(chapter: Chapter) -> Sequence[str]:
+    return [
+        f"Process {process.pid} could not write {process.lost_rows} rows (disk full?): they are not in the books."
+        for process in chapter.timeline.processes
+        if process.lost_rows
+    ]

@@ -1,0 +1,156 @@
+"""The document's tables: accounts, domains, models and spans, each number a quantity."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from greengen.accounting.carbon import Footprint
+from greengen.accounting.curves import NS, Ints
+from greengen.accounting.entries import Entries
+from greengen.accounting.ledger import QUIET_ACCOUNTS, Chapter, Ledger, account_of
+from greengen.accounting.table import REQUEST
+from greengen.quantity import Quantity
+from greengen.rows import SpanRow
+
+
+def accounts(ledger: Ledger, footprint: Footprint) -> list[dict[str, Any]]:
+    """Where the joules of the run's cover went; sums to the total."""
+    told = []
+    for name, rows in ledger.groups(account_of).items():
+        energy = ledger.spans(_within(str(name)), str(name))
+        told.append(_account(str(name), "span", energy, footprint) | {"spans": len(rows)} | _what(rows[0]))
+    for name in QUIET_ACCOUNTS:
+        nothing = {"spans": 0, "kind": None, "model": None}
+        told.append(_account(name, name, ledger.account(name), footprint) | nothing)
+    return told
+
+
+def domains(ledger: Ledger) -> list[dict[str, Any]]:
+    """Each domain with its own books."""
+    return [_domain(chapter, entries) for chapter in ledger.chapters for entries in chapter.entries]
+
+
+def _domain(chapter: Chapter, entries: Entries) -> dict[str, Any]:
+    domain, curve = entries.books.domain, entries.books.curve
+    told = [(name, entries.spans(members, name)) for name, members in _members(chapter).items()]
+    told += [(name, entries.account(name)) for name in QUIET_ACCOUNTS]
+    return {
+        "domain": domain.uid,
+        "name": domain.name,
+        "kind": domain.kind,
+        "collector": domain.collector,
+        "grade": domain.grade,
+        "scope": domain.scope,
+        "in_total": entries.in_total,
+        "why_not_in_total": entries.left_out,
+        "energy_j": entries.energy().as_dict(),
+        "known_s": curve.known_s,
+        "coverage": min(1.0, curve.known_s / chapter.recorded_s) if chapter.recorded_s else 0.0,
+        "idle_power_w": _idle_power(entries.static_w, fitted=entries.static_fitted).as_dict(),
+        "accounts": [{"account": name, "energy_j": energy.as_dict()} for name, energy in told],
+        "unknown": [
+            {
+                "t0_s": (stretch.t0_ns - chapter.start_ns) / NS,
+                "t1_s": (stretch.t1_ns - chapter.start_ns) / NS,
+                "reason": stretch.reason,
+                "bound_j": stretch.bound_j,
+            }
+            for stretch in curve.unknown
+        ],
+    }
+
+
+def models(ledger: Ledger, footprint: Footprint) -> list[dict[str, Any]]:
+    """Each model's requests together, per request and per output token."""
+    told = []
+    for model, rows in ledger.groups(lambda row: row.model if row.kind == REQUEST else None).items():
+        if model is None:
+            continue
+        energy = ledger.serving(model)
+        succeeded = sum(row.outcome == "ok" for row in rows)
+        tokens = [sum(getattr(row, f"{way}_tokens") or 0 for row in rows) for way in ("input", "output")]
+        carbon = footprint.carbon(energy)
+        per_token = energy / tokens[1] if tokens[1] else Quantity.missing("J", "no output tokens were told")
+        told.append(
+            {
+                "model": model,
+                "requests": len(rows),
+                "succeeded": succeeded,
+                "input_tokens": tokens[0],
+                "output_tokens": tokens[1],
+                "span_s": sum((row.t1_ns - row.t0_ns) / NS for row in rows if row.t1_ns is not None),
+                "energy_j": energy.as_dict(),
+                "energy_j_per_request": (energy / len(rows)).as_dict(),
+                "energy_j_per_output_token": per_token.as_dict(),
+                "carbon_g": carbon.as_dict(),
+                "carbon_g_per_request": (carbon / len(rows)).as_dict(),
+            }
+        )
+    return told
+
+
+def spans(ledger: Ledger, footprint: Footprint) -> list[dict[str, Any]]:
+    """Every span with its own joules (`self`) and those of the spans inside it (`inclusive`)."""
+    told = []
+    for chapter, i in ledger:
+        row, table, start = chapter.table.rows[i], chapter.table, chapter.start_ns
+        energy = ledger.span(chapter, i)
+        inclusive = ledger.span(chapter, i, inclusive=True) if i in table.children else energy
+        flags = [*row.flags, *(["open"] if table.left_open[i] else [])]
+        flags += ["zero-length"] if table.t1_ns[i] == table.t0_ns[i] else []
+        told.append(
+            {
+                "id": row.uid,
+                "kind": row.kind,
+                "model": row.model,
+                "name": row.name,
+                "parent": row.parent,
+                "tier": row.tier,
+                "trace_id": row.trace_id,
+                "outcome": row.outcome,
+                "flags": flags,
+                "labels": row.labels,
+                "t0_s": (int(table.t0_ns[i]) - start) / NS,
+                "t1_s": (int(table.t1_ns[i]) - start) / NS,
+                "input_tokens": row.input_tokens,
+                "output_tokens": row.output_tokens,
+                "coverage": min((float(e.coverage[i]) for e in chapter.totalled), default=0.0),
+                "energy_j": energy.as_dict(),
+                "energy_j_inclusive": inclusive.as_dict(),
+                "carbon_g": footprint.carbon(energy).as_dict(),
+            }
+        )
+    return told
+
+
+def _account(name: str, type_: str, energy: Quantity, footprint: Footprint) -> dict[str, Any]:
+    return {
+        "account": name,
+        "type": type_,
+        "energy_j": energy.as_dict(),
+        "carbon_g": footprint.carbon(energy).as_dict(),
+    }
+
+
+def _what(row: SpanRow) -> dict[str, Any]:
+    return {"kind": row.kind, "model": row.model}
+
+
+def _within(name: str) -> Callable[[SpanRow], bool]:
+    return lambda row: account_of(row) == name
+
+
+def _members(chapter: Chapter) -> dict[str, Ints]:
+    members: dict[str, list[int]] = {}
+    for i, row in enumerate(chapter.table.rows):
+        members.setdefault(account_of(row), []).append(i)
+    return {name: np.array(indices, dtype=np.int64) for name, indices in members.items()}
+
+
+def _idle_power(static_w: float, *, fitted: bool) -> Quantity:
+    if not fitted:
+        return Quantity.missing("W", "this run's load varied too little to tell static power from work")
+    return Quantity(static_w, "W", "attributed", note="upper estimate, fitted from this run")

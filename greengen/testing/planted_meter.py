@@ -1,0 +1,244 @@
+"""The planted meter: a process that drives a fake powercap tree from what real processes do, once per ms.
+
+    P = P0 + Σ c_j · (CPU time of process j)
+
+over every process that this machine shows: those that registered under a name are read at every
+step, the others (`STRAYS`) at every scan, and the meter counts itself, for it is work on this
+machine as any other. What a process used before the meter found it is charged when it is found, and
+one that ended is missing at most what it did since it was last read: all CPU time is charged, once.
+P0 and c_j come from a secret in a sealed file; whoever checks greengen opens it after greengen has
+answered. The counter is in whole µJ and wraps. It is written in place, for readers hold it open.
+"""
+
+from __future__ import annotations
+
+import csv
+import gc
+import hashlib
+import json
+import math
+import os
+import random
+import socket
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+NS = 1_000_000_000
+STEP_NS = 1_000_000
+
+#: How often processes that nobody registered are looked for and read.
+SCAN_NS = 50_000_000
+
+#: The names under which the log tells the meter's own CPU time and that of unregistered processes.
+METER, STRAYS = "meter", "strays"
+
+#: In a negative control each c_j lies within this factor of their common middle: two differ by its square at most.
+APART = 2.0
+
+_P0_W, _C_W = (5.0, 20.0), (8.0, 20.0)
+_ANSWER_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """The secret behind the power model. `differing`: every process has a c of its own."""
+
+    secret: str
+    differing: bool = False
+
+    @property
+    def p0_w(self) -> float:
+        """Power that does not depend on work, W."""
+        return random.Random(f"{self.secret}:P0").uniform(*_P0_W)
+
+    def c_w(self, name: str) -> float:
+        """W per busy CPU of the process registered as `name`."""
+        common = random.Random(f"{self.secret}:c").uniform(*_C_W)
+        if not self.differing:
+            return common
+        return common * math.exp(random.Random(f"{self.secret}:c:{name}").uniform(-1, 1) * math.log(APART))
+
+
+def seal(path: Path, seed: int | None, *, differing: bool) -> Sealed:
+    """Draw the secret, or take the one that an earlier meter left at `path`: the same P0 and c_j once more."""
+    if path.exists():
+        return unseal(path)
+    secret = os.urandom(16).hex() if seed is None else hashlib.sha256(f"planted {seed}".encode()).hexdigest()[:32]
+    path.write_text(json.dumps({"secret": secret, "differing": differing}), encoding="utf-8")
+    return Sealed(secret, differing)
+
+
+def unseal(path: Path) -> Sealed:
+    """Open the sealed file."""
+    return Sealed(**json.loads(path.read_text(encoding="utf-8")))
+
+
+def ask(address: str, message: str) -> None:
+    """Send the meter at `address` a message, and wait until it has obeyed. Raises OSError where none answers."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
+        channel.settimeout(_ANSWER_S)
+        # Linux gives a socket that is bound to no name an address of its own, which the answer needs.
+        channel.bind("")
+        channel.sendto(message.encode(), f"\0{address}")
+        channel.recv(16)
+
+
+def register(address: str, name: str, pid: int | None = None) -> None:
+    """Have this process, or `pid`, read at every step from now on, under `name`."""
+    ask(address, f"{os.getpid() if pid is None else pid} {name}")
+
+
+def say(line: str) -> None:
+    """A line on stdout, at once, for the process that started this one."""
+    os.write(1, f"{line}\n".encode())
+
+
+@dataclass(slots=True)
+class _Process:
+    clock: int
+    c_w: float
+    seen_ns: int
+    used_ns: int = 0
+
+
+@dataclass(slots=True)
+class Meter:
+    """Reads CPU clocks, integrates power, and shows it in `counter`, the open `energy_uj`.
+
+    first_uj  what the counter shows at the start; from `range_uj` on it begins anew
+    names     registered processes in the order of the log's columns
+    rows      the truth: t_ns, µJ so far, CPU ns so far of strays and of each registered process
+    """
+
+    sealed: Sealed
+    counter: int
+    range_uj: int
+    first_uj: int
+    names: list[str] = field(default_factory=list)
+    rows: list[list[int]] = field(default_factory=list)
+    _named: list[_Process] = field(default_factory=list)
+    _others: dict[int, int] = field(default_factory=dict)
+    _strays: _Process = field(default_factory=lambda: _Process(0, 0.0, 0))
+    _p0_w: float = 0.0
+    _energy_j: float = 0.0
+    _t_ns: int = 0
+    _scan_ns: int = 0
+
+    def start(self) -> None:
+        """Begin now: what was used before is not charged."""
+        self._p0_w = self.sealed.p0_w
+        self._strays.c_w = self.sealed.c_w(STRAYS)
+        self._others = self._clocks()
+        self._t_ns = time.monotonic_ns()
+        self.register(METER, os.getpid())
+
+    def register(self, name: str, pid: int) -> None:
+        """Read `pid` at every step. What it used since the last scan, or since its birth, comes with the next."""
+        self.names.append(name)
+        self._named.append(_Process(_clock(pid), self.sealed.c_w(name), self._others.pop(pid, 0)))
+
+    def step(self) -> None:
+        """Charge what was used since the last step, show it, and log it."""
+        now = time.monotonic_ns()
+        energy_j = self._energy_j + self._p0_w * (now - self._t_ns) / NS
+        for process in self._named:
+            with suppress(OSError):
+                clock_ns = time.clock_gettime_ns(process.clock)
+                energy_j += process.c_w * (clock_ns - process.seen_ns) / NS
+                process.used_ns += clock_ns - process.seen_ns
+                process.seen_ns = clock_ns
+        if now >= self._scan_ns:
+            used_ns = self._scan()
+            self._strays.used_ns += used_ns
+            energy_j += self._strays.c_w * used_ns / NS
+            self._scan_ns = now + SCAN_NS
+        self._energy_j, self._t_ns = energy_j, now
+        energy_uj = int(energy_j * 1e6)
+        os.pwrite(self.counter, b"%-15d\n" % ((self.first_uj + energy_uj) % self.range_uj), 0)
+        self.rows.append([now, energy_uj, self._strays.used_ns, *(process.used_ns for process in self._named)])
+
+    def _scan(self) -> int:
+        """CPU ns that unregistered processes used since the last scan; a new one counts from its birth."""
+        before, self._others = self._others, self._clocks()
+        used_ns = 0
+        for pid, clock_ns in self._others.items():
+            seen_ns = before.get(pid, 0)
+            # A clock that went back is a new process under an old number.
+            used_ns += clock_ns - seen_ns if clock_ns >= seen_ns else clock_ns
+        return used_ns
+
+    def _clocks(self) -> dict[int, int]:
+        known = {process.clock for process in self._named}
+        clocks = {}
+        for entry in os.listdir("/proc"):  # noqa: PTH208 -- names are all that is wanted, at a fifth of the cost
+            if entry.isdigit() and (clock := _clock(int(entry))) not in known:
+                with suppress(OSError):
+                    clocks[int(entry)] = time.clock_gettime_ns(clock)
+        return clocks
+
+    def log(self, path: Path) -> None:
+        """Write the truth."""
+        with path.open("w", newline="", encoding="utf-8") as file:
+            table = csv.writer(file)
+            table.writerow(["t_ns", "energy_uj", STRAYS, *self.names])
+            columns = 3 + len(self.names)
+            table.writerows(row + [0] * (columns - len(row)) for row in self.rows)
+
+
+def _clock(pid: int) -> int:
+    # The kernel's number for the CPU clock of a process: clock_getcpuclockid(3).
+    return (~pid << 3) | 2
+
+
+def run(meter: Meter, address: str, truth: Path) -> None:
+    """Step until told to stop, or until the process that started this one is gone; then write the log."""
+    parent = os.getppid()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
+        channel.bind(f"\0{address}")
+        channel.setblocking(False)  # noqa: FBT003 -- it has no keyword
+        # The log grows by a list a step, and nothing here is ever garbage.
+        gc.disable()
+        # A real meter does not wait for a CPU. Where this is not allowed the log shows what was achieved.
+        with suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+        meter.start()
+        say("ready")
+        due_ns = time.monotonic_ns()
+        while os.getppid() == parent:
+            meter.step()
+            with suppress(BlockingIOError):
+                message, sender = channel.recvfrom(256)
+                if message == b"stop":
+                    meter.step()
+                    meter.log(truth)
+                    channel.sendto(b"ok", sender)
+                    return
+                pid, _, name = message.decode().partition(" ")
+                meter.register(name, int(pid))
+                channel.sendto(b"ok", sender)
+            due_ns += STEP_NS
+            wait_ns = due_ns - time.monotonic_ns()
+            if wait_ns > 0:
+                time.sleep(wait_ns / NS)
+            else:
+                due_ns -= wait_ns
+
+
+def main(arguments: list[str]) -> None:
+    """ADDRESS COUNTER SEALED TRUTH SEED|- same|differing: what to answer to, drive, draw or take, and write."""
+    address, counter, sealed, truth, seed, differing = arguments
+    path = Path(counter)
+    secret = seal(Path(sealed), None if seed == "-" else int(seed), differing=differing == "differing")
+    range_uj = int((path.parent / "max_energy_range_uj").read_text(encoding="utf-8"))
+    fd = os.open(path, os.O_RDWR)
+    try:
+        run(Meter(secret, fd, range_uj, int(os.pread(fd, 64, 0))), address, Path(truth))
+    finally:
+        os.close(fd)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,82 @@
+"""The recording of a planted trial: a fake machine, its meter, its neighbour, and `greengen profile` itself."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from greengen.testing import planted_meter, planted_work, trees
+
+#: What lies in the folder of a recording.
+RUN, TRUTH, REPORT = "run.greengen", "truth.csv", "report.txt"
+
+#: Beside P0 (5 to 20 W) a busy core draws 8 to 20 W: the counter wraps every second or two, and no
+#: reading comes so late that it could hide a wrap (a collector allows for twice the stated limit).
+_RANGE_UJ, _LIMIT_UW = 40_000_000, 60_000_000
+
+_ZONE = "intel-rapl:0"
+_INTERVAL_S = "0.02"
+_LONGEST_S = 120.0
+
+#: A recording around this one is not that of the processes started here, nor is its machine theirs.
+_NOT_PASSED_ON = ("GREENGEN_RECORDING", "GREENGEN_SYSFS", "GREENGEN_PROCFS")
+
+
+def record(place: Path, sealed: Path, seed: int | None, *, neighbour: bool, differing: bool) -> None:
+    """Fill the folder `place`. Raises RuntimeError, OSError or a SubprocessError where a process fails."""
+    limits = {"long_term": _LIMIT_UW}
+    zone = trees.ZoneSpec("package-0", _RANGE_UJ // 3, _RANGE_UJ, limits)
+    machine = trees.with_zones(trees.machine(place / "machine", model=trees.INTEL_LAPTOP_CPU, cpus=2), {_ZONE: zone})
+    address = f"greengen-planted-{secrets.token_hex(8)}"
+    counter = machine.sysfs / "class/powercap" / _ZONE / "energy_uj"
+    draw = ["-" if seed is None else str(seed), "differing" if differing else "same"]
+    files = [str(counter), str(sealed), str(place / TRUTH)]
+    with ExitStack() as running:
+        meter = [sys.executable, "-m", "greengen.testing.planted_meter", address, *files, *draw]
+        metering = running.enter_context(_process(meter))
+        if neighbour:
+            running.enter_context(_process(planted_work.command("neighbour", address)))
+        _profile(place, machine.sysfs, address)
+        planted_meter.ask(address, "stop")
+        metering.wait(_LONGEST_S)
+
+
+@contextmanager
+def _process(command: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
+    """A process that said it is ready, and that does not outlive this."""
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=_environment()) as process:  # noqa: S603
+        try:
+            assert process.stdout is not None  # noqa: S101 -- it was opened as a pipe
+            if process.stdout.readline() != "ready\n":
+                msg = f"{' '.join(command)} did not start"
+                raise RuntimeError(msg)
+            yield process
+        finally:
+            process.kill()
+
+
+def _profile(place: Path, sysfs: Path, address: str) -> None:
+    greengen = [sys.executable, "-c", "from greengen.cli import main; main()", "profile"]
+    options = ["-o", str(place / RUN), "--collectors", "rapl,procfs", "--interval", _INTERVAL_S, "--"]
+    report = place / REPORT
+    with report.open("w", encoding="utf-8") as file:
+        done = subprocess.run(  # noqa: S603 -- our own command
+            [*greengen, *options, *planted_work.command("launch", address)],
+            env=_environment() | {"GREENGEN_SYSFS": str(sysfs)},
+            stdout=file,
+            stderr=file,
+            timeout=_LONGEST_S,
+            check=False,
+        )
+    if done.returncode:
+        msg = f"greengen profile failed:\n{report.read_text(encoding='utf-8')}"
+        raise RuntimeError(msg)
+
+
+def _environment() -> dict[str, str]:
+    return {key: value for key, value in os.environ.items() if key not in _NOT_PASSED_ON}

@@ -1,0 +1,62 @@
+"""The document as Markdown: the summary and the tables, for a pull request or a model card."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from greengen.reports import format as fmt
+
+
+def render(document: Mapping[str, Any]) -> str:
+    """Markdown text: totals, accounts, models, what was not covered, warnings."""
+    totals, run = document["totals"], document["run"]
+    command = f" of `{_code(run['command'])}`" if run["command"] else ""
+    summary = (
+        f"{fmt.quantity(totals['energy_j'])}, {fmt.quantity(totals['carbon_g'])}; {run['duration_s']:.3g} s{command}, "
+        f"on {_cell(run['hostname'])}, policy `{run['policy']['name']}`."
+    )
+    parts = [
+        "# greengen report",
+        summary,
+        "## Accounts: every joule once",
+        _table(
+            ("account", "spans", "energy", "carbon", "how it is known"),
+            (
+                (a["account"], a["spans"] or "", *_pair(a), a["energy_j"].get("grade") or "not measured")
+                for a in document["accounts"]
+            ),
+        ),
+    ]
+    if document["models"]:
+        columns = ("model", "requests", "energy per request", "energy per output token", "carbon per request")
+        keys = ("energy_j_per_request", "energy_j_per_output_token", "carbon_g_per_request")
+        rows = ((m["model"], m["requests"], *(fmt.quantity(m[key]) for key in keys)) for m in document["models"])
+        parts += ["## Models", _table(columns, rows)]
+    missing = [f"- {_cell(gone['what'])}: {_cell(gone['why'])}" for gone in document["boundary"]["not_covered"]]
+    parts += ["## Not covered", "\n".join(missing)]
+    if document["warnings"]:
+        parts += ["## Warnings", "\n".join(f"- {_cell(warning)}" for warning in document["warnings"])]
+    return "\n\n".join(parts) + "\n"
+
+
+def _pair(account: Mapping[str, Any]) -> tuple[str, str]:
+    return fmt.quantity(account["energy_j"]), fmt.quantity(account["carbon_g"])
+
+
+def _table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    lines = [" | ".join(columns), " | ".join("---" for _ in columns)]
+    lines += [" | ".join(_cell(value) for value in row) for row in rows]
+    return "\n".join(f"| {line} |" for line in lines)
+
+
+def _cell(value: object) -> str:
+    """Text that Markdown takes as text: no table border, no HTML, no link, no line break."""
+    text = " ".join(str(value).split())
+    for mark in ("\\", "|", "<", ">", "`", "*", "_", "[", "]", "&"):
+        text = text.replace(mark, f"\\{mark}" if mark not in "<>&" else {"<": "&lt;", ">": "&gt;", "&": "&amp;"}[mark])
+    return text
+
+
+def _code(text: str) -> str:
+    return " ".join(text.replace("`", "'").split())

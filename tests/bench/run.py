@@ -1,0 +1,159 @@
+"""`make bench`: the budgets of the design, each as a ratio to a peer or a floor measured in the same run.
+
+Medians of several runs, because machines are noisy. Prints a table; exit code 0 whatever it says: a
+benchmark informs, it does not fail a build.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+
+#: Prints CPU seconds and peak resident MB of a fresh interpreter that runs {code}.
+_COST = """
+import resource, time
+{code}
+usage = resource.getrusage(resource.RUSAGE_SELF)
+print(usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+"""
+
+
+def cost(code: str, runs: int = 9) -> tuple[float, float]:
+    """(CPU s, peak MB) of a fresh interpreter that runs `code`, medians."""
+    results = []
+    for _ in range(runs):
+        out = subprocess.run(
+            [sys.executable, "-c", _COST.format(code=code)], capture_output=True, text=True, check=True, cwd="/"
+        ).stdout.split()
+        results.append((float(out[-2]), float(out[-1])))
+    return statistics.median(cpu for cpu, _ in results), statistics.median(mb for _, mb in results)
+
+
+def child_cpu_s(command: Sequence[str], runs: int = 5, **environment: str) -> float:
+    """CPU seconds of a whole command with its children, median."""
+    return statistics.median(_one_child(command, environment) for _ in range(runs))
+
+
+def _one_child(command: Sequence[str], environment: dict[str, str]) -> float:
+    before = os.times()
+    with tempfile.TemporaryDirectory() as directory:
+        subprocess.run(
+            command,
+            check=False,
+            capture_output=True,
+            cwd=directory,
+            env={**os.environ, **environment, "HOME": directory},
+        )
+    after = os.times()
+    return after.children_user + after.children_system - before.children_user - before.children_system
+
+
+def script(name: str, *arguments: str, runs: int = 5, key: Callable[[dict[str, float]], float]) -> float:
+    """One number out of the JSON line that a script beside this file prints, median."""
+    values = []
+    for _ in range(runs):
+        done = subprocess.run(
+            [sys.executable, str(HERE / name), *arguments], capture_output=True, text=True, check=True
+        )
+        values.append(key(json.loads(done.stdout.splitlines()[-1])))
+    return statistics.median(values)
+
+
+def row(what: str, ours: str, budget: str, beside: str) -> None:
+    """One line of the table."""
+    print(f"{what:<46} {ours:>22} {budget:>14}   {beside}", flush=True)
+
+
+def imports() -> None:
+    """`import greengen`, over a bare interpreter."""
+    bare, ours, theirs = cost("pass"), cost("import greengen"), cost("from codecarbon import EmissionsTracker")
+    used = cost("import greengen; greengen.request; greengen.profile")
+    for what, got in (("import greengen", ours), ("import greengen, and use request and profile", used)):
+        row(
+            what,
+            f"{1e3 * (got[0] - bare[0]):.0f} ms, {got[1] - bare[1]:.1f} MB",
+            "30 ms, 8 MB",
+            f"codecarbon {1e3 * (theirs[0] - bare[0]):.0f} ms, {theirs[1] - bare[1]:.1f} MB",
+        )
+
+
+def spans() -> None:
+    """One request span, with a recording and without."""
+    for mode, budget in (("on", "3 us"), ("off", "0.5 us")):
+        ours = script("spans.py", mode, key=lambda result: result["us"])
+        empty = script("spans.py", "empty", key=lambda result: result["us"])
+        theirs = script("spans.py", "codecarbon", runs=1, key=lambda result: result["us"]) if mode == "on" else None
+        beside = f"empty `with` {empty:.2f} us" + (f"; codecarbon task {theirs:.0f} us" if theirs else "")
+        row(f"request span, recording {mode}", f"{ours:.2f} us", budget, beside)
+
+
+def sampling() -> None:
+    """Four counters at 10 Hz with process shares, against a loop that reads the same files."""
+    seconds = "12"
+    pairs = []
+    for _ in range(3):
+        floor = script("sampling.py", "floor", seconds, runs=1, key=lambda result: result["cpu_s_per_min"])
+        ours = script("sampling.py", "greengen", seconds, runs=1, key=lambda result: result["cpu_s_per_min"])
+        pairs.append((ours, floor))
+    theirs = script("sampling.py", "codecarbon", seconds, runs=1, key=lambda result: result["cpu_s_per_min"])
+    ratio = statistics.median(ours / floor for ours, floor in pairs)
+    ours, floor = (statistics.median(pair[i] for pair in pairs) for i in (0, 1))
+    row(
+        "sampling 4 counters at 10 Hz",
+        f"{ratio:.2f} x the floor",
+        "2.5 x",
+        f"{ours:.3f} against {floor:.3f} CPU s/min; codecarbon at 0.1 s {theirs:.3f}",
+    )
+
+
+def whole_command() -> None:
+    """`greengen profile -- true`, the whole process."""
+    programs = Path(sys.executable).parent
+    ours = child_cpu_s([str(programs / "greengen"), "profile", "--", "true"])
+    bare = child_cpu_s([sys.executable, "-c", "pass"])
+    theirs = child_cpu_s(
+        [str(programs / "codecarbon"), "monitor", "--offline", "--country-iso-code", "FRA", "--", "true"], 1
+    )
+    row(
+        "greengen profile -- true",
+        f"{ours:.2f} s CPU",
+        "0.4 s CPU",
+        f"bare python {bare:.2f} s; codecarbon monitor {theirs:.2f} s",
+    )
+
+
+def concurrency() -> None:
+    """Four threads and four processes: do the parts sum to the whole?"""
+    for mode in ("threads", "processes"):
+        done = subprocess.run(
+            [sys.executable, str(HERE / "parts.py"), mode], capture_output=True, text=True, check=True
+        )
+        result = json.loads(done.stdout.splitlines()[-1])
+        row(
+            f"4 {mode}: sum of parts / whole",
+            f"{result['greengen']:.12f}",
+            "1 within 1e-9",
+            f"codecarbon {result['codecarbon']:.2f}",
+        )
+
+
+def main() -> None:
+    """All of them."""
+    print(f"{'what':<46} {'greengen':>22} {'budget':>14}   beside it, in the same run", flush=True)
+    started = time.monotonic()
+    for part in (imports, spans, sampling, whole_command, concurrency):
+        part()
+    print(f"\n{time.monotonic() - started:.0f} s, load {os.getloadavg()[0]:.1f} on {os.cpu_count()} CPUs")
+
+
+if __name__ == "__main__":
+    main()

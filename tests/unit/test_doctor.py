@@ -1,0 +1,205 @@
+"""greengen doctor, on fake machines and on this one."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from greengen.cli import doctor
+from greengen.collector import Discovery, Domain, Event, Sample, Unavailable
+from greengen.errors import UsageError
+from greengen.plugins import Found
+from greengen.testing import trees
+
+
+def run(*arguments: str) -> str:
+    result = CliRunner().invoke(doctor.command, arguments, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def report(*arguments: str) -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads(run("--json", *arguments))
+    return loaded
+
+
+@pytest.fixture
+def laptop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    host = trees.intel_laptop(tmp_path)
+    for name, value in trees.environment(host).items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture
+def two_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setenv("GREENGEN_PYNVML", "greengen.testing.fake_pynvml")
+
+
+def test_the_command_is_named_doctor() -> None:
+    assert doctor.command.name == "doctor"
+
+
+@pytest.mark.usefixtures("laptop")
+def test_json_of_a_laptop() -> None:
+    told = report("--collectors", "rapl,cpu_model")
+    assert told["schema"] == "greengen.doctor/1"
+    assert told["machine"]["logical_cpus"] >= 1
+    domains = {row["domain"]: row for row in told["domains"]}
+    assert set(domains) == {"rapl:package-0", "rapl:package-0/core", "rapl:package-0/uncore", "rapl:psys"}
+    package = domains["rapl:package-0"]
+    assert (package["kind"], package["grade"], package["scope"], package["split"]) == (
+        "package",
+        "measured",
+        "host",
+        "cpu",
+    )
+    assert package["resolution_j"] == pytest.approx(61e-6, rel=1e-3)
+    assert package["refresh_s"] == 0.001
+    assert package["live"]["moved"] is False
+    assert "stood still" in package["live"]["note"]
+    assert domains["rapl:psys"]["alternative"] is True
+    assert "sole tenancy" in domains["rapl:psys"]["split_reason"]
+    assert told["unavailable"] == []
+    assert told["warnings"] == []
+
+
+@pytest.mark.usefixtures("two_gpus")
+def test_json_of_gpus_that_draw_a_known_power() -> None:
+    told = report("--collectors", "nvml")
+    assert [row["live"]["power_w"] for row in told["domains"]] == pytest.approx([300, 120], rel=0.02)
+    assert all(row["live"]["moved"] for row in told["domains"])
+
+
+@pytest.mark.usefixtures("laptop", "two_gpus")
+def test_terminal() -> None:
+    text = run()
+    assert "Can be measured" in text
+    assert "rapl:psys" in text
+    assert "never added" in text
+    assert "sole tenancy" in text
+    assert "Cannot be measured" in text  # the profiled process is not in the fake procfs
+
+
+@pytest.mark.parametrize(
+    ("machine", "words"),
+    [
+        (trees.empty_vm, ("virtual machine", "remedy: measure on the host")),
+        (trees.masked_container, ("MaskedPaths", "GREENGEN_SYSFS")),
+    ],
+)
+def test_terminal_says_why_and_what_would_help(
+    machine: Any,  # noqa: ANN401 -- one of the tree writers
+    words: tuple[str, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in trees.environment(machine(tmp_path)).items():
+        monkeypatch.setenv(name, value)
+    text = run("--collectors", "rapl")
+    assert "Can be measured: nothing" in text
+    assert all(word in text for word in words)
+
+
+def test_text_in_brackets_is_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    domains = (Domain("x:[red]a", "x", "gpu", "x", detail="[bold]b", split_reason="[/c]"),)
+    found = Found((), domains, (Unavailable("[d]", "[/e]", "[f]"),), ("[/g]",))
+    doctor._print(doctor.describe(found, [], doctor.read_live(found, lambda seconds: None)))
+    text = capsys.readouterr().out
+    assert all(part in text for part in ("x:[red]a", "[bold]b", "[/c]", "[d]", "[/e]", "[f]", "[/g]"))
+
+
+def test_unknown_collector() -> None:
+    with pytest.raises(UsageError, match="known are"):
+        CliRunner().invoke(doctor.command, ["--collectors", "rapll"], catch_exceptions=False)
+
+
+def test_this_machine() -> None:
+    """The real thing, in a process of its own: it ends well and says something of every built-in interface."""
+    program = "from greengen.cli.doctor import command\ncommand()"
+    child = subprocess.run([sys.executable, "-c", program, "--json"], capture_output=True, text=True, check=True)
+    told = json.loads(child.stdout)
+    interfaces = {row["interface"].partition(":")[0] for row in told["unavailable"]}
+    assert {row["collector"] for row in told["domains"]} | interfaces >= {"rapl", "nvml"}
+    moving = [row for row in told["domains"] if row["collector"] == "cpu_model"]
+    assert all(row["live"]["power_w"] > 0 for row in moving)
+
+
+# --- two readings of a domain ---------------------------------------------------------------------------
+
+
+class Two:
+    """A collector of one domain with two readings, 2 s apart; None for a reading that fails."""
+
+    name = "two"
+    fallback_for: tuple[str, ...] = ()
+
+    def __init__(self, first: float | None, second: float | None, **domain: Any) -> None:  # noqa: ANN401
+        self.domain = Domain("two:0", "two", "gpu", "two", **domain)
+        self._rows = iter([(0, first), (2_000_000_000, second)])
+
+    def discover(self) -> Discovery:
+        return Discovery((self.domain,))
+
+    def read(self) -> Iterator[Sample | Event]:
+        t_ns, value = next(self._rows)
+        if value is None:
+            yield Event(t_ns, "gap", "two:0", "it fell off")
+        else:
+            yield Sample("two:0", t_ns, value, self.domain.reading)
+
+    def close(self) -> None:
+        return
+
+
+def live(collector: Two) -> doctor.Live:
+    waited: list[float] = []
+    found = Found((collector,), (collector.domain,))
+    told = doctor.read_live(found, waited.append)["two:0"]
+    assert waited == [0.2]
+    return told
+
+
+def test_a_counter_that_moves() -> None:
+    assert live(Two(10.0, 30.0)) == doctor.Live(moved=True, power_w=10.0)
+
+
+def test_a_counter_that_stands_still() -> None:
+    told = live(Two(10.0, 10.0))
+    assert (told.moved, told.power_w) == (False, 0.0)
+    assert "stood still" in told.note
+
+
+def test_a_counter_that_steps_back() -> None:
+    told = live(Two(10.0, 3.0))
+    assert told.power_w is None
+    assert "a wrap, or a reset" in told.note
+
+
+def test_a_counter_that_runs_away() -> None:
+    told = live(Two(0.0, 30.0, max_power_w=12.0))
+    assert told.power_w == 15.0
+    assert "12 W" in told.note
+
+
+def test_a_gauge() -> None:
+    assert live(Two(80.0, 90.0, reading="power")) == doctor.Live(moved=True, power_w=90.0)
+
+
+def test_a_reading_that_fails() -> None:
+    assert live(Two(10.0, None)) == doctor.Live(moved=None, power_w=None, note="it fell off")
+
+
+def test_a_collector_that_raises() -> None:
+    broken = Two(1.0, 2.0)
+    broken._rows = iter([(0, 1.0)])
+    told = live(broken)
+    assert told.moved is None
+    assert "reading two failed" in told.note
