@@ -9,6 +9,8 @@ from greengen.collector import Host, Unavailable
 
 #: A tick of the kernel's CPU accounting, ns. `/proc` counts in USER_HZ, 100 on nearly every Linux.
 TICK_NS = 1_000_000_000 // (os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100)
+#: The last column that every kernel has.
+_IDLE = 4
 
 
 class CpuTime(Protocol):
@@ -47,13 +49,12 @@ def parse_stat(text: bytes, tick_ns: int = TICK_NS) -> tuple[int, int]:
     time is inside user and nice already. Stolen time is not work of this machine, but its CPUs could
     have given it. Raises ValueError where the line is not that.
     """
-    columns = text.split(None, 9)
-    if len(columns) < 5 or columns[0] != b"cpu":  # noqa: PLR2004 -- up to idle, on the oldest kernels
+    columns = text.partition(b"\n")[0].split()
+    if len(columns) <= _IDLE or columns[0] != b"cpu":
         msg = f"it begins with {text[:40]!r}, not with the sum over all CPUs"
         raise ValueError(msg)
-    if len(columns) < 9 or b"cpu0" in columns[:9]:  # noqa: PLR2004 -- up to steal
-        columns = [*text.partition(b"\n")[0].split(), b"0", b"0", b"0", b"0"]
-    user, nice, system, idle, iowait, irq, softirq, steal = map(int, columns[1:9])
+    # Old kernels have no columns after idle.
+    user, nice, system, idle, iowait, irq, softirq, steal = (*map(int, columns[1:9]), 0, 0, 0, 0)[:8]
     busy = user + nice + system + irq + softirq
     return busy * tick_ns, (busy + idle + iowait + steal) * tick_ns
 

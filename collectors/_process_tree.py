@@ -12,11 +12,23 @@ from __future__ import annotations
 import os
 import resource
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from greengen.collectors._cpu_time import TICK_NS
+from greengen.collectors._proc_pid import (
+    CSTIME,
+    CUTIME,
+    PARENT,
+    STARTED,
+    STATE,
+    STIME,
+    UTIME,
+    listed_children,
+    read_stat,
+    scan_children,
+)
 
 # At import, because looking names up costs most where the caches are cold, ten times a second.
 _clock_ns = time.clock_gettime_ns
@@ -26,8 +38,6 @@ _REDISCOVER_NS = 1_000_000_000
 _LAG_NS = 2 * TICK_NS
 #: How many stat files are held open: far from the 1024 that a process may have open by default.
 _HELD = 128
-#: Columns of a stat file, counted from the one after the command: proc(5) has them 3 further on.
-_STATE, _PARENT, _UTIME, _STIME, _CUTIME, _CSTIME, _STARTED = 0, 1, 11, 12, 13, 14, 19
 
 
 @dataclass(slots=True, eq=False)
@@ -79,6 +89,7 @@ class ProcessTree:
         self._next_ns = 0
         # Its own waited-for time a process can ask for directly, exactly, and at a fifth of the cost.
         self._self = os.getpid() if self._real else -1
+        # Since Linux 3.5, and only where the kernel was built with CONFIG_PROC_CHILDREN.
         self._lists_children = (procfs / f"{root_pid}/task/{root_pid}/children").exists()
         self._add(root_pid)
 
@@ -94,8 +105,7 @@ class ProcessTree:
             total_ns = self._total_ns()
         else:
             total_ns = self._read_thoroughly(now_ns)
-        if total_ns > self._floor_ns:
-            self._floor_ns = total_ns
+        self._floor_ns = max(self._floor_ns, total_ns)
         return self._floor_ns
 
     def close(self) -> None:
@@ -172,34 +182,19 @@ class ProcessTree:
     def _waited_ns(self, member: _Member) -> int:
         if member.pid == self._self:
             return _own_waited_ns()
-        fields = self._stat(member.pid, member.fd)
-        if int(fields[_STARTED]) != member.started:
+        fields = read_stat(self._procfs, member.pid, member.fd)
+        if int(fields[STARTED]) != member.started:
             raise ProcessLookupError
-        parent = int(fields[_PARENT])
-        if fields[_STATE] == b"X" or (member.parent and not parent):
+        parent = int(fields[PARENT])
+        if fields[STATE] == b"X" or (member.parent and not parent):
             # In the midst of being waited for: its parent may or may not have its time already, and
             # what else stands here is wiped.
             self._unclear = True
             return member.waited_ns
         member.parent = parent
         if member.counted and not self._real:
-            member.own_ns = (int(fields[_UTIME]) + int(fields[_STIME])) * TICK_NS
-        return (int(fields[_CUTIME]) + int(fields[_CSTIME])) * TICK_NS
-
-    def _stat(self, pid: int, fd: int) -> list[bytes]:
-        # From the state on (field 3 of proc(5)): the command may hold spaces and brackets.
-        if fd >= 0:
-            text = os.pread(fd, 1024, 0)
-        else:
-            fd = os.open(f"{self._procfs}/{pid}/stat", os.O_RDONLY)
-            try:
-                text = os.pread(fd, 1024, 0)
-            finally:
-                os.close(fd)
-        fields = text[text.rfind(b")") + 2 :].split(None, _STARTED + 1)
-        if len(fields) <= _STARTED:
-            raise ProcessLookupError
-        return fields
+            member.own_ns = (int(fields[UTIME]) + int(fields[STIME])) * TICK_NS
+        return (int(fields[CUTIME]) + int(fields[CSTIME])) * TICK_NS
 
     def _add(self, pid: int) -> bool:
         """Take in a process, if it is the root or a member's child."""
@@ -207,21 +202,21 @@ class ProcessTree:
         try:
             if self._real and len(self._members) < _HELD:
                 fd = os.open(f"{self._procfs}/{pid}/stat", os.O_RDONLY)
-            fields = self._stat(pid, fd)
+            fields = read_stat(self._procfs, pid, fd)
         except OSError:
             _close(fd)
             return False
-        parent = int(fields[_PARENT])
+        parent = int(fields[PARENT])
         if pid != self._root and parent not in self._members:
             _close(fd)
             return False
         # What it has waited for before now is its own: no dead member's time is in it.
-        waited_ns = (int(fields[_CUTIME]) + int(fields[_CSTIME])) * TICK_NS
+        waited_ns = (int(fields[CUTIME]) + int(fields[CSTIME])) * TICK_NS
         if pid == self._self:
             waited_ns = _own_waited_ns()
         self._members[pid] = _Member(
             pid=pid,
-            started=int(fields[_STARTED]),
+            started=int(fields[STARTED]),
             parent=parent,
             fd=fd,
             clock=(~pid << 3) | 2,  # clock_getcpuclockid(3)
@@ -232,41 +227,12 @@ class ProcessTree:
         return True
 
     def _rediscover(self) -> None:
-        children = self._listed_children if self._lists_children else self._scan()
+        scanned = None if self._lists_children else scan_children(self._procfs)
         pending = list(self._members)
         while pending:
-            pending += [pid for pid in children(pending.pop()) if pid not in self._members and self._add(pid)]
-
-    def _listed_children(self, pid: int) -> Iterator[int]:
-        tasks = f"{self._procfs}/{pid}/task"
-        try:
-            threads = os.listdir(tasks)  # noqa: PTH208 -- names are all that is wanted, at a fifth of the cost
-        except OSError:
-            return
-        for thread in threads:
-            try:
-                fd = os.open(f"{tasks}/{thread}/children", os.O_RDONLY)
-            except OSError:
-                continue
-            try:
-                listed = os.read(fd, 1 << 16)
-            except OSError:
-                listed = b""
-            finally:
-                os.close(fd)
-            yield from map(int, listed.split())
-
-    def _scan(self) -> Callable[[int], list[int]]:
-        # A kernel without CONFIG_PROC_CHILDREN: ask every process for its parent.
-        by_parent: dict[int, list[int]] = {}
-        for name in os.listdir(self._procfs):  # noqa: PTH208 -- as above
-            if name.isdigit():
-                try:
-                    fields = self._stat(int(name), -1)
-                except OSError:
-                    continue
-                by_parent.setdefault(int(fields[_PARENT]), []).append(int(name))
-        return lambda pid: by_parent.get(pid, [])
+            pid = pending.pop()
+            children = listed_children(self._procfs, pid) if scanned is None else scanned.get(pid, [])
+            pending += [child for child in children if child not in self._members and self._add(child)]
 
     def _settle_dead(self, dead: list[_Member]) -> None:
         """Leave the time of the dead to the ancestor whose waited-for time grew by it, or retire it."""

@@ -191,8 +191,13 @@ class Quantity:
         )
 
     def __add__(self, other: Quantity | Literal[0]) -> Quantity:
-        """A sum: errors of one source add linearly. With a missing part the sum is missing."""
-        return self if isinstance(other, int) else total((self, other), self.unit)
+        """A sum: errors of one source add linearly. With a missing part the sum is missing.
+
+        0 is what `sum` begins with; no other bare number can be added, for it has no unit.
+        """
+        if isinstance(other, Quantity):
+            return total((self, other), self.unit)
+        return self if other == 0 else NotImplemented
 
     __radd__ = __add__
 
@@ -246,19 +251,22 @@ def weakest(grades: Iterable[Grade]) -> Grade | None:
 
 
 def total(parts: Iterable[Quantity], unit: str, *, skip_missing: bool = False) -> Quantity:
-    """The sum of quantities of one unit and basis.
+    """The sum of quantities of one unit and basis. Raises KindMismatchError for others.
 
     A missing part makes the sum missing; with `skip_missing` the sum is of the known parts and its
-    note says which reasons were left out.
+    note says which reasons were left out. The sum of nothing is missing, and not 0.
     """
     items = list(parts)
+    if not items:
+        return Quantity.missing(unit, "there is nothing to add")
     for item in items:
-        if item.unit != unit or item.basis not in (None, items[0].basis):
-            msg = (
-                f"cannot add {item.unit} ({item.basis or 'no basis'}) to {unit} "
-                f"({items[0].basis or 'no basis'}): convert, or recompute on one basis"
-            )
+        if item.unit != unit:
+            msg = f"cannot add {item.unit} to {unit}: convert one to the other's unit, if they are of one kind"
             raise KindMismatchError(msg)
+    bases = _bases(items)
+    if len(bases) > 1:
+        msg = f"cannot add {bases[1] or 'no basis'} to {bases[0] or 'no basis'}: recompute on one basis"
+        raise KindMismatchError(msg)
     missing = [item for item in items if item.value is None]
     if missing and (not skip_missing or len(missing) == len(items)):
         return Quantity.missing(unit, "; ".join(dict.fromkeys(item.reason for item in missing)))
@@ -275,10 +283,15 @@ def total(parts: Iterable[Quantity], unit: str, *, skip_missing: bool = False) -
         errors=_merged(item.errors for item in known),
         mix=tuple(mix.items()) if len(mix) > 1 else (),
         factors=tuple(dict.fromkeys(f for item in known for f in item.factors)),
-        basis=items[0].basis if items else None,
+        basis=bases[0],
         note="; ".join(dict.fromkeys(notes)),
         signed=any(item.signed for item in known),
     )
+
+
+def _bases(items: Iterable[Quantity]) -> list[str | None]:
+    """The different bases of some quantities; what is missing may not have come as far as to have one."""
+    return list(dict.fromkeys(item.basis for item in items if item.known or item.basis is not None))
 
 
 def _merged(groups: Iterable[tuple[Error, ...]]) -> tuple[Error, ...]:
@@ -292,17 +305,23 @@ def _merged(groups: Iterable[tuple[Error, ...]]) -> tuple[Error, ...]:
 
 def _ratio(a: Quantity, b: Quantity) -> Quantity:
     unit = "" if a.unit == b.unit else f"{a.unit}/{b.unit}"
-    if a.unit == b.unit and a.basis != b.basis:
-        msg = f"cannot compare {a.basis or 'no basis'} with {b.basis or 'no basis'}: recompute on one basis"
+    compared = _UNITS.get(a.unit, (a.unit, 1.0))[0] == _UNITS.get(b.unit, (b.unit, 1.0))[0]
+    bases = _bases((a, b))
+    if len(bases) > 1 and (compared or None not in bases):
+        msg = f"cannot compare {bases[0] or 'no basis'} with {bases[1] or 'no basis'}: recompute on one basis"
         raise KindMismatchError(msg)
     if a.value is None or b.value is None:
         return Quantity.missing(unit, a.reason or b.reason)
     if not b.value:
         return Quantity.missing(unit, "divided by 0")
     value = a.value / b.value
+    grade = weakest(g for g in (a.grade, b.grade) if g)
+    # Grams per token are of the grams' kind; grams over grams are a number.
+    basis = None if compared else a.basis or b.basis
+    factors = () if compared else tuple(dict.fromkeys((*a.factors, *b.factors)))
     if not a.value:
         errors = tuple(replace(e, sigma=e.sigma / b.value) for e in a.errors)
-        return Quantity(value, unit, weakest(g for g in (a.grade, b.grade) if g), errors, signed=a.signed)
+        return Quantity(value, unit, grade, errors, factors=factors, basis=basis, signed=a.signed)
     below = {e.name: e for e in b.errors}
     above = {e.name: e for e in a.errors}
     errors_: list[Error] = []
@@ -314,5 +333,5 @@ def _ratio(a: Quantity, b: Quantity) -> Quantity:
         assert either is not None  # noqa: S101 -- the name came from one of the two
         sigma = (x - y) if either.gain else math.hypot(x, y)
         errors_.append(replace(either, sigma=sigma * abs(value)))
-    grade = weakest(g for g in (a.grade, b.grade) if g)
-    return Quantity(value, unit, grade, tuple(errors_), signed=a.signed or b.signed)
+    signed = a.signed or b.signed
+    return Quantity(value, unit, grade, tuple(errors_), factors=factors, basis=basis, signed=signed)

@@ -15,6 +15,23 @@ from greengen.collector import Domain, Event, Unavailable
 OPEN = None
 
 
+#: A counter that was read this many refresh times ago, and has not changed, may be about to.
+_REFRESHES = 2.5
+
+#: Domains of these kinds always draw something: their counter stands still only when nobody moves it.
+_NEVER_STILL = frozenset({"board", "gpu", "package", "psys", "soc", "wall"})
+
+
+def never_still(domain: Domain) -> bool:
+    """Whether an unchanged counter of this domain is no zero, but no news."""
+    return domain.grade == "measured" and domain.refresh_s > 0 and domain.kind in _NEVER_STILL
+
+
+def no_news(domain: Domain, elapsed_ns: int) -> bool:
+    """Whether a counter unchanged after `elapsed_ns` tells nothing yet: its energy comes with the next change."""
+    return elapsed_ns < _REFRESHES * domain.refresh_s * 1e9 or never_still(domain)
+
+
 @dataclass(frozen=True, slots=True)
 class SpanRow:
     """A piece of work. `uid` is unique over all runs: ``<process uid>/<sequence>``."""

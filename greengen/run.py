@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
@@ -35,12 +35,8 @@ class Run:
     def rows(self) -> Rows:
         """What was recorded up to now; several files as one. Raises RunFileError."""
         from greengen.merging import merge  # noqa: PLC0415 -- recording does not need it
-        from greengen.recording.reader import read  # noqa: PLC0415
 
-        writer = active.STATE.writer
-        if writer is not None and writer.path == self.path.absolute():
-            writer.flush()
-        return merge(read(path) for path in self.paths) if len(self.paths) > 1 else read(self.path)
+        return merge(map(_read, self.paths)) if len(self.paths) > 1 else _read(self.path)
 
     def ledger(self, *, policy: str = "equal", window: Window = None) -> Ledger:
         """The joules of every account. Raises RunFileError, PolicyError."""
@@ -74,7 +70,8 @@ class Run:
         report = self.report(**options)
         report["series"] = document.power_series(self.rows()) if renderer == "html" else []
         render = plugins.load(plugins.REPORTS, [renderer]).plugins[renderer]
-        return str(render(report))
+        # A path or an argument may hold bytes that are no text: half characters, which no file takes.
+        return str(render(report)).encode("utf-8", "replace").decode()
 
     def to_json(self, path: str | Path, **options: Any) -> Path:
         """Write the report as JSON; options as for `report`."""
@@ -112,6 +109,17 @@ class Run:
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r})"
+
+
+def _read(path: Path) -> Rows:
+    from greengen.recording.reader import read  # noqa: PLC0415 -- recording does not need it
+
+    writer = active.STATE.writer
+    if writer is None or not (path.exists() and writer.path.exists() and path.samefile(writer.path)):
+        return read(path)
+    # It is the one that this process writes to.
+    writer.flush()
+    return read(path, writer.disconnected())
 
 
 def site(*, zone: str | None = None, intensity: float | None = None, pue: float | None = None) -> Site:
@@ -152,15 +160,15 @@ class Profile:
         self._span: Span | None = None
 
     def __enter__(self) -> Run:
-        outer = active.STATE.writer
-        if outer is not None:
-            self._span = span("profile", name=str(self._path) if self._path else None).__enter__()
-            return Run(outer.path)
-        path = self._path or Path(time.strftime("greengen-%Y%m%d-%H%M%S.greengen"))
-        profiler = Profiler(path, self._options, host=self._host)
-        profiler.start(force=self._force, append=self._append)
-        self._profiler = profiler
-        return Run(profiler.path)
+        with active.STATE.lock:
+            outer = active.STATE.writer
+            if outer is None:
+                profiler = Profiler(self._path, self._options, host=self._host)
+                profiler.start(force=self._force, append=self._append)
+                self._profiler = profiler
+                return Run(profiler.path)
+        self._span = span("profile", name=str(self._path) if self._path else None).__enter__()
+        return Run(outer.path)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -182,30 +190,46 @@ class Profile:
 
     def __call__(self, function: F) -> F:
         """Record each call of `function`, as a segment. Calls may overlap: the outer one samples."""
-        first = True
-
-        def call() -> Profile:
-            nonlocal first
-            self._path = self._path or Path(time.strftime("greengen-%Y%m%d-%H%M%S.greengen"))
-            append = not first
-            first = False
-            return Profile(self._path, self._options, force=self._force, host=self._host, append=append)
-
-        if inspect.iscoroutinefunction(function):
+        if inspect.isasyncgenfunction(function):
 
             @functools.wraps(function)
             async def wrapper(*args: Any, **kwargs: Any) -> Any:
-                with call():
+                with self._call():
+                    async with contextlib.aclosing(function(*args, **kwargs)) as items:
+                        async for item in items:
+                            yield item
+
+        elif inspect.isgeneratorfunction(function):
+
+            @functools.wraps(function)
+            def wrapper(*args: Any, **kwargs: Any) -> Any:
+                with self._call():
+                    return (yield from function(*args, **kwargs))
+
+        elif inspect.iscoroutinefunction(function):
+
+            @functools.wraps(function)
+            async def wrapper(*args: Any, **kwargs: Any) -> Any:
+                with self._call():
                     return await function(*args, **kwargs)
 
         else:
 
             @functools.wraps(function)
             def wrapper(*args: Any, **kwargs: Any) -> Any:
-                with call():
+                with self._call():
                     return function(*args, **kwargs)
 
         return cast("F", wrapper)
+
+    @contextlib.contextmanager
+    def _call(self) -> Iterator[None]:
+        segment = Profile(self._path, self._options, force=self._force, host=self._host, append=self._append)
+        with segment:
+            if segment._profiler is not None:
+                # The file is there now, and ours: the next call goes on with it.
+                self._path, self._append = segment._profiler.path, True
+            yield
 
 
 @overload

@@ -164,7 +164,7 @@ def _requests(console: Console, document: Document, shorten: Shorten) -> None:
 
 
 def _boundary(console: Console, document: Document, shorten: Shorten) -> None:
-    warnings = [shorten(text, _ANY_LENGTH) for text in document["warnings"]]
+    warnings = [shorten(text, _ANY_LENGTH) for text in words.warnings(document)]
     _list(console, "Warnings", warnings, style="yellow")
     left_out = [
         f"{shorten(row['what'], _ANY_LENGTH)}: {shorten(row['why'], _ANY_LENGTH)}"

@@ -25,8 +25,8 @@ ACCOUNTS = {
 }
 
 ALL_MODELLED = (
-    "No power counter was readable: all joules are modelled; a lower number means less modelled energy "
-    "because of less busy time, not that a model is greener."
+    "No power counter was readable: all joules are modelled. A lower number means less modelled energy, because "
+    "of less busy time; it says nothing of the power that was really drawn."
 )
 
 _NO_REMEDY = "pass --zone ZONE (such as DEU), or --intensity G (gCO2e/kWh)"
@@ -195,3 +195,8 @@ def largest(rows: Iterable[Mapping[str, Any]], n: int) -> list[Mapping[str, Any]
 
 def _by_strength(shares: Mapping[str, float]) -> list[tuple[str, float]]:
     return [(grade, shares[grade]) for grade in GRADES if grade in shares]
+
+
+def warnings(document: Mapping[str, Any]) -> list[str]:
+    """The warnings that the summary does not tell already."""
+    return [warning for warning in document["warnings"] if warning != ALL_MODELLED]

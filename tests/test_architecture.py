@@ -70,7 +70,9 @@ PLUGINS = ("greengen.collectors", "greengen.reports")
 BROAD_EXCEPT = {
     "greengen.recording.sampler",  # a collector that fails leaves a gap, and the others go on
     "greengen.recording.drive",  # what is thrown into a generator is the generator's to catch
-    "greengen.recording.writer",  # a stranger's __str__ must not cost the other rows
+    "greengen.recording.columns",  # a stranger's __str__ must not cost the other rows
+    "greengen.recording.writer",  # nor one span that cannot be told
+    "greengen.cli.profile",  # the command's exit code is passed on, whatever becomes of the report
     "greengen.plugins",  # a plug-in that does not load is reported, and the others do
 }
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from greengen.accounting.curves import NS, Curve, Floats, Ints
+from greengen.accounting.curves import NS, Bools, Curve, Floats, Ints
 from greengen.accounting.table import SpanTable
 from greengen.accounting.usage import Use, activity
 from greengen.collector import MACHINE, Domain
@@ -27,7 +27,8 @@ class Grid:
     """The k cells of one domain.
 
     edges      cell borders, ns, shape (k+1,)
-    energy_j   energy of each cell, shape (k,)
+    energy_j   energy of each cell, 0 where it is not known, shape (k,)
+    known      whether it is known, shape (k,)
     ours       the part of it that is not foreign work's, shape (k,)
     weight     summed weights of the live spans, 0 exactly where there is none, shape (k,)
     first, last  first cell of each interval of the span table, and the one after its last, shape (m,)
@@ -35,6 +36,7 @@ class Grid:
 
     edges: Ints
     energy_j: Floats
+    known: Bools
     ours: Floats
     weight: Floats
     first: Ints
@@ -44,6 +46,11 @@ class Grid:
     def seconds(self) -> Floats:
         """Length of each cell, shape (k,)."""
         return np.diff(self.edges) / NS
+
+    @property
+    def known_s(self) -> float:
+        """The time over which energy is known."""
+        return float(self.seconds[self.known].sum())
 
     def share_out(self, table: SpanTable, weights: Floats, per_cell: Floats) -> Floats:
         """Σ over each span's cells of per_cell · w/W, shape (n,): fair queueing's virtual time."""
@@ -89,10 +96,11 @@ def grid(
     edges = np.unique(np.concatenate([curve.t_ns, table.from_ns, table.to_ns, *knots]))
     lowest, highest = (int(curve.t_ns[0]), int(curve.t_ns[-1])) if curve.t_ns.size else (0, 0)
     if window is not None:
-        lowest, highest = max(lowest, window[0]), max(min(highest, window[1]), max(lowest, window[0]))
+        lowest = max(lowest, window[0])
+        highest = max(min(highest, window[1]), lowest)
     inside = edges[(edges > lowest) & (edges < highest)]
     edges = np.concatenate(([lowest], inside, [highest])).astype(np.int64)
-    energy_j = curve.cells(edges)
+    energy_j, known = curve.cells(edges)
     first, last = (np.searchsorted(edges, np.clip(t, lowest, highest)) for t in (table.from_ns, table.to_ns))
     by_interval = weights[table.owner]
     counted = by_interval > 0
@@ -101,7 +109,7 @@ def grid(
     weight = _running(first[counted], last[counted], by_interval[counted], cells)
     part = ours.between(edges).ours if ours is not None else np.ones(cells)
     # Whole counts decide who is alone: a sum of weights that came and went need not return to 0.
-    return Grid(edges, energy_j, part, np.where(live > 0, weight, 0.0), first, last)
+    return Grid(edges, energy_j, known, part, np.where(live > 0, weight, 0.0), first, last)
 
 
 def book(

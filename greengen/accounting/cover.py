@@ -13,27 +13,30 @@ def cover(domains: Sequence[Domain], readable: frozenset[str]) -> dict[str, str]
     Of domains that contain one another the outer counts, but for an alternative total (psys, wall),
     which counts only where none of its parts was read. `readable`: uids with any known energy.
     """
-    by_uid = {domain.uid: domain for domain in domains}
+    parts = {domain.uid: _inside(domain, domains) & readable for domain in domains}
+    names = {domain.uid: domain.name for domain in domains}
+    counting = [d for d in domains if d.uid in readable and not (d.alternative and parts[d.uid])]
     verdict: dict[str, str] = {}
     for domain in domains:
+        outer = [other.name for other in counting if domain.uid in parts[other.uid]]
         if domain.uid not in readable:
             verdict[domain.uid] = "no reading of it"
-            continue
-        parts = [uid for uid in domain.contains if uid in readable]
-        if domain.alternative and parts:
-            names = ", ".join(by_uid[uid].name for uid in parts if uid in by_uid)
-            verdict[domain.uid] = f"another way to know what {names} already make up"
-            continue
-        outer = [
-            other
-            for other in domains
-            if domain.uid in other.contains
-            and other.uid in readable
-            and not (other.alternative and _has_parts(other, readable))
-        ]
-        verdict[domain.uid] = f"part of {outer[0].name}" if outer else ""
+        elif domain not in counting:
+            made_up = ", ".join(names[uid] for uid in sorted(parts[domain.uid]))
+            verdict[domain.uid] = f"another way to know what {made_up} already make up"
+        else:
+            verdict[domain.uid] = f"part of {outer[0]}" if outer else ""
     return verdict
 
 
-def _has_parts(domain: Domain, readable: frozenset[str]) -> bool:
-    return any(uid in readable for uid in domain.contains)
+def _inside(domain: Domain, domains: Sequence[Domain]) -> frozenset[str]:
+    """All that a domain contains at any depth: its parts' parts too, though a part itself be unreadable."""
+    contains = {other.uid: other.contains for other in domains}
+    found: set[str] = set()
+    waiting = list(domain.contains)
+    while waiting:
+        uid = waiting.pop()
+        if uid not in found and uid != domain.uid:
+            found.add(uid)
+            waiting.extend(contains.get(uid, ()))
+    return frozenset(found)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from greengen.collector import Domain, Event
-from greengen.rows import Series
+from greengen.rows import Series, never_still, no_news
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -30,8 +30,11 @@ _SLACK = 1.5
 #: Below this, power from two readings says little: a counter refreshes in steps.
 _SHORTEST_S = 0.1
 
-#: A gauge that was not read for this many usual intervals has a gap.
-_GAUGE_GAP = 5
+#: A gauge that was not read for this many of its intervals, and for this long, has a gap.
+_GAUGE_GAP, _GAUGE_GAP_NS = 5, 1_000_000_000
+
+#: A counter that stands still for this many refresh times, and for this long, is frozen (collectors.md 16).
+_FROZEN, _FROZEN_S = 10, 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,23 +85,24 @@ class Curve:
             return np.zeros(t_ns.shape)
         base = self.t_ns[0]
         # Relative to the first knot: a monotonic clock in ns does not fit a double for long.
-        return np.interp((t_ns - base).astype(float), (self.t_ns - base).astype(float), self.energy_j)
+        return np.asarray(np.interp((t_ns - base).astype(float), (self.t_ns - base).astype(float), self.energy_j))
 
-    def cells(self, edges: Ints) -> Floats:
-        """J between ascending `edges` within the curve, every knot between them being one; never below 0.
+    def cells(self, edges: Ints) -> tuple[Floats, Bools]:
+        """(J, whether known) between ascending `edges` within the curve, every knot between them being one.
 
-        From each stretch's own energy: a year of cumulated joules has no digits left for a millisecond.
+        Never below 0. From each stretch's own energy: a year of cumulated joules has no digits left
+        for a millisecond.
         """
-        if self.t_ns.size < 2:  # noqa: PLR2004 -- a stretch has two ends
-            return np.zeros(edges.size - 1)
+        if not self.step_j.size:
+            return np.zeros(edges.size - 1), np.zeros(edges.size - 1, dtype=bool)
         stretch = np.clip(np.searchsorted(self.t_ns, edges[:-1], side="right") - 1, 0, self.step_j.size - 1)
-        return np.asarray(self.step_j[stretch] * (np.diff(edges) / np.diff(self.t_ns)[stretch]))
+        return self.step_j[stretch] * (np.diff(edges) / np.diff(self.t_ns)[stretch]), self.known[stretch]
 
     @property
     def power_w(self) -> Floats:
         """Mean power of each stretch, NaN where it is unknown, shape (n-1,)."""
         power = self.step_j / (np.diff(self.t_ns) / NS)
-        return np.where(self.known, power, np.nan)
+        return np.asarray(np.where(self.known, power, np.nan))
 
 
 @dataclass(slots=True)
@@ -148,11 +152,19 @@ class _Builder:
         )
 
 
-def build(domain: Domain, series: Series, segments: Sequence[tuple[int, int]]) -> Curve:
-    """The curve of `domain` from its readings, over `segments` (start, end) of recorded time."""
+def build(
+    domain: Domain,
+    series: Series,
+    segments: Sequence[tuple[int, int]],
+    intervals_s: Sequence[float | None] = (),
+) -> Curve:
+    """The curve of `domain` from its readings, over `segments` (start, end) of recorded time.
+
+    intervals_s  how often each segment was to be read, where that is known
+    """
     builder = _Builder(domain)
     t_ns = np.array(series.t_ns, dtype=np.int64)
-    for start, end in segments:
+    for (start, end), interval_s in itertools.zip_longest(segments, intervals_s[: len(segments)]):
         first, last = np.searchsorted(t_ns, (start, end + 1))
         part = Series(
             series.t_ns[first:last], series.values[first:last], series.spacing_ns[first:last], series.window_s
@@ -160,36 +172,54 @@ def build(domain: Domain, series: Series, segments: Sequence[tuple[int, int]]) -
         if domain.reading == "energy":
             _counter(builder, part)
         else:
-            _gauge(builder, part)
+            _gauge(builder, part, interval_s)
     return builder.curve()
 
 
 def _counter(builder: _Builder, series: Series) -> None:
     domain = builder.domain
-    refresh_ns = int(2.5 * domain.refresh_s * NS)
     previous: tuple[int, float] | None = None
-    held = 0
+    same_ns = 0
     for t_ns, value, spacing_ns in zip(series.t_ns, series.values, series.spacing_ns, strict=True):
         if previous is None:
             builder.begin(t_ns)
-            previous = (t_ns, value)
+            previous, same_ns = (t_ns, value), t_ns
             continue
         t0_ns, before = previous
-        held = max(held, spacing_ns)
-        if value == before and t_ns - t0_ns < refresh_ns and t_ns != series.t_ns[-1]:
-            # Not refreshed yet: the energy of this time comes with the next change.
-            continue
-        delta, kind = _delta(domain, before, value, (t_ns - t0_ns) / NS)
-        if delta is None:
-            reason = "the counter went back to 0 (driver reload, suspend or reboot): the joules since the last reading"
-            reason += " and before the reset were never read"
-            if kind == "jump":
-                reason = f"the counter rose by {value - before:.6g} J, more than this domain can draw: not believed"
-            builder.lose(t_ns, reason, "reset" if kind == "reset" else "warning")
+        if value == before:
+            same_ns = t_ns
+            if no_news(domain, t_ns - t0_ns) and t_ns != series.t_ns[-1]:
+                continue
+        # Readings that told nothing leave the way between their neighbours as unknown as no readings.
+        held = same_ns not in (t0_ns, t_ns)
+        _step(builder, (before, value), same_ns, (t_ns, t_ns - t0_ns if held else spacing_ns))
+        previous, same_ns = (t_ns, value), t_ns
+
+
+def _step(builder: _Builder, values: tuple[float, float], same_ns: int, at: tuple[int, int]) -> None:
+    """From one value of the counter to the next, read at `at` (time, spacing); it stood still until `same_ns`."""
+    domain, (before, value), (t_ns, spacing_ns) = builder.domain, values, at
+    t0_ns = builder.t_ns[-1]
+    still_s = (same_ns - t0_ns) / NS
+    if never_still(domain) and still_s >= max(_FROZEN * domain.refresh_s, _FROZEN_S):
+        if same_ns == t_ns or _delta(domain, before, value, (t_ns - same_ns) / NS)[0] is not None:
+            builder.lose(same_ns, f"the counter stood still for {still_s:.3g} s, while this domain draws power", "freeze")
+            t0_ns = same_ns
         else:
-            builder.step(t_ns, delta, held / NS)
-            _flag(builder, kind, t0_ns, t_ns)
-        previous, held = (t_ns, value), 0
+            reason = f"the counter stood still for {still_s:.3g} s and then caught up: when the energy went is not known"
+            builder.events.append(Event(t_ns, "freeze", domain.uid, reason))
+    if t0_ns == t_ns:
+        return
+    delta, kind = _delta(domain, before, value, (t_ns - t0_ns) / NS)
+    if delta is None:
+        reason = "the counter went back to 0 (driver reload, suspend or reboot): the joules since the last reading"
+        reason += " and before the reset were never read"
+        if kind == "jump":
+            reason = f"the counter rose by {value - before:.6g} J, more than this domain can draw: not believed"
+        builder.lose(t_ns, reason, "reset" if kind == "reset" else "warning")
+    else:
+        builder.step(t_ns, delta, min(spacing_ns, t_ns - t0_ns) / NS)
+        _flag(builder, kind, t0_ns, t_ns)
 
 
 def _delta(domain: Domain, before: float, value: float, elapsed_s: float) -> tuple[float | None, str]:
@@ -197,6 +227,8 @@ def _delta(domain: Domain, before: float, value: float, elapsed_s: float) -> tup
     most = None if domain.max_power_w is None else domain.max_power_w * max(elapsed_s, _SHORTEST_S) * _SLACK
     delta = value - before
     if delta >= 0:
+        # A counter that wraps never shows as much as one wrap.
+        most = domain.wrap_j if most is None else most
         return (delta, "") if most is None or delta <= most else (None, "jump")
     if domain.wrap_j is not None:
         wrapped = delta + domain.wrap_j
@@ -218,7 +250,7 @@ def _flag(builder: _Builder, kind: str, t0_ns: int, t1_ns: int) -> None:
         builder.events.append(Event(t1_ns, "gap", domain.uid, reason))
 
 
-def _gauge(builder: _Builder, series: Series) -> None:
+def _gauge(builder: _Builder, series: Series, interval_s: float | None) -> None:
     readings: list[tuple[int, float, int]] = []
     skipped = False
     for t_ns, watts, spacing_ns in zip(series.t_ns, series.values, series.spacing_ns, strict=True):
@@ -231,11 +263,14 @@ def _gauge(builder: _Builder, series: Series) -> None:
     if not readings:
         return
     shift = int(series.window_s * NS / 2)
+    # As it was asked for: the middle of a few readings around a gap would be the gap.
     steps = [spacing_ns for _, _, spacing_ns in readings if spacing_ns] or [0]
-    usual_ns = max(float(np.median(steps)), 2 * series.window_s * NS, 1e6)
+    usual_s = float(np.median(steps)) / NS if interval_s is None else interval_s
+    usual_ns = NS * max(usual_s, 2 * series.window_s, builder.domain.refresh_s)
+    longest_ns = max(_GAUGE_GAP * usual_ns, _GAUGE_GAP_NS)
     builder.begin(readings[0][0] - shift)
     for (t0_ns, before, _), (t_ns, watts, spacing_ns) in itertools.pairwise(readings):
-        if spacing_ns > _GAUGE_GAP * usual_ns:
+        if spacing_ns > longest_ns:
             builder.lose(t_ns - shift, f"the power was not read for {(t_ns - t0_ns) / NS:.3g} s", "gap")
         else:
             builder.step(t_ns - shift, (before + watts) / 2 * (t_ns - t0_ns) / NS, spacing_ns / NS)

@@ -20,6 +20,8 @@ _LOST = "its readings do not reach into this time"
 class Entries:
     """The books of one domain on one timeline, ready to be asked.
 
+    key        the domain and the boot in which it was read
+    sensor     the domain and its host: its gain is the same in every boot
     in_total   whether a run's total counts this domain; `left_out` says why not
     static_w   power that does not follow work, W: an upper estimate (`static_fitted`) or bound
     coverage   which part of each span's time the domain was read in, shape (n,)
@@ -27,6 +29,7 @@ class Entries:
     """
 
     key: str
+    sensor: str
     books: Books
     left_out: str
     static_w: float
@@ -43,20 +46,25 @@ class Entries:
     def energy(self) -> Quantity:
         """The domain's energy over the time it is known."""
         curve = self.books.curve
-        if not curve.known.any():
-            return Quantity.missing("J", f"no two readings of {self.books.domain.name}")
+        if not self.books.grid.known_s:
+            return self._unread()
         grade: Grade = "measured" if self.books.domain.grade == "measured" else "modelled"
-        errors = [*self._common(self.books.total_j, "all"), self._offset()]
-        if curve.hidden_j:
-            errors.append(Error(f"hidden wraps:{self.key}", curve.hidden_j / Z95))
+        errors = [
+            *self._common(self.books.total_j, "all"),
+            self._offset(),
+            Error(f"timing:{self.key}:window", uncertainty.of_window(self.books)),
+            Error(f"hidden wraps:{self.key}", curve.hidden_j / Z95),
+        ]
         note = ""
-        if curve.unknown:
-            bounds = [stretch.bound_j for stretch in curve.unknown]
+        first, last = self.books.grid.edges[[0, -1]]
+        lost = [stretch for stretch in curve.unknown if stretch.t0_ns < last and stretch.t1_ns > first]
+        if lost:
+            bounds = [stretch.bound_j for stretch in lost]
             most = (
                 f"at most {math.fsum(b for b in bounds if b is not None):.4g} J" if None not in bounds else "no bound"
             )
             note = f"without {len(bounds)} stretch(es) of {self.books.domain.name} that are not known ({most})"
-        return Quantity(self.books.total_j, "J", grade, tuple(errors), note=note)
+        return Quantity(self.books.total_j, "J", grade, tuple(e for e in errors if e.sigma), note=note)
 
     def spans(self, members: Ints, label: str) -> Quantity:
         """The own joules of some spans (indices) together. `label` names them: the workload term is theirs."""
@@ -78,8 +86,8 @@ class Entries:
     def account(self, name: str) -> Quantity:
         """`other`, `idle` or `overhead`."""
         books = self.books
-        if not books.curve.known.any():
-            return Quantity.missing("J", f"no two readings of {books.domain.name}")
+        if not books.grid.known_s:
+            return self._unread()
         if name == "other":
             if books.other_j is None:
                 return Quantity.missing("J", books.other_reason)
@@ -104,13 +112,17 @@ class Entries:
         ]
         return Quantity(value, "J", self._attributed(), tuple(e for e in errors if e.sigma))
 
+    def _unread(self) -> Quantity:
+        name, read = self.books.domain.name, self.books.curve.known.any()
+        return Quantity.missing("J", f"{name}: {_LOST}" if read else f"no two readings of {name}")
+
     def _attributed(self) -> Grade:
         return "attributed" if self.books.domain.grade == "measured" else "modelled"
 
     def _common(self, value: float, label: str) -> list[Error]:
         domain = self.books.domain
         modelled = domain.grade == "modelled"
-        errors = [Error(f"gain:{self.key}", value * domain.gain, gain=True, log=modelled)]
+        errors = [Error(f"gain:{self.sensor}", value * domain.gain, gain=True, log=modelled)]
         if domain.workload:
             errors.append(Error(f"workload:{self.key}:{label}", value * domain.workload, log=modelled))
         return [e for e in errors if e.sigma]
@@ -119,12 +131,13 @@ class Entries:
         return Error(f"resolution:{self.key}", self.books.domain.resolution_j / math.sqrt(6.0))
 
 
-def enter(key: str, books: Books, use: Use | None, left_out: str) -> Entries:
+def enter(books: Books, use: Use | None, left_out: str, *, boot: str, host: str) -> Entries:
     """Size the errors of `books`."""
     split = use if books.domain.split == "cpu" else None
     static_w, fitted = uncertainty.static_power(books.curve, split)
     return Entries(
-        key=key,
+        key=f"{boot}:{books.domain.uid}",
+        sensor=f"{host}:{books.domain.uid}",
         books=books,
         left_out=left_out,
         static_w=static_w,
@@ -136,13 +149,14 @@ def enter(key: str, books: Books, use: Use | None, left_out: str) -> Entries:
 
 
 def _coverage(books: Books) -> Floats:
-    table, curve = books.table, books.curve
-    if not curve.t_ns.size:
-        return np.zeros(len(table))
-    knots = (curve.t_ns - curve.t_ns[0]).astype(float)
-    known = np.concatenate(([0.0], np.cumsum(np.diff(curve.t_ns) / NS * curve.known)))
-    start, end = (np.interp((t - curve.t_ns[0]).astype(float), knots, known) for t in (table.t0_ns, table.t1_ns))
+    table, cells = books.table, books.grid
+    base = cells.edges[0]
+    knots = (cells.edges - base).astype(float)
+    known = np.concatenate(([0.0], np.cumsum(cells.seconds * cells.known)))
+    start, end = (np.interp((t - base).astype(float), knots, known) for t in (table.t0_ns, table.t1_ns))
     seconds = (table.t1_ns - table.t0_ns) / NS
-    # A span of no length has nothing to cover; it is flagged elsewhere.
-    part = np.divide(end - start, seconds, out=np.ones_like(seconds), where=seconds > 0)
-    return np.asarray(part.clip(0.0, 1.0))
+    # A span of no length has nothing to cover: what counts is whether its moment was recorded.
+    known_at = np.concatenate(([False], cells.known, [False]))
+    before, after = (known_at[np.searchsorted(cells.edges, table.t0_ns, side=side)] for side in ("left", "right"))
+    inside = before | after
+    return np.asarray(np.divide(end - start, seconds, out=inside.astype(float), where=seconds > 0).clip(0.0, 1.0))

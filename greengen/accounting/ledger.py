@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -194,9 +195,11 @@ def _chapter(timeline: Timeline, weigh: policies.Policy, window: books.Window) -
     spans = table.tabulate(timeline.spans, timeline.processes, max(end_ns, last_seen))
     weights = weigh(spans)
     threaded = [not segment.info.get("own_process", False) for segment in in_order(timeline)]
+    asked = [segment.info.get("interval_s") for segment in in_order(timeline)]
+    intervals = [float(seconds) if isinstance(seconds, int | float) else None for seconds in asked]
     use = usage.cpu_use(timeline.usage, recorded, threaded)
     found = {
-        domain.uid: curves.build(domain, timeline.samples[domain.uid], recorded)
+        domain.uid: curves.build(domain, timeline.samples[domain.uid], recorded, intervals)
         for domain in timeline.domains
         if domain.uid in timeline.samples
     }
@@ -204,10 +207,11 @@ def _chapter(timeline: Timeline, weigh: policies.Policy, window: books.Window) -
     left_out = cover.cover(timeline.domains, readable)
     entries = tuple(
         enter(
-            f"{timeline.boot_id}:{uid}",
             books.book(curve, spans, weights, (use, timeline.usage), window),
             use,
             left_out[uid],
+            boot=timeline.boot_id,
+            host=timeline.hostname,
         )
         for uid, curve in found.items()
         if curve.t_ns.size
@@ -221,7 +225,7 @@ def segments(timeline: Timeline) -> tuple[tuple[int, int], ...]:
     last_reading = max([last_reading, *(s.t_ns[-1] for s in timeline.usage.values() if s.t_ns)])
     found = in_order(timeline)
     closed = []
-    for segment, following in zip(found, [*found[1:], None], strict=True):
+    for segment, following in itertools.zip_longest(found, found[1:]):
         start, end = segment.t0_ns, segment.t1_ns
         limit = max(last_reading, start) if following is None else following.t0_ns - 1
         closed.append((start, min(limit, end if end is not None else limit)))

@@ -116,7 +116,7 @@ def _nested(spans: Sequence[SpanRow]) -> tuple[tuple[SpanRow, ...], Ints]:
         # A loop of parents, which only a stranger's file can hold, is no nesting.
         parent = np.where(endless, -1, parent)
         depth, _ = _depths(parent)
-    order = np.lexsort((depth, [span.t0_ns for span in rows]))
+    order = np.lexsort((depth, np.array([span.t0_ns for span in rows], dtype=np.int64)))
     place = np.empty_like(order)
     place[order] = np.arange(order.size)
     parent = np.where(parent >= 0, place[parent], -1)[order] if order.size else parent

@@ -25,7 +25,10 @@ _SIGMA_SHARE = math.log(INTENSITY_FACTOR) / Z95
 _TICK_S = 0.01
 
 #: Fewer stretches than this cannot tell static power from power that follows work.
-_FIT_POINTS = 8
+_FIT_POINTS = 4
+
+#: Student's t at 95 %, two-sided, for 2, 3 … 10 degrees of freedom: a line through few points is not well known.
+_STUDENT = (4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
 
 #: Power from two readings less than this apart says little: counters refresh in steps.
 _STRETCH_S = 0.1
@@ -70,7 +73,8 @@ def static_power(curve: Curve, use: Use | None) -> tuple[float, bool]:
     residual = power - design @ solution
     variance = float(residual @ residual) / (power.size - 2)
     covariance = variance * np.linalg.inv(design.T @ design)
-    upper = float(solution[0]) + Z95 * math.sqrt(max(float(covariance[0, 0]), 0.0))
+    student = _STUDENT[min(power.size - _FIT_POINTS, len(_STUDENT) - 1)]
+    upper = float(solution[0]) + student * math.sqrt(max(float(covariance[0, 0]), 0.0))
     return min(max(upper, 0.0), least), True
 
 
@@ -149,6 +153,14 @@ def of_quiet(books: Books, static_w: float) -> tuple[float, float]:
     disputed = cells.energy_j * cells.ours * (1.0 - cells.ours)
     idle_j = np.minimum(static_w * cells.seconds, cells.energy_j) * (1.0 - cells.ours) * (cells.ours > 0)
     return _SIGMA_SHARE * float(disputed[quiet].sum()), float(idle_j[quiet].sum()) / Z95
+
+
+def of_window(books: Books) -> float:
+    """σ in J of all the books' energy: a window's ends may fall between two readings, a curve's do not."""
+    if not books.curve.step_j.size:
+        return 0.0
+    _, half_j = _edge(books.curve, books.grid.edges[[0, -1]])
+    return float(np.hypot(*half_j)) / Z95
 
 
 def _timing(books: Books) -> Floats:

@@ -99,7 +99,7 @@ def _around(segments: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
     """Each segment with the time around it, as far as the middle of the way to the next one."""
     middles = [(before[1] + after[0]) // 2 for before, after in itertools.pairwise(segments)]
     starts = [_EARLIEST, *(middle + 1 for middle in middles)]
-    return list(zip(starts, [*middles, _LATEST], strict=False))
+    return list(zip(starts, [*middles, _LATEST], strict=True))[: len(segments)]
 
 
 def _one_segment(series: Mapping[str, Series], *, recorder_is_profiled: bool) -> Use:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
 from importlib import import_module
@@ -54,18 +55,18 @@ def main() -> None:
         click.echo(error.format_message())
         code = 2
     except click.ClickException as error:
-        code = _say(error.format_message().replace("\n", " "), error.exit_code)
+        code = _say(error.format_message(), error.exit_code)
     except GreengenError as error:
         code = _say(str(error), error.exit_code)
     except click.Abort:
         code = _say("interrupted", 130)
     except BrokenPipeError:
-        # The reader of our output left: nothing is wrong.
-        sys.stderr.close()
+        # The reader of our output left: nothing is wrong, and nothing is left to be written at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         code = 0
     sys.exit(code if isinstance(code, int) else 0)
 
 
 def _say(message: str, code: int) -> int:
-    click.echo(f"greengen: {message}", err=True)
+    click.echo(f"greengen: {' '.join(message.split())}", err=True)
     return code

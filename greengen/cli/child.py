@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import signal
 from collections.abc import Mapping, Sequence
 
-#: Shell conventions: found but not executable, and not found.
-NOT_EXECUTABLE, NOT_FOUND = 126, 127
+#: Shell conventions: found but not executable, not found, and ended by signal n.
+NOT_EXECUTABLE, NOT_FOUND, BY_SIGNAL = 126, 127, 128
 
-#: Linux: the kernel sent it, as a terminal's interrupt key makes it do. kill(2) says 0.
+#: Linux: the kernel sent it, as a terminal's interrupt key makes it do, and so to the command as
+#: well. kill(2) says 0.
 _SI_KERNEL = 128
 
-_KEYS = (signal.SIGINT, signal.SIGQUIT)
 _FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 
 
@@ -33,7 +32,12 @@ class Child:
         self._mask = set(signal.pthread_sigmask(signal.SIG_BLOCK, held))  # type: ignore[arg-type]
 
     def start(self, environment: Mapping[str, str]) -> int:
-        """Start the command; 0, or the exit code that says why it could not be."""
+        """Start the command; 0, or the exit code that says why it was not."""
+        early = signal.sigpending() & set(_FORWARDED)
+        if early:
+            number = min(early)
+            self.trouble = f"{signal.Signals(number).name} came before {self.command[0]} was started"
+            return BY_SIGNAL + int(number)
         try:
             self.pid = os.posix_spawnp(
                 self.command[0],
@@ -47,8 +51,6 @@ class Child:
             self.trouble = f"{self.command[0]}: command not found"
             return NOT_FOUND
         except OSError as error:
-            if error.errno not in (errno.EACCES, errno.ENOEXEC, errno.EISDIR, errno.EPERM):
-                raise
             self.trouble = f"{self.command[0]}: cannot be executed: {error.strerror}"
             return NOT_EXECUTABLE
         return 0
@@ -62,7 +64,6 @@ class Child:
                 pid, status = os.waitpid(self.pid, os.WNOHANG)
                 if pid:
                     code = os.waitstatus_to_exitcode(status)
-                    return 128 - code if code < 0 else code
-            elif not (received.si_signo in _KEYS and received.si_code == _SI_KERNEL):
-                # What a terminal's key sends reaches the command by itself.
+                    return BY_SIGNAL - code if code < 0 else code
+            elif received.si_code != _SI_KERNEL:
                 os.kill(self.pid, received.si_signo)

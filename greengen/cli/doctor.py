@@ -7,16 +7,13 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from greengen import plugins
 from greengen.collector import Domain, Event, Host, Sample, Unavailable
 from greengen.plugins import Found
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 _LIVE_S = 0.2
 
@@ -34,7 +31,7 @@ class Live:
 
 
 @click.command("doctor")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 @click.option(
     "--collectors",
     "names",
@@ -153,55 +150,38 @@ def _print(report: dict[str, Any]) -> None:
     from rich.markup import escape  # noqa: PLC0415 -- only this verb needs it
 
     facts = report["machine"]
-    machine = (
-        f"[bold]{escape(facts['hostname'])}[/]: {facts['system']} on {facts['architecture']}, "
-        f"{facts['logical_cpus']} logical CPUs ({facts['physical_cores'] or '?'} cores), "
-        f"{facts['memory_bytes'] / 2**30:.1f} GiB, Python {facts['python']}"
-    )
     lines = [
-        machine,
-        "",
-        "[bold]Can be measured[/]" + ("" if report["domains"] else ": nothing"),
+        (
+            f"[bold]{escape(facts['hostname'])}[/]: {facts['system']} on {facts['architecture']}, "
+            f"{facts['logical_cpus']} logical CPUs ({facts['physical_cores'] or '?'} cores), "
+            f"{facts['memory_bytes'] / 2**30:.1f} GiB, Python {facts['python']}"
+        ),
+        "\n[bold]Can be measured[/]" + ("" if report["domains"] else ": nothing"),
     ]
     for row in report["domains"]:
-        lines.append(f"\n  [bold]{escape(row['domain'])}[/]: {escape(row['detail'])}")
-        if row["split_reason"]:
-            lines.append(f"    not split between processes: {escape(row['split_reason'])}")
-        if row["alternative"]:
-            lines.append("    another way to know what other domains add up to: never added to them")
-        if row["live"]["note"]:
-            lines.append(f"    [yellow]{escape(row['live']['note'])}[/]")
+        power_w, note = row["live"]["power_w"], row["live"]["note"]
+        lines.append(f"  [bold]{escape(row['domain'])}[/]" + ("" if power_w is None else f"  {power_w:.3g} W now"))
+        lines += [f"    {escape(text)}" for text in _details(row)]
+        lines += [f"    [yellow]{escape(note)}[/]"] if note else []
     if report["unavailable"]:
         lines.append("\n[bold]Cannot be measured[/]")
     for row in report["unavailable"]:
         lines.append(f"  [bold]{escape(row['interface'])}[/]: {escape(row['reason'])}")
-        if row["remedy"]:
-            lines.append(f"    remedy: {escape(row['remedy'])}")
+        lines += [f"    remedy: {escape(row['remedy'])}"] if row["remedy"] else []
     lines += [f"[yellow]warning:[/] {escape(warning)}" for warning in report["warnings"]]
-    console = Console(highlight=False)
-    head, details = lines[:3], lines[3:]
-    console.print("\n".join(head), soft_wrap=True)
-    if report["domains"]:
-        console.print(_table(report["domains"]))
-    console.print("\n".join(details), soft_wrap=True)
+    Console(highlight=False).print("\n".join(lines), soft_wrap=True)
 
 
-def _table(domains: list[dict[str, Any]]) -> Table:
-    from rich.table import Table  # noqa: PLC0415 -- only this verb needs it
-
-    table = Table(box=None, pad_edge=False)
-    for title in ("  domain", "kind", "grade", "scope", "step", "refresh", "split by", "now"):
-        table.add_column(title, overflow="fold")
-    for row in domains:
-        power_w = row["live"]["power_w"]
-        table.add_row(
-            "  " + row["domain"].replace("[", r"\["),
-            row["kind"],
-            row["grade"],
-            row["scope"],
-            "–" if row["resolution_j"] is None else f"{row['resolution_j']:.3g} J",
-            "–" if row["refresh_s"] is None else f"{row['refresh_s']:g} s",
-            row["split"] or "–",
-            "–" if power_w is None else f"{power_w:.3g} W",
-        )
-    return table
+def _details(row: dict[str, Any]) -> list[str]:
+    scope = {"device": "of this device", "host": "of the whole host", "vm": "of this virtual machine"}[row["scope"]]
+    steps = [
+        f"{what} {row[key]:.3g} {unit}"
+        for what, key, unit in (("in steps of", "resolution_j", "J"), ("new every", "refresh_s", "s"))
+        if row[key] is not None
+    ]
+    split = f"split between processes by {row['split']} use" if row["split"] else "not split between processes"
+    lines = [", ".join((f"{row['kind']}, {row['grade']}, {scope}", *steps)), row["detail"]]
+    lines.append(split + (f": {row['split_reason']}" if row["split_reason"] else ""))
+    if row["alternative"]:
+        lines.append("another way to know what other domains add up to: never added to them")
+    return [line for line in lines if line]

@@ -11,6 +11,9 @@ import click
 
 from greengen.errors import UsageError
 
+#: What the beginning of a report holds, as JSON, a page or Markdown. CSV has room for none.
+_MARKS = (b'"greengen.report/', b'<meta name="generator" content="greengen">', b"# greengen report")
+
 F = TypeVar("F", bound=Callable[..., object])
 
 
@@ -36,10 +39,10 @@ def check_output(path: Path | None, *, force: bool) -> None:
         msg = f"cannot write {path}: there is no directory {path.parent}; create it or name another file"
         raise UsageError(msg)
     if path.exists():
-        if not os.access(path, os.W_OK):
+        if not os.access(path, os.W_OK | (os.R_OK if path.is_file() else 0)):
             msg = f"cannot write {path}: permission denied; name another file"
             raise UsageError(msg)
-        if not force and path.stat().st_size and not _is_report(path):
+        if not force and path.is_file() and path.stat().st_size and not _is_report(path):
             msg = f"{path} exists and is not a greengen report: pass --force to overwrite it, or name another file"
             raise UsageError(msg)
     elif not os.access(path.parent, os.W_OK):
@@ -47,7 +50,19 @@ def check_output(path: Path | None, *, force: bool) -> None:
         raise UsageError(msg)
 
 
+def check_distinct(**outputs: Path | None) -> None:
+    """Raise UsageError where two outputs are one file. `outputs`: by the option that names each."""
+    seen: dict[Path, str] = {}
+    for option, path in outputs.items():
+        if path is not None:
+            other = seen.setdefault(path.absolute().resolve(), option)
+            if other != option:
+                msg = f"--{other} and --{option} both name {path}: one would overwrite the other"
+                raise UsageError(msg)
+
+
 def _is_report(path: Path) -> bool:
     """Whether greengen wrote it: an earlier report is replaced without a question."""
     with path.open("rb") as file:
-        return b"greengen" in file.read(2048)
+        head = file.read(2048)
+    return any(mark in head for mark in _MARKS)

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-import time
+import contextlib
 from pathlib import Path
+from typing import TypedDict
 
 import click
 
+from greengen import plugins
 from greengen.cli import options
 from greengen.cli.child import Child
-from greengen.errors import GreengenError
 from greengen.recording.profiler import Options, Profiler
 from greengen.recording.runfile import remove
+from greengen.recording.spans import span
+
+
+class _Where(TypedDict):
+    zone: str | None
+    intensity: float | None
+    pue: float | None
 
 
 @click.command(
@@ -51,43 +59,48 @@ def command(  # noqa: PLR0913 -- one parameter per option
     if not command:
         msg = "no command to profile: write it after --, as in `greengen profile -- python serve.py`"
         raise click.UsageError(msg)
+    names = plugins.parse_names(collectors)
+    recording = Options(interval_s=interval, tier=tier, collectors=tuple(names) if names else None, own_process=True)
+    where: _Where = {"zone": zone, "intensity": intensity, "pue": pue}
+    _check(where, out, html, json_, force=force)
     # Before anything starts a thread: threads inherit it.
-    child = Child(list(command))
+    child = Child(command)
     child.hold_signals()
-    names = tuple(name.strip() for name in collectors.split(",") if name.strip()) if collectors else None
-    recording = Options(interval_s=interval, tier=tier, collectors=names, own_process=True)
-    from greengen.run import site  # noqa: PLC0415 -- after the cheap checks
-
-    where = {"zone": zone, "intensity": intensity, "pue": pue}
-    site(**where)  # type: ignore[arg-type] -- a mistake in it is told before the command runs
-    for target in (html, json_):
-        options.check_output(target, force=force)
-    path = out or Path(time.strftime("greengen-%Y%m%d-%H%M%S.greengen"))
-    profiler = Profiler(path, recording, command=" ".join(command))
+    profiler = Profiler(out, recording, command=" ".join(command))
     profiler.start(force=force)
     try:
-        failure = child.start(profiler.environment)
-        code = failure or child.wait()
+        # Inside another recording, this one is a span of it.
+        with span("profile", name=str(profiler.path)):
+            failure = child.start(profiler.environment)
+            code = failure or child.wait()
     finally:
         profiler.stop()
     if failure:
         remove(profiler.path)
         click.echo(f"greengen: {child.trouble}", err=True)
-        ctx.exit(failure)
-    _tell(profiler, html, json_, where)
+    else:
+        with contextlib.suppress(BrokenPipeError):
+            _tell(profiler, html, json_, where)
     ctx.exit(code)
 
 
-def _tell(profiler: Profiler, html: Path | None, json_: Path | None, where: dict[str, object]) -> None:
-    """The summary on stderr and the reports; trouble with them does not change the command's exit code."""
+def _check(where: _Where, out: Path | None, html: Path | None, json_: Path | None, *, force: bool) -> None:
+    """Tell of every mistake before the command runs."""
+    from greengen.run import site  # noqa: PLC0415 -- after the cheap checks
+
+    site(**where)
+    options.check_distinct(out=out, html=html, json=json_)
+    for target in (html, json_):
+        options.check_output(target, force=force)
+
+
+def _tell(profiler: Profiler, html: Path | None, json_: Path | None, where: _Where) -> None:
+    """The summary on stderr and the reports."""
     from greengen.run import Run  # noqa: PLC0415
 
     if profiler.trouble or profiler.lost_rows:
-        click.echo(
-            f"greengen: the recording is incomplete: {profiler.trouble or 'the disk was full for a while'}; "
-            f"{profiler.lost_rows} rows were not written",
-            err=True,
-        )
+        why = profiler.trouble or "for a while it could not be written"
+        _say(f"the recording is incomplete: {why}; {profiler.lost_rows} rows were dropped")
     run = Run(profiler.path)
     try:
         click.echo(run.render("terminal", requests="top:10", **where), err=True, nl=False)
@@ -95,8 +108,14 @@ def _tell(profiler: Profiler, html: Path | None, json_: Path | None, where: dict
             run.to_json(json_, **where)
         if html:
             run.to_html(html, **where)
-    except (GreengenError, OSError) as error:
-        click.echo(f"greengen: no report: {error}", err=True)
+    except BrokenPipeError:
+        raise
+    except Exception as error:  # noqa: BLE001 -- the command has done its work: whatever we do wrong, its exit code counts
+        _say(f"no report: {error or type(error).__name__}")
     for name, target in (("run", profiler.path), ("report", json_), ("page", html)):
         if target:
-            click.echo(f"greengen: {name} {target}", err=True)
+            _say(f"{name} {target}")
+
+
+def _say(line: str) -> None:
+    click.echo(f"greengen: {line}", err=True)

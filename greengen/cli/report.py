@@ -42,9 +42,7 @@ def command(  # noqa: PLR0913 -- one parameter per option
         msg = "a page is not for a terminal: name a file with -o, such as -o report.html"
         raise UsageError(msg)
     run = Run(*runs)
-    text = run.render(
-        chosen, requests=requests, policy=policy, zone=zone, intensity=intensity, pue=pue
-    )
+    text = run.render(chosen, requests=requests, policy=policy, zone=zone, intensity=intensity, pue=pue)
     if out is None:
         click.echo(text, nl=False)
         return

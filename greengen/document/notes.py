@@ -57,8 +57,8 @@ def warnings(ledger: Ledger) -> list[str]:
         told.append("Nothing was measured: no domain could be read on this machine. Run `greengen doctor`.")
     elif all(entries.books.domain.grade == "modelled" for entries in totalled):
         told.append(
-            "No power counter was readable: all joules are modelled from busy time. A lower number means less "
-            "modelled energy because of less busy time, and says nothing of the power that was really drawn."
+            "No power counter was readable: all joules are modelled. A lower number means less modelled energy, "
+            "because of less busy time; it says nothing of the power that was really drawn."
         )
     for chapter in ledger.chapters:
         told += [

@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import os
 import sys
+import threading
 from pathlib import Path
 
 from greengen.recording.writer import Writer
@@ -19,15 +20,21 @@ ENVIRONMENT_VARIABLE = "GREENGEN_RECORDING"
 
 
 class _State:
-    """`writer` is None while nothing is recorded: every span is then a no-op."""
+    """`writer` is None while nothing is recorded: every span is then a no-op.
 
-    __slots__ = ("hooked", "inherited", "writer")
+    lock     held while a recording begins, so that of two threads one does
+    forking  the writer that a fork under way holds still
+    """
+
+    __slots__ = ("forking", "hooked", "inherited", "lock", "writer")
 
     def __init__(self) -> None:
         path = os.environ.get(ENVIRONMENT_VARIABLE)
         self.writer: Writer | None = Writer(Path(path), "spans") if path else None
+        self.forking: Writer | None = None
         self.inherited: list[Writer] = []
         self.hooked = False
+        self.lock = threading.Lock()
 
 
 STATE = _State()
@@ -58,21 +65,46 @@ def start(writer: Writer) -> None:
         Finalize(None, _close_at_exit, exitpriority=0)
 
 
+def say_if_incomplete(writer: Writer) -> None:
+    """One line on stderr where a recording has lost something, once it is over."""
+    if writer.lost_rows or writer.trouble:
+        why = writer.trouble or "for a while it could not be written"
+        print(  # noqa: T201 -- the process ends: there is nobody else to tell
+            f"greengen: the recording of process {writer.pid} in {writer.path} is incomplete: {why}; "
+            f"{writer.lost_rows} rows were dropped",
+            file=sys.stderr,
+        )
+
+
 def _close_at_exit() -> None:
     writer = STATE.writer
     if writer is not None and writer.role == "spans" and writer.pid == os.getpid() and writer.running:
         STATE.writer = None
         writer.close()
-        if writer.trouble:
-            print(f"greengen: spans of process {writer.pid} are not recorded: {writer.trouble}", file=sys.stderr)
+        say_if_incomplete(writer)
+
+
+def _before_fork() -> None:
+    STATE.forking = STATE.writer
+    if STATE.forking is not None:
+        STATE.forking.before_fork()
+
+
+def _after_fork() -> None:
+    writer, STATE.forking = STATE.forking, None
+    if writer is not None:
+        writer.after_fork()
 
 
 def _after_fork_in_child() -> None:
+    _after_fork()
+    STATE.lock = threading.Lock()
     writer = STATE.writer
     if writer is not None:
-        # Never closed here: closing would end the parent's transaction on the same file.
+        # Kept, for a connection that could not be closed before: closing it here would end the
+        # parent's transaction on the same file.
         STATE.inherited.append(writer)
         STATE.writer = Writer(writer.path, "spans")
 
 
-os.register_at_fork(after_in_child=_after_fork_in_child)
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork_in_child)

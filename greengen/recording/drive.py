@@ -44,7 +44,7 @@ def generator(new: Callable[[], Span], function: Callable[..., Any]) -> Callable
     """`function`, a generator function, measured: each generator is resumed with its span current."""
 
     @functools.wraps(function)
-    def wrapper(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+    def wrapper(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:  # noqa: ANN401 -- whatever it takes
         span, inner = new(), function(*args, **kwargs)
         span.start()
         inside: Span | None = span
@@ -84,7 +84,7 @@ def asynchronous(new: Callable[[], Span], function: Callable[..., Any]) -> Calla
     """The same for an asynchronous generator function."""
 
     @functools.wraps(function)
-    async def wrapper(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
+    async def wrapper(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:  # noqa: ANN401 -- the same
         span, inner = new(), function(*args, **kwargs)
         span.start()
         inside: Span | None = span

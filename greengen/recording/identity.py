@@ -44,10 +44,10 @@ def process_uid(pid: int | None = None) -> str:
 
 
 def is_alive(uid: str) -> bool:
-    """Whether the process of that uid runs on this boot of this host."""
+    """Whether the process of that uid runs on this boot of this host; False for what is no uid."""
     boot, _, rest = uid.partition(":")
     pid, _, started = rest.partition(":")
-    return boot == boot_id() and start_time(int(pid)) == int(started)
+    return boot == boot_id() and pid.isdecimal() and started == str(start_time(int(pid)))
 
 
 def host_info() -> dict[str, str]:
@@ -61,4 +61,6 @@ def host_info() -> dict[str, str]:
 
 def command_line() -> str:
     """How this process was started, as a person would recognise it."""
-    return " ".join(sys.argv) if sys.argv and sys.argv[0] else sys.executable
+    words = " ".join(sys.argv) if sys.argv and sys.argv[0] else sys.executable
+    # Arguments are bytes: those that are no text come as half characters, which no file takes.
+    return words.encode("utf-8", "replace").decode()

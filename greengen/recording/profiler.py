@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from greengen import plugins
-from greengen.collector import Event, Host
+from greengen.collector import Collector, Event, Host, Unavailable
 from greengen.errors import UsageError
 from greengen.recording import active, identity, runfile
+from greengen.recording.columns import text
 from greengen.recording.sampler import Sampler
-from greengen.recording.writer import Row, Writer
+from greengen.recording.store import Row
+from greengen.recording.writer import Writer
 
 #: Shorter than this and reading the counters becomes the workload.
 MIN_INTERVAL_S = 0.001
@@ -38,8 +42,8 @@ class Options:
     own_process: bool = False
 
     def __post_init__(self) -> None:
-        if not self.interval_s >= MIN_INTERVAL_S:
-            msg = f"interval {self.interval_s} s is too short: pass {MIN_INTERVAL_S} s or more, such as 0.1"
+        if not (self.interval_s >= MIN_INTERVAL_S and math.isfinite(self.interval_s)):
+            msg = f"interval {self.interval_s} s cannot be kept: pass {MIN_INTERVAL_S} s or more, such as 0.1"
             raise UsageError(msg)
         if self.tier not in (None, "cloud", "edge", "device"):
             msg = f"unknown tier {self.tier!r}: pass cloud, edge or device"
@@ -47,71 +51,105 @@ class Options:
 
 
 class Profiler:
-    """One segment of a recording. `start()` then `stop()`; the sampler belongs to the first process only."""
+    """One segment of a recording. `start()` then `stop()`; the sampler belongs to the first process only.
 
-    def __init__(self, path: Path, options: Options, *, host: Host | None = None, command: str = "") -> None:
-        self.path = Path(os.path.abspath(path))  # noqa: PTH100 -- resolve() would follow a link the user chose
+    path  the run file; None: greengen-<time>.greengen in the working directory, once started
+    """
+
+    def __init__(self, path: Path | None, options: Options, *, host: Host | None = None, command: str = "") -> None:
+        self.path = Path(os.path.abspath(path or "."))  # noqa: PTH100 -- resolve() would follow a link the user chose
         self.options = options
+        self._is_named = path is not None
         self.joined = False
         self.trouble = ""
         self.lost_rows = 0
         self.warnings: tuple[str, ...] = ()
         self._host = host or Host.from_environment(include_root=not options.own_process)
-        self._command = command or identity.command_line()
+        self._command = text(command) or identity.command_line()
         self._pid = os.getpid()
         self._writer: Writer | None = None
         self._sampler: Sampler | None = None
         self._segment = ""
 
     def start(self, *, force: bool = False, append: bool = False) -> None:
-        """Create the file (or append a segment to it), find the collectors, take the first reading.
+        """Find the collectors, create the file (or append a segment to it), take the first reading.
 
-        Joins, writing spans only, where another live process already records into this file.
-        Raises RunFileError, before anything runs, where the file cannot be written.
+        Joins, writing spans only, where another live process already records into this file; a
+        recorder with a process of its own refuses that, because the other one does not know its
+        children. Raises UsageError for unknown collectors, RunFileError where the file cannot be
+        written; nothing runs then, and no file is left behind.
         """
-        created = runfile.claim(self.path, force=force, append=append)
+        join = not self.options.own_process
+        made, broken = plugins.collectors(self._host, self.options.collectors)
+        with runfile.locked(self.path.parent if self._is_named else self.path):
+            self.path = self.path if self._is_named else runfile.unused(self.path)
+            created = runfile.claim(self.path, force=force, append=append, join=join)
+            try:
+                self.joined = not self._open_segment()
+            except BaseException:
+                if created:
+                    runfile.remove(self.path)
+                raise
+        if self.joined:
+            self._writer = Writer(self.path, "spans")
+            active.activate(self._writer)
+            return
+        try:
+            self._sample(made, broken, created=created)
+        except BaseException:
+            self.stop()
+            if created:
+                runfile.remove(self.path)
+            raise
+
+    def _open_segment(self) -> bool:
         role = "recorder" if self.options.own_process else "recorder+workload"
         writer = Writer(self.path, role, busy_s=0.25)
         self._segment = f"{writer.uid}/{time.monotonic_ns()}"
         info = {"interval_s": self.options.interval_s, "tier": self.options.tier, "command": self._command}
         info |= {"own_process": self.options.own_process, "greengen": _version()}
         if not runfile.open_segment(self.path, writer, self._segment, info):
-            self.joined = True
-            self._writer = Writer(self.path, "spans")
-            active.activate(self._writer)
-            return
+            return False
+        self._writer = writer
+        return True
+
+    def _sample(self, made: Sequence[Collector], broken: Sequence[Unavailable], *, created: bool) -> None:
+        writer = self._writer
+        assert writer is not None  # noqa: S101 -- _open_segment has made it
         if created:
             meta = {"created_epoch_ns": time.time_ns(), "greengen": _version()}
             for key, value in meta.items():
                 writer.put("INSERT OR REPLACE INTO meta VALUES(?,?)", key, json.dumps(value))
-        self._writer = writer
-        self._discover(writer)
+        self._sampler = self._discover(writer, made, broken)
+        # What comes before the first reading is not recorded: looking for collectors takes a while.
+        now = (time.monotonic_ns(), time.time_ns(), self._segment)
+        writer.put("UPDATE segment SET t0_ns=?, epoch_ns=? WHERE uid=?", *now)
+        writer.tick, writer.tick_s = self._sampler.tick, self.options.interval_s
+        if not writer.ensure_running():
+            msg = f"the sampling thread cannot be started: {writer.trouble or 'its first reading takes too long'}"
+            raise UsageError(msg)
         writer.flush()
-        writer.ensure_running()
         if not self.options.own_process:
             active.activate(writer)
 
-    def _discover(self, writer: Writer) -> None:
-        made, broken = plugins.collectors(self._host, self.options.collectors)
+    def _discover(self, writer: Writer, made: Sequence[Collector], broken: Sequence[Unavailable]) -> Sampler:
         found = plugins.discover_all(made)
         self.warnings = (*found.warnings, *(gone.reason for gone in broken))
         now = time.monotonic_ns()
         for warning in self.warnings:
             writer.event(Event(now, "warning", "plugins", warning))
-        writer.put(
-            "INSERT OR REPLACE INTO host VALUES(?,?,?)", writer.boot, os.uname().nodename, json.dumps(identity.host_info())
-        )
+        info = json.dumps(identity.host_info())
+        writer.put("INSERT OR REPLACE INTO host VALUES(?,?,?)", writer.boot, os.uname().nodename, info)
         for domain in found.domains:
-            writer.put("INSERT OR REPLACE INTO domain VALUES(?,?,?)", writer.boot, domain.uid, json.dumps(asdict(domain)))
-            writer.tolerate(domain.uid, domain.resolution_j / 2)
+            body = json.dumps(asdict(domain), default=str)
+            writer.put("INSERT OR REPLACE INTO domain VALUES(?,?,?)", writer.boot, domain.uid, body)
+            writer.readings.tolerate(domain.uid, domain.resolution_j / 2)
         for gone in (*found.unavailable, *broken):
             row = (writer.boot, gone.interface, gone.reason, gone.remedy)
             writer.put("INSERT OR REPLACE INTO unavailable VALUES(?,?,?,?)", *row)
-        writer.tolerate("cpu", _CPU_TOLERANCE_NS)
+        writer.readings.tolerate("cpu", _CPU_TOLERANCE_NS)
         wanted = frozenset(domain.uid for domain in found.domains)
-        self._sampler = Sampler(found.collectors, wanted, writer, self.options.own_process)
-        self._sampler.tick()
-        writer.tick, writer.tick_s = self._sampler.tick, self.options.interval_s
+        return Sampler(found.collectors, wanted, writer, self.options.own_process)
 
     def stop(self) -> None:
         """Take the last reading and close. Does nothing in a forked child, and nothing the second time."""
@@ -121,13 +159,15 @@ class Profiler:
         if active.STATE.writer is writer:
             active.deactivate()
         final: list[Row] = []
+        writer.halt()
         if self._sampler is not None:
-            writer.halt()
-            self._sampler.tick()
             self._sampler.close()
+        if not self.joined:
             final.append(("UPDATE segment SET t1_ns=? WHERE uid=?", (time.monotonic_ns(), self._segment)))
         writer.close(final=final)
         self.trouble, self.lost_rows = writer.trouble, writer.lost_rows
+        if not self.options.own_process:
+            active.say_if_incomplete(writer)
 
     @property
     def environment(self) -> dict[str, str]:

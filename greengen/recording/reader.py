@@ -1,17 +1,18 @@
 """Read a run file into rows. A file is data: nothing in it is run, and nothing of it is changed.
 
-A file whose recording goes on, or was cut off, has a write-ahead log beside it: both are copied and
-the copy is read, because opening the original would change it and `immutable` would lose rows.
+A file whose recording goes on, or was cut off, has a log beside it: both are copied and the copy is
+read, because opening the original would change it and `immutable` would lose rows.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -24,67 +25,80 @@ from greengen.rows import ProcessRow, Rows, Segment, Series, SpanRow, Timeline
 #: How often a copy is tried again when the log was started over while it was copied.
 _COPIES = 20
 
+#: What reading a file raises that greengen has not written so.
+_DAMAGE = (sqlite3.Error, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 
-def read(path: Path) -> Rows:
-    """All rows of a run file. Raises RunFileError for anything that is not one, or is a newer one."""
+#: What a file holds that greengen never writes, and that SQLite would run.
+_STRANGE = "SELECT name FROM sqlite_master WHERE type IN ('view', 'trigger') OR sql LIKE 'create virtual%'"
+
+
+def read(path: Path, hold: AbstractContextManager[None] | None = None) -> Rows:
+    """All rows of a run file. Raises RunFileError for anything that is not one, or is a newer one.
+
+    hold  what to be in while the file is open: this process may be writing to it (`Writer.disconnected`)
+    """
     if not path.exists():
         msg = f"there is no run file {path}"
         raise RunFileError(msg)
-    if not runfile.is_run_file(path):
+    with tempfile.TemporaryDirectory(prefix="greengen-") as directory:
+        try:
+            with hold or nullcontext():
+                source = _source(path, Path(directory) / "copy.greengen")
+            with _connection(path, source) as connection:
+                version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+                if version > schema.VERSION:
+                    raise RunFileError(schema.newer(path, version))
+                if version < 1:
+                    msg = f"{path} holds no recording: it was cut off before the first reading"
+                    raise RunFileError(msg)
+                return _rows(connection)
+        except OSError as error:
+            msg = f"cannot read {path}: {error.strerror}"
+            raise RunFileError(msg) from error
+        except _DAMAGE as error:
+            msg = f"{path} is damaged: {error}; `sqlite3 {path} .recover` may save some of it"
+            raise RunFileError(msg) from error
+
+
+def _source(path: Path, copy: Path) -> Path:
+    """What to open: the file where it lies, if it stands alone, else a copy of it with its log."""
+    if path.is_file():
+        with path.open("rb"):
+            pass  # raises where it may not be read
+    if not path.is_file() or not runfile.is_run_file(path):
         msg = f"{path} is not a greengen run file: pass a file that `greengen profile` wrote"
         raise RunFileError(msg)
-    try:
-        with _connection(path) as connection:
-            version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-            if version > schema.VERSION:
-                raise RunFileError(schema.newer(path, version))
-            if version < 1:
-                msg = f"{path} holds no recording: it was cut off before the first reading"
-                raise RunFileError(msg)
-            return _rows(connection)
-    except (sqlite3.Error, ValueError, TypeError, KeyError) as error:
-        msg = f"{path} is damaged: {error}; `sqlite3 {path} .recover` may save some of it"
-        raise RunFileError(msg) from error
-
-
-@contextmanager
-def _connection(path: Path) -> Iterator[sqlite3.Connection]:
-    log = Path(f"{path}-wal")
-    with tempfile.TemporaryDirectory(prefix="greengen-") as directory:
-        if log.exists() or _in_wal_mode(path):
-            copy = Path(directory) / "copy.greengen"
-            _copy(path, log, copy)
-            connection = sqlite3.connect(copy)
-        else:
-            connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
-        try:
-            connection.execute("PRAGMA trusted_schema=OFF")
-            connection.execute("PRAGMA query_only=ON")
-            strange = connection.execute("SELECT name FROM sqlite_master WHERE type IN ('view', 'trigger')").fetchall()
-            if strange:
-                msg = f"{path} is not a greengen run file: it holds {strange[0][0]!r}, which greengen never writes"
-                raise RunFileError(msg)
-            yield connection
-        finally:
-            connection.close()
-
-
-def _copy(path: Path, log: Path, target: Path) -> None:
-    """Copy file and log such that they belong together: the log's header names its generation."""
-    target_log = Path(f"{target}-wal")
+    logs = [Path(f"{path}{ending}") for ending in ("-wal", "-journal")]
+    if not _in_wal_mode(path) and not any(log.exists() for log in logs):
+        return path
     for _ in range(_COPIES):
-        before = _head(log)
-        shutil.copyfile(path, target)
-        if not log.exists():
-            # The last writer has just closed: the file stands alone now.
-            shutil.copyfile(path, target)
-            target_log.unlink(missing_ok=True)
-            return
-        shutil.copyfile(log, target_log)
-        if _head(log) == before:
-            return
+        before = [_generation(log) for log in logs]
+        shutil.copyfile(path, copy)
+        for log in logs:
+            # The log after the file: it holds what the file was given meanwhile.
+            _copy_log(log, copy)
+        if [_generation(log) for log in logs] == before:
+            return copy
     msg = f"{path} is being written faster than it can be copied: try again when the recording has ended"
     raise RunFileError(msg)
+
+
+def _copy_log(log: Path, copy: Path) -> None:
+    target = copy.with_name(copy.name + log.name[log.name.rindex("-") :])
+    try:
+        shutil.copyfile(log, target)
+    except FileNotFoundError:
+        # The last writer has just closed.
+        target.unlink(missing_ok=True)
+
+
+def _generation(log: Path) -> bytes | None:
+    """The head of a log, which changes when it is started over; None where there is no log."""
+    try:
+        with log.open("rb") as file:
+            return file.read(32)
+    except FileNotFoundError:
+        return None
 
 
 def _in_wal_mode(path: Path) -> bool:
@@ -93,12 +107,21 @@ def _in_wal_mode(path: Path) -> bool:
         return file.read(20)[18:20] == b"\2\2"
 
 
-def _head(log: Path) -> bytes:
+@contextmanager
+def _connection(path: Path, source: Path) -> Iterator[sqlite3.Connection]:
+    # A copy may be changed, and must be where a log is to be worked in.
+    mode = "ro" if source == path else "rw"
+    connection = sqlite3.connect(f"{source.absolute().as_uri()}?mode={mode}", uri=True)
     try:
-        with log.open("rb") as file:
-            return file.read(32)
-    except FileNotFoundError:
-        return b""
+        connection.execute("PRAGMA trusted_schema=OFF")
+        connection.execute("PRAGMA query_only=ON")
+        strange = connection.execute(_STRANGE).fetchall()
+        if strange:
+            msg = f"{path} is not a greengen run file: it holds {strange[0][0]!r}, which greengen never writes"
+            raise RunFileError(msg)
+        yield connection
+    finally:
+        connection.close()
 
 
 def _rows(connection: sqlite3.Connection) -> Rows:
@@ -106,20 +129,22 @@ def _rows(connection: sqlite3.Connection) -> Rows:
     timelines: dict[str, Timeline] = {}
 
     def of(boot: str) -> Timeline:
-        return timelines.setdefault(boot, Timeline(boot, ""))
+        return timelines.setdefault(_text(boot), Timeline(boot, ""))
 
     for boot, hostname, info in connection.execute("SELECT boot, hostname, info FROM host ORDER BY boot"):
-        timelines[boot] = Timeline(boot, hostname, json.loads(info))
+        timelines[_text(boot)] = Timeline(boot, _text(hostname), dict(json.loads(info)))
     for boot, body in connection.execute("SELECT boot, body FROM domain ORDER BY boot, uid"):
         of(boot).domains.append(_domain(json.loads(body)))
     for boot, *gone in connection.execute("SELECT boot, interface, reason, remedy FROM unavailable ORDER BY 1, 2, 3"):
-        of(boot).unavailable.append(Unavailable(*gone))
-    for boot, *event in connection.execute("SELECT boot, t_ns, kind, subject, reason FROM event ORDER BY 1, 2"):
-        of(boot).events.append(Event(*event))
+        of(boot).unavailable.append(Unavailable(*map(_text, gone)))
+    query = "SELECT boot, t_ns, kind, subject, reason FROM event ORDER BY boot, t_ns"
+    for boot, t_ns, kind, *said in connection.execute(query):
+        of(boot).events.append(Event(int(t_ns), kind, *map(_text, said)))
     for uid, process, boot, t0_ns, t1_ns, epoch_ns, info in connection.execute(
         "SELECT uid, process, boot, t0_ns, t1_ns, epoch_ns, info FROM segment ORDER BY boot, t0_ns"
     ):
-        of(boot).segments.append(Segment(uid, process, t0_ns, t1_ns, epoch_ns, json.loads(info)))
+        times = (int(t0_ns), _count(t1_ns), int(epoch_ns))
+        of(boot).segments.append(Segment(_text(uid), _text(process), *times, dict(json.loads(info))))
     processes = _processes(connection, of)
     _series(connection, of)
     _spans(connection, of, processes)
@@ -127,31 +152,37 @@ def _rows(connection: sqlite3.Connection) -> Rows:
     return rows
 
 
-def _processes(connection: sqlite3.Connection, of: Any) -> dict[int, tuple[str, str]]:  # noqa: ANN401 -- a local function
+def _processes(connection: sqlite3.Connection, of: Callable[[str], Timeline]) -> dict[int, tuple[str, str]]:
     known: dict[int, tuple[str, str]] = {}
     query = "SELECT id, uid, boot, pid, role, last_seen_ns, closed, lost_rows, command FROM process ORDER BY uid"
     for number, uid, boot, pid, role, last_seen_ns, closed, lost_rows, command in connection.execute(query):
-        known[number] = (uid, boot)
-        of(boot).processes.append(ProcessRow(uid, pid, role, last_seen_ns, bool(closed), lost_rows, command))
+        known[number] = (_text(uid), boot)
+        numbers = (int(last_seen_ns), bool(closed), int(lost_rows))
+        of(boot).processes.append(ProcessRow(uid, int(pid), _text(role), *numbers, _text(command)))
     return known
 
 
-def _series(connection: sqlite3.Connection, of: Any) -> None:  # noqa: ANN401 -- a local function
+def _series(connection: sqlite3.Connection, of: Callable[[str], Timeline]) -> None:
     query = "SELECT id, boot, kind, subject, consumer, window_s FROM series ORDER BY boot, kind, subject, consumer"
     for number, boot, kind, subject, consumer, window_s in connection.execute(query).fetchall():
         points = connection.execute("SELECT t_ns, value, spacing_ns FROM point WHERE series=? ORDER BY t_ns", (number,))
-        series = Series(window_s=window_s)
+        series = Series(window_s=float(window_s))
         for t_ns, value, spacing_ns in points:
             series.t_ns.append(int(t_ns))
             series.values.append(float(value))
             series.spacing_ns.append(int(spacing_ns))
+        if not all(map(math.isfinite, series.values)):
+            msg = f"a reading of {subject} is no finite number"
+            raise ValueError(msg)
         if kind == "usage":
-            of(boot).usage[(subject, consumer)] = series
+            of(boot).usage[(_text(subject), _text(consumer))] = series
         else:
-            of(boot).samples[subject] = series
+            of(boot).samples[_text(subject)] = series
 
 
-def _spans(connection: sqlite3.Connection, of: Any, processes: dict[int, tuple[str, str]]) -> None:  # noqa: ANN401
+def _spans(
+    connection: sqlite3.Connection, of: Callable[[str], Timeline], processes: dict[int, tuple[str, str]]
+) -> None:
     query = """SELECT process, seq, parent, kind, t0_ns, t1_ns, model, tier, name, trace_id,
         input_tokens, output_tokens, outcome, flags, labels FROM span ORDER BY t0_ns, process, seq"""
     for number, seq, parent, kind, t0_ns, t1_ns, *rest, outcome, flags, labels in connection.execute(query):
@@ -160,17 +191,17 @@ def _spans(connection: sqlite3.Connection, of: Any, processes: dict[int, tuple[s
         span = SpanRow(
             uid=f"{process}/{seq}",
             process=process,
-            parent=parent,
-            kind=kind,
+            parent=_optional(parent),
+            kind=_text(kind),
             t0_ns=int(t0_ns),
-            t1_ns=None if t1_ns is None else int(t1_ns),
-            model=model,
-            tier=tier,
-            name=name,
-            trace_id=trace_id,
-            input_tokens=None if read is None else int(read),
-            output_tokens=None if written is None else int(written),
-            outcome=outcome,
+            t1_ns=_count(t1_ns),
+            model=_optional(model),
+            tier=_optional(tier),
+            name=_optional(name),
+            trace_id=_optional(trace_id),
+            input_tokens=_count(read),
+            output_tokens=_count(written),
+            outcome=_text(outcome),
             flags=tuple(flags.split()),
             labels={str(key): str(value) for key, value in json.loads(labels).items()},
         )
@@ -181,5 +212,25 @@ def _domain(body: dict[str, Any]) -> Domain:
     """A domain as recorded; keys that a later version added are left aside."""
     known = {f.name for f in fields(Domain)}
     values = {key: value for key, value in body.items() if key in known}
-    values["contains"] = tuple(values.get("contains", ()))
-    return Domain(**values)
+    values["contains"] = tuple(map(_text, values.get("contains", ())))
+    domain = Domain(**values)
+    for uid in (domain.uid, domain.collector, domain.kind, domain.name):
+        _text(uid)
+    for number in (domain.resolution_j, domain.refresh_s, domain.gain, domain.workload, domain.wrap_j or 0.0):
+        float(number)
+    return domain
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        msg = f"{value!r:.50} stands where a text should"
+        raise TypeError(msg)
+    return value
+
+
+def _optional(value: object) -> str | None:
+    return None if value is None else _text(value)
+
+
+def _count(value: Any) -> int | None:  # noqa: ANN401 -- whatever is in the column
+    return None if value is None else int(value)

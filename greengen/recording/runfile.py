@@ -6,48 +6,70 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
 from greengen.errors import RunFileError
 from greengen.recording import identity, schema
 from greengen.recording.writer import Writer
 
-#: How long a process waits for another one that is just laying the file down.
-_CREATION_S = 5.0
+
+@contextmanager
+def locked(directory: Path) -> Iterator[None]:
+    """Let no other process claim a file in there meanwhile: two would each believe to be the first."""
+    try:
+        import fcntl  # noqa: PLC0415 -- there is none on Windows, and no such lock
+
+        descriptor = os.open(directory, os.O_RDONLY)
+    except (ImportError, OSError):
+        yield
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
-def claim(path: Path, *, force: bool, append: bool) -> bool:
-    """Make `path` a run file that this process may write to; True where it was created.
+def unused(directory: Path) -> Path:
+    """A name for a run that nobody named: the time, and a number where that is taken."""
+    stem = time.strftime("greengen-%Y%m%d-%H%M%S")
+    names = (f"{stem}{f'-{n}' if n > 1 else ''}.greengen" for n in count(1))
+    return next(path for path in (directory / name for name in names) if not path.exists())
 
-    An existing run file is refused without `force` (overwrite) or `append` (another segment), but
-    for one that is being recorded at this moment: that one is joined. A file that is no run file is
-    never overwritten. Raises RunFileError.
+
+def claim(path: Path, *, force: bool, append: bool, join: bool = False) -> bool:
+    """Make `path` a run file that this process may write to; True where it was created. Call it `locked`.
+
+    An existing run file is refused without `force` (overwrite) or `append` (another segment). One
+    that is being recorded at this moment is joined with `join`, else refused. A file that is no run
+    file is never overwritten; an empty one is no file yet. Raises RunFileError.
     """
     if not path.parent.is_dir():
         msg = f"cannot write {path}: there is no directory {path.parent}; create it or name another file with --out"
         raise RunFileError(msg)
     schema.refuse_network_file_system(path)
-    if path.exists() and not _is_being_created(path):
-        if not is_run_file(path):
+    if path.exists():
+        if not path.is_file() or (path.stat().st_size and not is_run_file(path)):
             msg = f"{path} exists and is not a run file: it is not overwritten; name another file with --out"
             raise RunFileError(msg)
-        _wait_for_tables(path)
-        sampling = recorder_of(path)
-        if append or (sampling and not force):
-            return False
-        if sampling:
+        version = _version(path)
+        if version > schema.VERSION:
+            raise RunFileError(schema.newer(path, version))
+        sampling = recorder_of(path) if version else None
+        if sampling is not None and not join:
             msg = f"{path} is being recorded by process {sampling}: stop that, or name another file with --out"
             raise RunFileError(msg)
-        if not force:
+        if version and (append or sampling is not None):
+            return False
+        if version and not force:
             msg = f"{path} exists: pass --force (force=True) to overwrite it, or name another file with --out"
             raise RunFileError(msg)
         remove(path)
     try:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-    except FileExistsError:
-        _wait_for_tables(path)
-        return False
     except OSError as error:
         msg = f"cannot write {path}: {error.strerror}; name another file with --out"
         raise RunFileError(msg) from error
@@ -79,7 +101,7 @@ def open_segment(path: Path, writer: Writer, uid: str, info: Mapping[str, object
         try:
             connection.execute("BEGIN IMMEDIATE")
             running = connection.execute("SELECT process FROM segment WHERE t1_ns IS NULL").fetchall()
-            if any(identity.is_alive(process) for (process,) in running):
+            if any(identity.is_alive(process) for (process,) in running if process != writer.uid):
                 connection.execute("ROLLBACK")
                 return False
             if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
@@ -120,29 +142,16 @@ def recorder_of(path: Path) -> int | None:
     return next((int(uid.split(":")[1]) for (uid,) in running if identity.is_alive(uid)), None)
 
 
-def _is_being_created(path: Path) -> bool:
-    """An empty file: another process is about to lay down the tables, or was killed at it."""
-    return path.is_file() and path.stat().st_size == 0
-
-
-def _wait_for_tables(path: Path) -> None:
-    """Another process may be laying the file down at this moment."""
-    deadline = time.monotonic() + _CREATION_S
-    while True:
+def _version(path: Path) -> int:
+    """The schema's version: 0 for a file that was cut off before it had any tables."""
+    if not path.stat().st_size:
+        return 0
+    try:
+        connection = schema.connect(path)
         try:
-            connection = schema.connect(path)
-            try:
-                version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-            finally:
-                connection.close()
-        except sqlite3.Error as error:
-            msg = f"cannot write {path}: {error}; name another file with --out"
-            raise RunFileError(msg) from error
-        if version > schema.VERSION:
-            raise RunFileError(schema.newer(path, version))
-        if version:
-            return
-        if time.monotonic() > deadline:
-            msg = f"{path} is empty, and no process is writing it: delete it, or name another file with --out"
-            raise RunFileError(msg)
-        time.sleep(0.01)
+            return int(connection.execute("PRAGMA user_version").fetchone()[0])
+        finally:
+            connection.close()
+    except sqlite3.Error as error:
+        msg = f"cannot write {path}: {error}; name another file with --out"
+        raise RunFileError(msg) from error

@@ -6,6 +6,7 @@ that was committed, a power cut may lose the last commits.
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from pathlib import Path
 
@@ -42,17 +43,24 @@ CREATE TABLE span(process INTEGER NOT NULL, seq INTEGER NOT NULL, parent TEXT, k
 
 #: File systems where WAL's shared memory or locks do not work (SQLite: "WAL does not work over a network").
 NETWORK_FILE_SYSTEMS = frozenset(
-    "9p afs beegfs ceph cifs fuse.sshfs fuse.s3fs fuse.gcsfuse gfs2 glusterfs lustre ncpfs nfs nfs4 "
-    "smb2 smb3 smbfs vboxsf virtiofs".split()
+    (
+        *("9p", "afs", "beegfs", "ceph", "cifs", "fuse.sshfs", "fuse.s3fs", "fuse.gcsfuse", "gfs2", "glusterfs"),
+        *("lustre", "ncpfs", "nfs", "nfs4", "smb2", "smb3", "smbfs", "vboxsf", "virtiofs"),
+    )
 )
+
+#: What a line of a mount table begins with: device, mount point, type. Blanks in them are octal.
+_FIELDS = 3
+_ESCAPE = re.compile(r"\\([0-7]{3})")
 
 
 def connect(path: Path, *, busy_s: float = 5.0) -> sqlite3.Connection:
     """A writing connection in autocommit: transactions are begun and ended in so many words.
 
-    Raises sqlite3.Error.
+    It creates no file. Raises sqlite3.Error.
     """
-    connection = sqlite3.connect(path, timeout=busy_s, isolation_level=None, check_same_thread=False)
+    uri = f"{path.absolute().as_uri()}?mode=rw"
+    connection = sqlite3.connect(uri, timeout=busy_s, isolation_level=None, check_same_thread=False, uri=True)
     connection.execute("PRAGMA synchronous=NORMAL")
     return connection
 
@@ -62,7 +70,7 @@ def create(path: Path) -> None:
     try:
         connection = connect(path)
         try:
-            # The mark first: a process that finds the file meanwhile waits for the version.
+            # The mark first, and the version with the tables: a file cut off in between is known as ours.
             connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
             mode = connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]
             if mode != "wal":
@@ -96,7 +104,9 @@ def file_system(path: Path, mounts: Path = Path("/proc/self/mounts")) -> str:
     best, kind = -1, ""
     for line in lines:
         fields = line.split()
-        point = Path(fields[1].replace("\\040", " "))
+        if len(fields) < _FIELDS:
+            continue
+        point = Path(_ESCAPE.sub(lambda octal: chr(int(octal[1], 8)), fields[1]))
         if len(point.parts) >= best and directory.is_relative_to(point):
             best, kind = len(point.parts), fields[2]
     return kind

@@ -48,6 +48,15 @@ class Span(dict[str, Any]):
 
     kind = "span"
 
+    _enclosing: Span | None
+    _frame: FrameType | None
+    _writer: Writer | None
+    outcome: str
+    parent_uid: str | None
+    seq: int
+    t0_ns: int
+    t1_ns: int
+
     # -- life ------------------------------------------------------------------------------------
 
     def __enter__(self) -> Self:
@@ -210,6 +219,7 @@ class Span(dict[str, Any]):
     def __call__(self, function: F) -> F:
         """Decorate a function, coroutine function, generator or asynchronous generator function."""
         kind = type(self)
+        wrapper: Callable[..., Any]
 
         def new() -> Span:
             return kind(self)

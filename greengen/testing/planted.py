@@ -73,11 +73,9 @@ class Proof:
 
     def table(self) -> Iterator[str]:
         """The proof for a person, line by line."""
-        yield f"{'':22}{'claims':>8}{'hold':>8}{'':>8}  half-width (median)  off by (median)"
-        for kind in self.kinds:
-            yield _line(kind, [claim for claim in self.claims if claim.kind == kind])
-        for kind in dict.fromkeys(claim.kind for claim in self.controls):
-            yield _line(f"control: {kind}", [claim for claim in self.controls if claim.kind == kind])
+        yield f"{'':24}{'claims':>8}{'hold':>8}{'':>8}  half-width (median)  off by (median)"
+        yield from _lines(self.claims, "")
+        yield from _lines(self.controls, "control: ")
         if self.controls:
             yield _line(f"control: under {NARROW:.0%}", self.narrow)
         typical = statistics.median(trial.steps_ms[0] for trial in self.trials)
@@ -106,13 +104,19 @@ def _part(claims: Iterable[Claim]) -> float:
     return sum(verdicts) / len(verdicts) if verdicts else 1.0
 
 
+def _lines(claims: Sequence[Claim], prefix: str) -> Iterator[str]:
+    for kind, where in dict.fromkeys((claim.kind, claim.where) for claim in claims):
+        alike = [claim for claim in claims if (claim.kind, claim.where) == (kind, where)]
+        yield _line(f"{prefix}{kind} {where}", alike)
+
+
 def _line(name: str, claims: Sequence[Claim]) -> str:
     if not claims:
-        return f"{name:22}{0:8}"
+        return f"{name:24}{0:8}"
     width = statistics.median(claim.width for claim in claims)
     off = statistics.median(abs(claim.value / claim.truth - 1) for claim in claims)
     held = sum(claim.holds for claim in claims)
-    return f"{name:22}{len(claims):8}{held:8}{held / len(claims):8.1%}{width:20.2%}{off:16.2%}"
+    return f"{name:24}{len(claims):8}{held:8}{held / len(claims):8.1%}{width:20.2%}{off:16.2%}"
 
 
 def prove(trials: int, seed: int | None, directory: Path, *, tell: Callable[[str], None]) -> Proof:

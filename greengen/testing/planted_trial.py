@@ -19,12 +19,20 @@ if TYPE_CHECKING:
     from greengen.testing.planted_truth import Stretch, Truth
 
 
+#: With the neighbour, and without.
+BESIDE, ALONE = "beside", "alone"
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What greengen said, [low, high] about `value`, and what was planted."""
+    """What greengen said, [low, high] about `value`, and what was planted.
+
+    where  `BESIDE` or `ALONE`, or nothing for what compares the two
+    """
 
     kind: str
     what: str
+    where: str
     value: float
     low: float
     high: float
@@ -48,7 +56,7 @@ class Trial:
     own      the joules of all workers as greengen books them
     wraps    how often the counter wrapped, as greengen saw it
     steps_ms median and greatest step of the meter
-    events   gaps, resets and warnings of the recording: there should be none
+    events   gaps and warnings of the recording: where a busy machine kept the recorder waiting
     """
 
     claims: tuple[Claim, ...]
@@ -81,7 +89,7 @@ def run_trial(seed: int | None, directory: Path, *, neighbour: bool = True, diff
     neighbour  beside a process that keeps a core busy, or alone
     differing  every process has its own c_j: the negative control
     """
-    place = directory / ("beside" if neighbour else "alone")
+    place = directory / (BESIDE if neighbour else ALONE)
     place.mkdir(parents=True)
     sealed = directory / "sealed.json"
     planted_recording.record(place, sealed, seed, neighbour=neighbour, differing=differing)
@@ -92,7 +100,7 @@ def run_trial(seed: int | None, directory: Path, *, neighbour: bool = True, diff
     truth = planted_truth.read(place / planted_recording.TRUTH, unseal(sealed))
     steps = truth.steps_ms
     return Trial(
-        claims=tuple(_claims(answers, truth)),
+        claims=tuple(_claims(answers, truth, place.name)),
         own=answers.own,
         wraps=answers.wraps,
         steps_ms=(float(statistics.median(steps)), float(steps.max())),
@@ -102,7 +110,7 @@ def run_trial(seed: int | None, directory: Path, *, neighbour: bool = True, diff
 
 def unchanged(beside: Trial, alone: Trial) -> Claim:
     """Own joules beside the neighbour over own joules alone. It was the same work."""
-    return _claim("unchanged", "own joules beside / alone", beside.own / alone.own, 1.0)
+    return _claim("unchanged", "own joules beside / alone", "", beside.own / alone.own, 1.0)
 
 
 def _ask(ledger: Ledger) -> _Answers:
@@ -129,20 +137,20 @@ def _ask(ledger: Ledger) -> _Answers:
     )
 
 
-def _claims(answers: _Answers, truth: Truth) -> Iterator[Claim]:
+def _claims(answers: _Answers, truth: Truth, where: str) -> Iterator[Claim]:
     shown_j, slack_j = truth.shown_j(answers.recorded)
     total_j, slack_j = answers.total.value or 0.0, slack_j + answers.resolution_j
-    yield Claim("total", "all joules", total_j, total_j - slack_j, total_j + slack_j, shown_j)
+    yield Claim("total", "all joules", where, total_j, total_j - slack_j, total_j + slack_j, shown_j)
     planted = truth.divide(answers.live, answers.recorded)
     for phase, ratios in answers.ratios.items():
         least = planted.spans[worker_name(phase, UNITS[0])]
         for name, ratio in ratios.items():
-            yield _claim(phase, f"{name} / 1", ratio, planted.spans[name] / least)
-    yield _claim("other", "joules of others", answers.other, planted.other)
-    yield _claim("own", "joules of all workers", answers.own, sum(planted.spans.values()))
+            yield _claim(phase, f"{name} / 1", where, ratio, planted.spans[name] / least)
+    yield _claim("other", "joules of others", where, answers.other, planted.other)
+    yield _claim("own", "joules of all workers", where, answers.own, sum(planted.spans.values()))
 
 
-def _claim(kind: str, what: str, said: Quantity, truth: float) -> Claim:
+def _claim(kind: str, what: str, where: str, said: Quantity, truth: float) -> Claim:
     if said.value is None or said.low is None or said.high is None:
-        return Claim(kind, f"{what}: {said.reason}", 0.0, 0.0, 0.0, truth)
-    return Claim(kind, what, said.value, said.low, said.high, truth)
+        return Claim(kind, f"{what}: {said.reason}", where, 0.0, 0.0, 0.0, truth)
+    return Claim(kind, what, where, said.value, said.low, said.high, truth)

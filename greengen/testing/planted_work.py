@@ -25,6 +25,8 @@ IN_TURN, AT_ONCE = "in turn", "at once"
 #: The names under which processes register, beside those of the workers.
 RECORDER, LAUNCHER, NEIGHBOUR = "recorder", "launcher", "neighbour"
 
+#: A recorder looks for new processes once a second: until it has found one, its work is a stranger's.
+_FOUND_S = 1.2
 _PAUSE_S = 0.1
 _CHUNK = 2_000
 
@@ -65,7 +67,7 @@ def launch(address: str) -> None:
     try:
         for _, process in team:
             _expect(process, "ready")
-        time.sleep(_PAUSE_S)
+        time.sleep(_FOUND_S)
         for process in (process for phase, process in team if phase == IN_TURN):
             _go(process)
             _expect(process, "done")

@@ -1,0 +1,67 @@
+"""What users and plug-ins pass, as values that SQLite takes: no row of theirs may cost the others."""
+
+from __future__ import annotations
+
+import json
+import operator
+from typing import Any, SupportsIndex, cast
+
+#: Attributes that have a column of their own, or none at all; all others are labels.
+_COLUMNS = frozenset({"kind", "model", "tier", "name", "trace_id", "input_tokens", "output_tokens", "sync"})
+
+#: SQLite's integers end here.
+_INTEGER = 2**63
+
+
+def span_row(span: Any) -> tuple[object, ...]:  # noqa: ANN401 -- spans imports the writer, and that this
+    """A span's columns, but for its process. Its end is None while it is open."""
+    # One call per span, in the workload's process: no more copies than there are labels.
+    known = span.get
+    labels = {text(key): text(value) for key, value in dict(span).items() if key not in _COLUMNS and value is not None}
+    return (
+        span.seq,
+        span.parent_uid,
+        text(known("kind")) or span.kind,
+        span.t0_ns,
+        span.t1_ns or None,
+        text(known("model")),
+        text(known("tier")),
+        text(known("name")),
+        text(known("trace_id")),
+        count(known("input_tokens")),
+        count(known("output_tokens")),
+        text(span.outcome) or "ok",
+        " ".join(span.flags),
+        json.dumps(labels) if labels else "{}",
+    )
+
+
+def text(value: object) -> str | None:
+    """A value as text; one that cannot say what it is keeps its type."""
+    if value is None or (type(value) is str and value.isascii()):
+        return value
+    try:
+        said = str(value)
+    except Exception:  # noqa: BLE001 -- a stranger's __str__ must not stop the recording
+        said = f"<{type(value).__name__}>"
+    # Half a surrogate pair is a str that no file takes.
+    return str.encode(said, "utf-8", "replace").decode()
+
+
+def count(value: object) -> int | None:
+    """A token count, or None for what is not one."""
+    try:
+        number = operator.index(cast("SupportsIndex", value))
+    except TypeError:
+        return None
+    return number if 0 <= number < _INTEGER else None
+
+
+def is_number(value: object) -> bool:
+    """Whether a reading is a number that SQLite keeps: it makes NULL of a NaN."""
+    return isinstance(value, (int, float)) and -_INTEGER <= value < _INTEGER
+
+
+def plain(value: object) -> object:
+    """A value of any other row."""
+    return value if value is None or is_number(value) else text(value)

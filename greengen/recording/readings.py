@@ -1,0 +1,75 @@
+"""Readings on their way to disk: each series thinned, what is left handed over in batches."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from greengen.collector import Sample, Usage
+from greengen.recording.thinning import Thinner
+
+#: (kind, subject, consumer): energy or power of a domain, or usage of a resource.
+Key = tuple[str, str, str]
+
+#: (series, window_s, t_ns, value, spacing_ns)
+Point = tuple[Key, float, int, float, int]
+
+
+@dataclass(slots=True)
+class Batch:
+    """What one transaction writes: new points, and those already on disk that they make redundant."""
+
+    points: list[Point] = field(default_factory=list)
+    redundant: list[tuple[Key, int]] = field(default_factory=list)
+
+
+class Readings:
+    """The series of one recorder. One thread adds; any thread takes."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._thinners: dict[Key, Thinner] = {}
+        self._windows: dict[Key, float] = {}
+        self._tolerances: dict[str, float] = {}
+        self._points: list[Point] = []
+
+    def tolerate(self, subject: str, tolerance: float) -> None:
+        """How far a reading of `subject` may lie from a line that replaces it."""
+        self._tolerances[subject] = tolerance
+
+    def add(self, items: Iterable[Sample | Usage]) -> None:
+        """Take in readings."""
+        with self._lock:
+            for item in items:
+                key: Key
+                if isinstance(item, Sample):
+                    key, value, window_s = (item.kind, item.domain, ""), item.value, item.window_s
+                else:
+                    key, value, window_s = ("usage", item.resource, item.consumer), item.busy_ns, 0.0
+                thinner = self._thinners.get(key)
+                if thinner is None:
+                    thinner = self._thinners[key] = Thinner(self._tolerances.get(key[1], 0.0))
+                    self._windows[key] = window_s
+                self._points.extend((key, window_s, *point) for point in thinner.add(item.t_ns, value))
+
+    def take(self) -> Batch:
+        """All points that are to be on disk now; the newest of each series among them."""
+        with self._lock:
+            batch = Batch(self._points)
+            self._points = []
+            for key, thinner in self._thinners.items():
+                point, redundant = thinner.flush()
+                if redundant is not None:
+                    batch.redundant.append((key, redundant))
+                if point is not None:
+                    batch.points.append((key, self._windows[key], *point))
+        return batch
+
+    def give_back(self, batch: Batch, most: int) -> int:
+        """What could not be written waits, `most` points of it; how many were dropped."""
+        with self._lock:
+            # A point that should have gone and stays does no harm: it lies on its line.
+            points = batch.points + self._points
+            self._points = points[-most:]
+            return len(points) - len(self._points)

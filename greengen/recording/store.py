@@ -1,0 +1,144 @@
+"""One process's connection to a run file. It comes and goes: none is held over a fork, nor while we read the file.
+
+SQLite's locks are the kernel's, which forgets all locks of a process on a file when the process
+closes any descriptor of it; and a connection carried over a fork believes in locks it does not have
+(sqlite.org/howtocorrupt.html, 2.2 and 2.6). Either way another process would take itself for the
+last user of the file and remove the log that we write to.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from greengen.recording import identity, schema
+from greengen.recording.readings import Batch, Key
+
+_SPAN_SQL = "INSERT OR REPLACE INTO span VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+_POINT_SQL = "INSERT OR REPLACE INTO point VALUES(?,?,?,?)"
+
+#: How often, and how long apart, a recorder tries to be the last to leave the file.
+_FAREWELLS, _FAREWELL_S = 5, 0.05
+
+#: A statement and its values.
+Row = tuple[str, tuple[Any, ...]]
+
+
+class Store:
+    """Where a writer's rows go. Not for use by two threads at once. Every method may raise sqlite3.Error."""
+
+    def __init__(self, path: Path, role: str, busy_s: float) -> None:
+        self.path = path
+        self.role = role
+        self.pid = os.getpid()
+        self.uid = identity.process_uid()
+        self.boot = self.uid.partition(":")[0]
+        self._busy_s = busy_s
+        self._file: tuple[int, int] | None = None
+        self._connection: sqlite3.Connection | None = None
+        self._process = 0
+        self._series: dict[Key, int] = {}
+
+    def write(
+        self,
+        rows: Iterable[Row],
+        readings: Batch,
+        spans: Iterable[tuple[object, ...]],
+        *,
+        lost: int,
+        closing: bool,
+    ) -> None:
+        """Write all of it, or nothing."""
+        connection = self._connect()
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            for sql, values in rows:
+                connection.execute(sql, values)
+            known = [(self._series[key], t_ns) for key, t_ns in readings.redundant if key in self._series]
+            connection.executemany("DELETE FROM point WHERE series=? AND t_ns=?", known)
+            points = [(self._series_id(key, w), t_ns, value, step) for key, w, t_ns, value, step in readings.points]
+            connection.executemany(_POINT_SQL, points)
+            connection.executemany(_SPAN_SQL, [(self._process, *span) for span in spans])
+            connection.execute(
+                "UPDATE process SET last_seen_ns=?, closed=?, lost_rows=? WHERE id=?",
+                (time.monotonic_ns(), int(closing), lost, self._process),
+            )
+            connection.execute("COMMIT")
+        except BaseException:
+            # A series that was new in this transaction does not exist.
+            self._series.clear()
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+    def be_patient(self, busy_s: float) -> None:
+        """How long to wait for other processes from now on: at the end there is no other chance."""
+        self._busy_s = busy_s
+        if self._connection is not None:
+            self._connection.execute(f"PRAGMA busy_timeout={int(busy_s * 1000)}")
+
+    def disconnect(self) -> None:
+        """Close the connection; the next write opens another."""
+        connection, self._connection = self._connection, None
+        self._series.clear()
+        if connection is not None:
+            connection.close()
+
+    def leave(self) -> str:
+        """Close the connection, and leave the file standing alone if no other process has it open.
+
+        The recorder waits a little for those that are just leaving. Why it failed, or "".
+        """
+        trouble = ""
+        for attempt in range(_FAREWELLS if self.role != "spans" else 1):
+            if attempt:
+                time.sleep(_FAREWELL_S)
+            try:
+                connection = self._connection = self._connection or schema.connect(self.path, busy_s=0.0)
+                # In WAL mode this fails while another process has the file open; then that one does it.
+                connection.execute("PRAGMA journal_mode=DELETE")
+            except sqlite3.Error as error:
+                trouble = str(error)
+            else:
+                trouble = ""
+                break
+            finally:
+                self.disconnect()
+        return "" if "locked" in trouble else trouble
+
+    def _connect(self) -> sqlite3.Connection:
+        if self._connection is None:
+            self._check_file()
+            self._connection = connection = schema.connect(self.path, busy_s=self._busy_s)
+            connection.execute(
+                "INSERT OR IGNORE INTO process(uid, boot, pid, role, last_seen_ns, command) VALUES(?,?,?,?,?,?)",
+                (self.uid, self.boot, self.pid, self.role, time.monotonic_ns(), identity.command_line()),
+            )
+            self._process = int(connection.execute("SELECT id FROM process WHERE uid=?", (self.uid,)).fetchone()[0])
+        return self._connection
+
+    def _check_file(self) -> None:
+        """Another file of that name is another recording, and none of ours."""
+        try:
+            stat = self.path.stat()
+        except OSError as error:
+            msg = f"{self.path}: {error.strerror}"
+            raise sqlite3.OperationalError(msg) from error
+        if self._file not in (None, (stat.st_dev, stat.st_ino)):
+            msg = f"{self.path} is another file than at the start"
+            raise sqlite3.OperationalError(msg)
+        self._file = stat.st_dev, stat.st_ino
+
+    def _series_id(self, key: Key, window_s: float) -> int:
+        series = self._series.get(key)
+        if series is None and self._connection is not None:
+            row = (self.boot, *key)
+            insert = "INSERT OR IGNORE INTO series(boot, kind, subject, consumer, window_s) VALUES(?,?,?,?,?)"
+            self._connection.execute(insert, (*row, window_s))
+            query = "SELECT id FROM series WHERE boot=? AND kind=? AND subject=? AND consumer=?"
+            series = self._series[key] = int(self._connection.execute(query, row).fetchone()[0])
+        return series or 0
