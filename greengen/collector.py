@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 Reading = Literal["energy", "power"]
 Scope = Literal["device", "host", "vm"]
@@ -71,9 +71,11 @@ class Domain:
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One reading of a domain: a counter's value in J, or a gauge's in W averaged over `window_s`."""
+class Sample(NamedTuple):
+    """One reading of a domain: a counter's value in J, or a gauge's in W averaged over `window_s`.
+
+    A named tuple, like `Usage`: made ten times a second from cold, it costs a quarter of a dataclass.
+    """
 
     domain: str
     t_ns: int
@@ -82,8 +84,7 @@ class Sample:
     window_s: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(NamedTuple):
     """Cumulated busy time, ns, of one consumer of a resource. A weight, never joules."""
 
     resource: str

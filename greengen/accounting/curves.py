@@ -273,4 +273,15 @@ def _gauge(builder: _Builder, series: Series, interval_s: float | None) -> None:
         if spacing_ns > longest_ns:
             builder.lose(t_ns - shift, f"the power was not read for {(t_ns - t0_ns) / NS:.3g} s", "gap")
         else:
-            builder.step(t_ns - shift, (before + watts) / 2 * (t_ns - t0_ns) / NS, spacing_ns / NS)
+            _ramp(builder, (t0_ns - shift, before), (t_ns - shift, watts), spacing_ns)
+
+
+def _ramp(builder: _Builder, start: tuple[int, float], end: tuple[int, float], spacing_ns: int) -> None:
+    """Power along a line. Where thinning has left readings out of it, the energy still bends at each of them."""
+    (t0_ns, before), (t1_ns, after) = start, end
+    pieces = max(1, round((t1_ns - t0_ns) / spacing_ns)) if spacing_ns and before != after else 1
+    t_ns, watts = t0_ns, before
+    for i in range(1, pieces + 1):
+        next_ns, next_w = t0_ns + (t1_ns - t0_ns) * i // pieces, before + (after - before) * i / pieces
+        builder.step(next_ns, (watts + next_w) / 2 * (next_ns - t_ns) / NS, spacing_ns / NS)
+        t_ns, watts = next_ns, next_w

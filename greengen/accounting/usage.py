@@ -108,11 +108,17 @@ def _one_segment(series: Mapping[str, Series], *, recorder_is_profiled: bool) ->
     t_ns = np.unique(np.concatenate([np.array(s.t_ns, dtype=np.int64) for s in (machine, profiled, recorder)]))
     own = _rising(_at(recorder, t_ns))
     work = _rising(_at(profiled, t_ns) - own) if recorder_is_profiled else _rising(_at(profiled, t_ns))
-    coarse = _coarse(t_ns)
+    known = int(np.searchsorted(t_ns, machine.t_ns[-1], side="right"))
+    coarse = _coarse(t_ns[:known])
     total = _at(machine, t_ns)[coarse]
     foreign = np.maximum(np.diff(total) - np.diff(work[coarse]) - np.diff(own[coarse]), 0.0)
-    cumulated = np.concatenate(([0.0], np.cumsum(foreign)))
-    return Use(t_ns, work, own, t_ns[coarse], cumulated, _at(capacity, t_ns))
+    cumulated, knots = np.concatenate(([0.0], np.cumsum(foreign))), t_ns[coarse]
+    if known < t_ns.size:
+        # The machine is read less often than the processes: to the end, others work as they just did.
+        rate = foreign[-1] / (knots[-1] - knots[-2])
+        cumulated = np.append(cumulated, cumulated[-1] + rate * (t_ns[-1] - knots[-1]))
+        knots = np.append(knots, t_ns[-1])
+    return Use(t_ns, work, own, knots, cumulated, _at(capacity, t_ns))
 
 
 def _joined(parts: Sequence[Use]) -> Use:

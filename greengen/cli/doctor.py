@@ -173,7 +173,9 @@ def _print(report: dict[str, Any]) -> None:
 
 
 def _details(row: dict[str, Any]) -> list[str]:
-    scope = {"device": "of this device", "host": "of the whole host", "vm": "of this virtual machine"}[row["scope"]]
+    scope = {"device": "of this device", "host": "of the whole host", "vm": "of this virtual machine"}.get(
+        row["scope"], ""
+    )
     steps = [
         f"{what} {row[key]:.3g} {unit}"
         for what, key, unit in (("in steps of", "resolution_j", "J"), ("new every", "refresh_s", "s"))

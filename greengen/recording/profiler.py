@@ -124,7 +124,7 @@ class Profiler:
         # What comes before the first reading is not recorded: looking for collectors takes a while.
         now = (time.monotonic_ns(), time.time_ns(), self._segment)
         writer.put("UPDATE segment SET t0_ns=?, epoch_ns=? WHERE uid=?", *now)
-        writer.tick, writer.tick_s = self._sampler.tick, self.options.interval_s
+        writer.tick, writer.drain, writer.tick_s = self._sampler.tick, self._sampler.drain, self.options.interval_s
         if not writer.ensure_running():
             msg = f"the sampling thread cannot be started: {writer.trouble or 'its first reading takes too long'}"
             raise UsageError(msg)

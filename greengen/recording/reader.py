@@ -164,20 +164,24 @@ def _processes(connection: sqlite3.Connection, of: Callable[[str], Timeline]) ->
 
 def _series(connection: sqlite3.Connection, of: Callable[[str], Timeline]) -> None:
     query = "SELECT id, boot, kind, subject, consumer, window_s FROM series ORDER BY boot, kind, subject, consumer"
-    for number, boot, kind, subject, consumer, window_s in connection.execute(query).fetchall():
-        points = connection.execute("SELECT t_ns, value, spacing_ns FROM point WHERE series=? ORDER BY t_ns", (number,))
-        series = Series(window_s=float(window_s))
-        for t_ns, value, spacing_ns in points:
-            series.t_ns.append(int(t_ns))
-            series.values.append(float(value))
-            series.spacing_ns.append(int(spacing_ns))
-        if not all(map(math.isfinite, series.values)):
-            msg = f"a reading of {subject} is no finite number"
-            raise ValueError(msg)
+    every: dict[int, Series] = {}
+    for number, boot, kind, subject, consumer, window_s in connection.execute(query):
+        series = every[number] = Series(window_s=float(window_s))
         if kind == "usage":
             of(boot).usage[(_text(subject), _text(consumer))] = series
         else:
             of(boot).samples[_text(subject)] = series
+    # In the order in which they lie on disk.
+    for number, t_ns, value, spacing_ns in connection.execute(
+        "SELECT series, t_ns, value, spacing_ns FROM point ORDER BY t_ns, series"
+    ):
+        series = every[number]
+        series.t_ns.append(int(t_ns))
+        series.values.append(float(value))
+        series.spacing_ns.append(int(spacing_ns))
+        if not math.isfinite(series.values[-1]):
+            msg = f"the reading of series {number} at {t_ns} ns is no finite number"
+            raise ValueError(msg)
 
 
 def _spans(

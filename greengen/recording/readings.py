@@ -51,7 +51,9 @@ class Readings:
                 if thinner is None:
                     thinner = self._thinners[key] = Thinner(self._tolerances.get(key[1], 0.0))
                     self._windows[key] = window_s
-                self._points.extend((key, window_s, *point) for point in thinner.add(item.t_ns, value))
+                point = thinner.add(item.t_ns, value)
+                if point is not None:
+                    self._points.append((key, window_s, *point))
 
     def take(self) -> Batch:
         """All points that are to be on disk now; the newest of each series among them."""

@@ -7,6 +7,7 @@ go on, and the workload never sees it.
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -20,6 +21,9 @@ from greengen.recording.writer import Writer
 class Sampler:
     """Takes readings of `collectors` into `writer`, from the writer's thread.
 
+    A tick only reads: it runs cold, after a long sleep. What was read is looked at in `drain`, some
+    ticks at once, before a flush.
+
     domains      uids of those to record; a collector may read more
     own_process  the sampler has a process of its own (`greengen profile`); else only its thread
                  counts as its cost, and that is part of the profiled process
@@ -30,33 +34,40 @@ class Sampler:
     writer: Writer
     own_process: bool
     _failing: set[str] = field(default_factory=set)
+    _read: deque[tuple[str, list[Sample | Usage | Event], str]] = field(default_factory=deque)
 
     def tick(self) -> None:
         """One reading of everything."""
         for collector in self.collectors:
-            items, failure = plugins.read_once(collector)
-            self.writer.readings.add(list(self._readings(collector.name, items)))
-            self._note(collector.name, failure)
+            self._read.append((collector.name, *plugins.read_once(collector)))
         own = time.process_time_ns() if self.own_process else time.thread_time_ns()
-        self.writer.readings.add((Usage("cpu", RECORDER, time.monotonic_ns(), own),))
+        self._read.append(("recorder", [Usage("cpu", RECORDER, time.monotonic_ns(), own)], ""))
+
+    def drain(self) -> None:
+        """Hand what was read to the writer."""
+        while self._read:
+            name, items, failure = self._read.popleft()
+            self.writer.readings.add(list(self._readings(name, items)))
+            if failure or self._failing:
+                self._note(name, failure)
 
     def _readings(self, name: str, items: Sequence[Sample | Usage | Event]) -> Iterator[Sample | Usage]:
         """Those to record; events are recorded at once, and what is no reading becomes one."""
         for item in items:
-            if isinstance(item, Event):
-                self.writer.event(item)
-            elif isinstance(item, Sample):
-                if item.domain in self.domains:
-                    sound = is_number(item.value) and is_number(item.t_ns) and is_number(item.window_s)
-                    self._note(item.domain, "" if sound else f"{name} read {item.value!r}, which is no number")
-                    if sound:
-                        yield item
+            if isinstance(item, Sample):
+                subject, value, used = item.domain, item.value, item.domain in self.domains
+                sound = is_number(value) and is_number(item.t_ns) and is_number(item.window_s)
             elif isinstance(item, Usage):
-                subject = f"{item.resource} of {item.consumer}"
-                sound = is_number(item.busy_ns) and is_number(item.t_ns)
-                self._note(subject, "" if sound else f"{name} read {item.busy_ns!r}, which is no number")
-                if sound:
-                    yield item
+                subject, value, used = f"{item.resource} of {item.consumer}", item.busy_ns, True
+                sound = is_number(value) and is_number(item.t_ns)
+            else:
+                if isinstance(item, Event):
+                    self.writer.event(item)
+                continue
+            if used and (self._failing or not sound):
+                self._note(subject, "" if sound else f"{name} read {value!r}, which is no number")
+            if used and sound:
+                yield item
 
     def _note(self, subject: str, failure: str) -> None:
         """One event per outage."""

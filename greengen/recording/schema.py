@@ -32,7 +32,7 @@ CREATE TABLE unavailable(boot TEXT NOT NULL, interface TEXT NOT NULL, reason TEX
 CREATE TABLE series(id INTEGER PRIMARY KEY, boot TEXT NOT NULL, kind TEXT NOT NULL, subject TEXT NOT NULL,
     consumer TEXT NOT NULL, window_s REAL NOT NULL, UNIQUE(boot, kind, subject, consumer));
 CREATE TABLE point(series INTEGER NOT NULL, t_ns INTEGER NOT NULL, value NOT NULL, spacing_ns INTEGER NOT NULL,
-    PRIMARY KEY(series, t_ns)) WITHOUT ROWID;
+    PRIMARY KEY(t_ns, series)) WITHOUT ROWID;
 CREATE TABLE event(boot TEXT NOT NULL, t_ns INTEGER NOT NULL, kind TEXT NOT NULL, subject TEXT NOT NULL,
     reason TEXT NOT NULL, PRIMARY KEY(boot, t_ns, kind, subject, reason)) WITHOUT ROWID;
 CREATE TABLE span(process INTEGER NOT NULL, seq INTEGER NOT NULL, parent TEXT, kind TEXT NOT NULL,

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from itertools import count
 from time import monotonic_ns
-from types import FrameType, TracebackType
+from types import EllipsisType, FrameType, TracebackType
 from typing import Any, Self, TypeVar, cast
 
 from greengen.recording import device, drive
@@ -49,7 +49,8 @@ class Span(dict[str, Any]):
     kind = "span"
 
     _enclosing: Span | None
-    _frame: FrameType | None
+    #: The generator's frame it was entered in; `...` where it began while another's span stood open.
+    _frame: FrameType | EllipsisType | None
     _writer: Writer | None
     outcome: str
     parent_uid: str | None
@@ -67,16 +68,16 @@ class Span(dict[str, Any]):
             return self
         if id(self) in writer.pending and self._is_live_in(writer):
             return self._enter_again(_getframe(1))
-        enclosing = _get_current()
+        enclosing, mark = _get_current(), None
         if enclosing is None:
             self.parent_uid = None
         elif enclosing.t1_ns or enclosing._frame is not None or enclosing is self:
-            enclosing = self._find_parent(enclosing)
+            enclosing, mark = self._find_parent(enclosing)
         else:
             self.parent_uid = enclosing.uid
         self._enclosing = enclosing
         frame = _getframe(1)
-        self._frame = frame if frame.f_code.co_flags & _SUSPENDABLE else None
+        self._frame = frame if frame.f_code.co_flags & _SUSPENDABLE else mark
         self._writer = writer
         self.outcome = "ok"
         self.t1_ns = 0
@@ -170,14 +171,30 @@ class Span(dict[str, Any]):
     def _stand_in(self, frame: FrameType) -> None:
         self._frame = frame if frame.f_code.co_flags & _SUSPENDABLE else None
 
-    def _find_parent(self, enclosing: Span | None) -> Span | None:
-        """Set the parent, which runs; give back what encloses this span, which may stand at a `yield`."""
+    def _find_parent(self, enclosing: Span | None) -> tuple[Span | None, EllipsisType | None]:
+        """Set the parent, which runs; give back what was current, and `...` where that stands at a `yield`."""
         if enclosing is self:
             enclosing = self._enclosing
         enclosing = _unended(enclosing)
         parent = _running(enclosing)
         self.parent_uid = None if parent is None else parent.uid
-        return enclosing
+        return enclosing, None if parent is enclosing else ...
+
+    def _stands(self) -> bool:
+        """Whether this span is over, or its generator stands at a `yield`."""
+        frame = self._frame
+        return bool(self.t1_ns) or (isinstance(frame, FrameType) and drive.is_suspended(frame))
+
+    def _resumed(self) -> Span:
+        """This span; or a generator's that was left open before this one began, and now runs inside it."""
+        outer = self._enclosing
+        for _ in range(_DEEPEST):
+            if outer is None or outer.uid == self.parent_uid:
+                return self
+            if not outer._stands():
+                return outer
+            outer = outer._enclosing
+        return self
 
     # -- what is known of it -----------------------------------------------------------------------
 
@@ -309,8 +326,10 @@ def _running(span: Span | None) -> Span | None:
     A span opened in the body of a generator is current only while that generator runs.
     """
     for _ in range(_DEEPEST):
-        if span is None or not (span.t1_ns or (span._frame is not None and drive.is_suspended(span._frame))):
-            return span
+        if span is None:
+            return None
+        if not span._stands():
+            return span if span._frame is None else span._resumed()
         span = span._enclosing
     return None
 

@@ -38,7 +38,6 @@ class Store:
         self.uid = identity.process_uid()
         self.boot = self.uid.partition(":")[0]
         self._busy_s = busy_s
-        self._file: tuple[int, int] | None = None
         self._connection: sqlite3.Connection | None = None
         self._process = 0
         self._series: dict[Key, int] = {}
@@ -112,26 +111,29 @@ class Store:
 
     def _connect(self) -> sqlite3.Connection:
         if self._connection is None:
-            self._check_file()
-            self._connection = connection = schema.connect(self.path, busy_s=self._busy_s)
+            if not self.path.exists():
+                msg = f"{self.path} is gone"
+                raise sqlite3.OperationalError(msg)
+            connection = schema.connect(self.path, busy_s=self._busy_s)
+            try:
+                self._process = self._enter(connection)
+            except BaseException:
+                connection.close()
+                raise
+            self._connection = connection
+        return self._connection
+
+    def _enter(self, connection: sqlite3.Connection) -> int:
+        """This process's number in the file."""
+        if not self._process:
             connection.execute(
                 "INSERT OR IGNORE INTO process(uid, boot, pid, role, last_seen_ns, command) VALUES(?,?,?,?,?,?)",
                 (self.uid, self.boot, self.pid, self.role, time.monotonic_ns(), identity.command_line()),
             )
-            self._process = int(connection.execute("SELECT id FROM process WHERE uid=?", (self.uid,)).fetchone()[0])
-        return self._connection
-
-    def _check_file(self) -> None:
-        """Another file of that name is another recording, and none of ours."""
-        try:
-            stat = self.path.stat()
-        except OSError as error:
-            msg = f"{self.path}: {error.strerror}"
-            raise sqlite3.OperationalError(msg) from error
-        if self._file not in (None, (stat.st_dev, stat.st_ino)):
-            msg = f"{self.path} is another file than at the start"
-            raise sqlite3.OperationalError(msg)
-        self._file = stat.st_dev, stat.st_ino
+        for (number,) in connection.execute("SELECT id FROM process WHERE uid=?", (self.uid,)):
+            return int(number)
+        msg = f"{self.path} is another file than at the start"
+        raise sqlite3.OperationalError(msg)
 
     def _series_id(self, key: Key, window_s: float) -> int:
         series = self._series.get(key)

@@ -12,48 +12,60 @@ from dataclasses import dataclass
 #: (t_ns, value, spacing_ns): `spacing_ns` is the greatest step between the readings behind a point.
 Point = tuple[int, float, int]
 
+_DOWN, _UP = float("-inf"), float("inf")
+
+_NEVER = -(2**63)
+
 
 @dataclass(slots=True)
 class Thinner:
-    """One series on its way to disk. `tolerance` is in the unit of its values."""
+    """One series on its way to disk. `tolerance` is in the unit of its values.
+
+    The anchor is the last point that is certain to be kept; between it and the newest reading all
+    lie within the tolerance of any line of a slope from `_low` to `_high`.
+    """
 
     tolerance: float
-    _anchor: Point | None = None
-    _last: Point | None = None
-    _last_written: bool = False
-    _low: float = float("-inf")
-    _high: float = float("inf")
-    _drop: int | None = None
+    _t0: int = _NEVER
+    _v0: float = 0.0
+    _t1: int = _NEVER
+    _v1: float = 0.0
+    _spacing: int = 0
+    _written: bool = True
+    _low: float = _DOWN
+    _high: float = _UP
+    _redundant: int | None = None
 
-    def add(self, t_ns: int, value: float) -> list[Point]:
-        """Take a reading; give back the points that are now certain to be kept and not yet written."""
-        if self._last is None:
-            self._anchor = self._last = (t_ns, value, 0)
-            return []
-        last_t, last_v, last_spacing = self._last
-        if t_ns <= last_t:
-            return []
-        step = t_ns - last_t
-        anchor = self._anchor or self._last
-        if last_t > anchor[0]:
-            elapsed = last_t - anchor[0]
-            self._low = max(self._low, (last_v - self.tolerance - anchor[1]) / elapsed)
-            self._high = min(self._high, (last_v + self.tolerance - anchor[1]) / elapsed)
-            if self._low <= (value - anchor[1]) / (t_ns - anchor[0]) <= self._high:
-                if self._last_written:
-                    self._drop = last_t
-                self._last, self._last_written = (t_ns, value, max(step, last_spacing)), False
-                return []
-        kept = [] if self._last_written else [self._last]
-        self._anchor = self._last
-        self._low, self._high = float("-inf"), float("inf")
-        self._last, self._last_written = (t_ns, value, step), False
+    def add(self, t_ns: int, value: float) -> Point | None:
+        """Take a reading; give back the point that is now certain to be kept and not yet written, if any."""
+        t1, v1 = self._t1, self._v1
+        if t_ns <= t1:
+            return None
+        step = t_ns - t1 if t1 != _NEVER else 0
+        elapsed = t1 - self._t0
+        if elapsed:
+            # The readings up to the last one leave these slopes; the new one must have one of them.
+            rise, slack = v1 - self._v0, self.tolerance
+            low, high = (rise - slack) / elapsed, (rise + slack) / elapsed
+            self._low = low = max(self._low, low)
+            self._high = high = min(self._high, high)
+            if low <= (value - self._v0) / (t_ns - self._t0) <= high:
+                if self._written:
+                    self._redundant, self._written = t1, False
+                self._t1, self._v1 = t_ns, value
+                self._spacing = max(self._spacing, step)
+                return None
+        kept = None if self._written else (t1, v1, self._spacing)
+        if t1 == _NEVER:
+            t1, v1 = t_ns, value
+        self._t0, self._v0, self._low, self._high = t1, v1, _DOWN, _UP
+        self._t1, self._v1, self._spacing, self._written = t_ns, value, step, False
         return kept
 
     def flush(self) -> tuple[Point | None, int | None]:
         """The newest point, if it is not on disk, and the time of the written point that it replaces."""
-        drop, self._drop = self._drop, None
-        if self._last is None or self._last_written:
-            return None, drop
-        self._last_written = True
-        return self._last, drop
+        redundant, self._redundant = self._redundant, None
+        if self._written:
+            return None, redundant
+        self._written = True
+        return (self._t1, self._v1, self._spacing), redundant

@@ -54,6 +54,7 @@ class Writer:
         self.trouble = ""
         self.lost_rows = 0
         self.tick: Callable[[], None] | None = None
+        self.drain: Callable[[], None] | None = None
         self.tick_s = FLUSH_S
         self._rows: list[Row] = []
         self._ended: list[tuple[object, ...]] = []
@@ -147,7 +148,7 @@ class Writer:
         self.store.be_patient(PATIENCE_S)
         self.flush(closing=True)
         with self._flush_lock:
-            self.trouble = self.store.leave() or self.trouble
+            self.trouble = self.trouble or self.store.leave()
         self.running = False
 
     # -- writing -----------------------------------------------------------------------------------
@@ -155,6 +156,8 @@ class Writer:
     def flush(self, *, closing: bool = False) -> bool:
         """Write all that waits in one transaction. False, and nothing lost, where it was refused."""
         with self._flush_lock:
+            if self.drain is not None:
+                self.drain()
             with self._lock:
                 rows, self._rows = self._rows, []
                 opened, open_now = self._take_spans()

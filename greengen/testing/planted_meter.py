@@ -30,7 +30,7 @@ NS = 1_000_000_000
 STEP_NS = 1_000_000
 
 #: How often processes that nobody registered are looked for and read.
-SCAN_NS = 50_000_000
+SCAN_NS = 20_000_000
 
 #: The names under which the log tells the meter's own CPU time and that of unregistered processes.
 METER, STRAYS = "meter", "strays"

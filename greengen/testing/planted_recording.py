@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 from greengen.testing import planted_meter, planted_work, trees
 
@@ -50,12 +51,20 @@ def record(place: Path, sealed: Path, seed: int | None, *, neighbour: bool, diff
 @contextmanager
 def _process(command: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
     """A process that said it is ready, and that does not outlive this."""
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=_environment()) as process:  # noqa: S603
+    with _started(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None  # noqa: S101 -- it was opened as a pipe
+        if process.stdout.readline() != "ready\n":
+            msg = f"{' '.join(command)} did not start"
+            raise RuntimeError(msg)
+        yield process
+
+
+@contextmanager
+def _started(command: Sequence[str], **options: Any) -> Iterator[subprocess.Popen[str]]:  # noqa: ANN401 -- Popen's
+    environment = {key: value for key, value in os.environ.items() if key not in _NOT_PASSED_ON}
+    environment |= options.pop("env", {})
+    with subprocess.Popen(command, text=True, env=environment, **options) as process:  # noqa: S603
         try:
-            assert process.stdout is not None  # noqa: S101 -- it was opened as a pipe
-            if process.stdout.readline() != "ready\n":
-                msg = f"{' '.join(command)} did not start"
-                raise RuntimeError(msg)
             yield process
         finally:
             process.kill()
@@ -64,20 +73,14 @@ def _process(command: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
 def _profile(place: Path, sysfs: Path, address: str) -> None:
     greengen = [sys.executable, "-c", "from greengen.cli import main; main()", "profile"]
     options = ["-o", str(place / RUN), "--collectors", "rapl,procfs", "--interval", _INTERVAL_S, "--"]
+    command = [*greengen, *options, *planted_work.command("launch", address)]
     report = place / REPORT
-    with report.open("w", encoding="utf-8") as file:
-        done = subprocess.run(  # noqa: S603 -- our own command
-            [*greengen, *options, *planted_work.command("launch", address)],
-            env=_environment() | {"GREENGEN_SYSFS": str(sysfs)},
-            stdout=file,
-            stderr=file,
-            timeout=_LONGEST_S,
-            check=False,
-        )
-    if done.returncode:
+    with (
+        report.open("w", encoding="utf-8") as file,
+        _started(command, env={"GREENGEN_SYSFS": str(sysfs)}, stdout=file, stderr=file) as process,
+    ):
+        planted_meter.register(address, planted_work.RECORDER, process.pid)
+        code = process.wait(_LONGEST_S)
+    if code:
         msg = f"greengen profile failed:\n{report.read_text(encoding='utf-8')}"
         raise RuntimeError(msg)
-
-
-def _environment() -> dict[str, str]:
-    return {key: value for key, value in os.environ.items() if key not in _NOT_PASSED_ON}

@@ -1,6 +1,6 @@
 """What a planted trial really was: the meter's log, divided by the rule that greengen declares.
 
-Every process is charged c_j for its CPU time, and of P0 its share of the busy time of each window.
+Every process is charged c_j for its CPU time, and of P0 its share of the busy time of each step.
 What the profiled processes and the recorder do beside the work of a live span falls to the live
 spans alike, as policy `equal` has it. Nothing here looks at greengen's rows but for the edges of spans.
 """
@@ -20,9 +20,6 @@ from greengen.testing.planted_work import NEIGHBOUR
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
-
-#: Strays are read at every scan only: busy time is compared over windows of two.
-WINDOW_NS = 2 * SCAN_NS
 
 #: The registered processes that greengen does not profile.
 FOREIGN = (METER, STRAYS, NEIGHBOUR)
@@ -70,23 +67,36 @@ class Truth:
 
     def divide(self, spans: Mapping[str, Stretch], recorded: Stretch) -> Division:
         """Whose the joules of `recorded` were. `spans`: when the span of each worker was live."""
-        window = (self.t_ns[1:] - self.t_ns[0]) // WINDOW_NS
         busy_s = {name: np.diff(cpu) / NS for name, cpu in self.cpu_ns.items()}
-        of_all = np.bincount(window, sum(busy_s.values(), np.zeros(window.size)))
-        seconds = np.bincount(window, np.diff(self.t_ns) / NS)
-        # J of P0 for each busy second of the window.
-        static = np.divide(self.sealed.p0_w * seconds, of_all, out=np.zeros_like(of_all), where=of_all > 0)[window]
+        busy_s[STRAYS] = np.diff(self._strays_ns()) / NS
+        of_all = sum(busy_s.values(), self._nothing())
+        # J of P0 for each busy second of the step.
+        p0_j = self.sealed.p0_w * np.diff(self.t_ns) / NS
+        static = np.divide(p0_j, of_all, out=self._nothing(), where=of_all > 0)
         counted = self._inside(recorded)
         joules = {name: (self.sealed.c_w(name) + static) * busy * counted for name, busy in busy_s.items()}
         live = {name: self._inside(span) for name, span in spans.items()}
         own = {name: joules[name] * inside for name, inside in live.items()}
-        profiled = sum((joules[name] for name in joules if name not in FOREIGN), np.zeros(window.size))
-        beside = profiled - sum(own.values(), np.zeros(window.size))
-        each = beside / np.maximum(sum(live.values(), np.zeros(window.size)), 1.0)
+        profiled = sum((joules[name] for name in joules if name not in FOREIGN), self._nothing())
+        beside = profiled - sum(own.values(), self._nothing())
+        each = beside / np.maximum(sum(live.values(), self._nothing()), 1.0)
         return Division(
             spans={name: float((own[name] + each * inside).sum()) for name, inside in live.items()},
             other=float(sum(joules[name].sum() for name in joules if name in FOREIGN)),
         )
+
+    def _nothing(self) -> Floats:
+        return np.zeros(self.t_ns.size - 1)
+
+    def _strays_ns(self) -> Floats:
+        """What strays used by each step: they are read at every scan only, and between two scans worked evenly."""
+        cpu = self.cpu_ns[STRAYS]
+        found = np.flatnonzero(np.diff(cpu)) + 1
+        since = np.maximum(self.t_ns[found] - SCAN_NS, self.t_ns[np.concatenate(([0], found[:-1]))])
+        times = np.concatenate(([self.t_ns[0]], np.column_stack((since, self.t_ns[found])).ravel()))
+        values = np.concatenate(([cpu[0]], np.column_stack((cpu[found - 1], cpu[found])).ravel()))
+        base = self.t_ns[0]
+        return np.interp((self.t_ns - base).astype(float), (times - base).astype(float), values.astype(float))
 
     def _inside(self, stretch: Stretch) -> Floats:
         """Which part of each step lies in a stretch of time, shape (n-1,)."""

@@ -48,9 +48,8 @@ def burn(cpu_s: float) -> None:
         sum(range(_CHUNK))
 
 
-def worker(address: str, phase: str, units: str) -> None:
+def worker(phase: str, units: str) -> None:
     """Work once, when told to by a line on stdin, and stay until stdin ends."""
-    register(address, worker_name(phase, int(units)))
     say("ready")
     if sys.stdin.readline():
         with span(kind="work", model=f"w{units}", name=phase):
@@ -60,8 +59,7 @@ def worker(address: str, phase: str, units: str) -> None:
 
 
 def launch(address: str) -> None:
-    """Run the workers one after another, then as many at once. Its parent is greengen's recorder."""
-    register(address, RECORDER, os.getppid())
+    """Run the workers one after another, then as many at once."""
     register(address, LAUNCHER)
     team = [(phase, _start(address, phase, units)) for phase in (IN_TURN, AT_ONCE) for units in UNITS]
     try:
@@ -85,7 +83,10 @@ def launch(address: str) -> None:
 
 def _start(address: str, phase: str, units: int) -> subprocess.Popen[str]:
     pipe = subprocess.PIPE
-    return subprocess.Popen(command("worker", address, phase, str(units)), stdin=pipe, stdout=pipe, text=True)  # noqa: S603
+    process = subprocess.Popen(command("worker", phase, str(units)), stdin=pipe, stdout=pipe, text=True)  # noqa: S603
+    # At once, and not by the worker itself: what starting it costs is its own work too.
+    register(address, worker_name(phase, units), process.pid)
+    return process
 
 
 def _go(process: subprocess.Popen[str]) -> None:

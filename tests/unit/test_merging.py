@@ -1,0 +1,195 @@
+"""Runs put together and cut: a union that counts nothing twice, and parts that add up to the whole."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from greengen.accounting.ledger import build
+from greengen.collector import Domain, Event, Unavailable
+from greengen.errors import KindMismatchError, UsageError
+from greengen.merging import cut, merge
+from greengen.rows import ProcessRow, Rows, Segment, Series, SpanRow, Timeline
+from tests.properties import told
+from tests.properties.strategies import DOMAINS, Case, cases
+
+SECOND = 1_000_000_000
+PACKAGE = DOMAINS[0]
+
+
+def run(start: int, end: int, *, boot: str = "boot", meta: dict[str, object] | None = None) -> Rows:
+    """A recording of one package at 10 W, read every second from `start` to `end` (s)."""
+    t_ns = [t * SECOND for t in range(start, end + 1)]
+    uid = f"{boot}:{start}:1"
+    timeline = Timeline(
+        boot,
+        "host",
+        domains=[PACKAGE],
+        samples={PACKAGE.uid: Series(t_ns, [10.0 * t for t in range(start, end + 1)], [0, *[SECOND] * (end - start)])},
+        spans=[SpanRow(f"{uid}/1", uid, None, "request", t_ns[0], t_ns[-1])],
+        processes=[ProcessRow(uid, start, "recorder", t_ns[-1], closed=True, lost_rows=0, command="x")],
+        segments=[Segment(f"{uid}/s", uid, t_ns[0], t_ns[-1], start, {"interval_s": 1.0})],
+    )
+    return Rows(meta=dict(meta or {}), timelines=[timeline])
+
+
+class TestUnion:
+    @given(cases(most_boots=2), cases(most_boots=1), st.data())
+    def test_it_is_idempotent_commutative_and_associative(self, one: Case, other: Case, data: st.DataObject) -> None:
+        elsewhere = [replace(t, boot_id=f"other-{t.boot_id}") for t in other.rows.timelines]
+        first, last = one.rows, Rows(meta={"greengen": "1", "made": 5}, timelines=elsewhere)
+        part = cut(first, 0, data.draw(st.integers(1, 10**15 + 10**10)))
+        runs = [first, last, part]
+        merged = merge(runs)
+        assert merge([merged, *runs, merged]) == merged
+        for order in ([2, 1, 0], [1, 0, 2], [1, 2, 0]):
+            assert merge([runs[i] for i in order]) == merged
+        assert merge([merge([first, last]), part]) == merge([first, merge([last, part])]) == merged
+
+    def test_segments_one_after_the_other_are_both_told(self) -> None:
+        """Between them nothing was recorded, and nothing is claimed."""
+        merged = merge([run(20, 25), run(0, 10)])
+        assert [segment.t0_ns for segment in merged.timelines[0].segments] == [0, 20 * SECOND]
+        assert build(merged).total().value == 150.0
+
+    def test_each_boot_is_a_timeline_of_its_own(self) -> None:
+        merged = merge([run(0, 10, boot="b"), run(5, 10, boot="a")])
+        assert [timeline.boot_id for timeline in merged.timelines] == ["a", "b"]
+        assert build(merged).total().value == 150.0
+
+    def test_two_recordings_at_one_time_are_an_error(self) -> None:
+        with pytest.raises(KindMismatchError, match=r"overlap in time.*one by one"):
+            merge([run(0, 10), run(5, 15)])
+
+    def test_readings_that_contradict_one_another_are_an_error(self) -> None:
+        other = run(0, 10)
+        other.timelines[0].samples[PACKAGE.uid].values[3] += 1.0
+        with pytest.raises(KindMismatchError, match=r"two readings of c:package at 3000000000 ns disagree: 30.0 and 31"):
+            merge([run(0, 10), other])
+
+    def test_a_reading_that_is_no_number_contradicts_nothing(self) -> None:
+        rows = run(0, 3)
+        rows.timelines[0].samples[PACKAGE.uid].values[1] = math.nan
+        assert merge([rows, rows]).timelines[0].segments == rows.timelines[0].segments
+
+    def test_a_recording_that_was_cut_off_ends_with_its_last_reading(self) -> None:
+        """After a crash the next one appends a segment: the two do not overlap."""
+        crashed, later = run(0, 10), run(20, 25)
+        [segment] = crashed.timelines[0].segments
+        crashed.timelines[0].segments = [replace(segment, t1_ns=None)]
+        merged = merge([later, crashed])
+        assert build(merged).total().value == 150.0
+        assert merge([merged, crashed]) == merged
+        with pytest.raises(KindMismatchError, match="overlap"):
+            merge([crashed, run(5, 15)])
+
+    def test_an_earlier_copy_of_a_file_adds_nothing_to_a_later_one(self) -> None:
+        whole = run(0, 10)
+        [timeline] = whole.timelines
+        early = replace(
+            timeline,
+            samples={uid: Series(s.t_ns[:4], s.values[:4], s.spacing_ns[:4]) for uid, s in timeline.samples.items()},
+            spans=[replace(span, t1_ns=None) for span in timeline.spans],
+            segments=[replace(segment, t1_ns=None) for segment in timeline.segments],
+            processes=[replace(process, last_seen_ns=3, closed=False) for process in timeline.processes],
+        )
+        for runs in ([Rows(timelines=[early]), whole], [whole, Rows(timelines=[early])]):
+            assert merge(runs) == merge([whole])
+
+    def test_what_differs_does_not_depend_on_the_order(self) -> None:
+        one, other = run(0, 5, meta={"greengen": "1.0", "a": 1}), run(10, 15, meta={"greengen": "1.1", "b": 2})
+        for rows, watts, python in ((one, 100.0, "3.11"), (other, 200.0, "3.12")):
+            [timeline] = rows.timelines
+            timeline.domains = [replace(PACKAGE, max_power_w=watts)]
+            timeline.info = {"python": python}
+            timeline.events = [Event(int(watts), "warning", "x", "y")]
+            timeline.unavailable = [Unavailable("nvml", "no driver", str(watts))]
+        merged = merge([one, other])
+        assert merged == merge([other, one])
+        assert merged.meta == {"a": 1, "b": 2, "greengen": "1.0"}
+        # The looser bound believes both recordings.
+        assert merged.timelines[0].domains[0].max_power_w == 200.0
+        assert len(merged.timelines[0].events) == 2
+
+
+class TestCut:
+    @given(cases(), st.data())
+    def test_parts_add_up_and_merge_to_the_whole(self, case: Case, data: st.DataObject) -> None:
+        """In the energy of every domain and in every account."""
+        [timeline] = case.rows.timelines
+        times = sorted({t for series in timeline.samples.values() for t in series.t_ns})
+        anywhere = st.integers(times[0] - SECOND, times[-1] + SECOND) | st.sampled_from(times)
+        a, b, c = sorted(data.draw(st.lists(anywhere, min_size=3, max_size=3, unique=True)))
+        first, second, whole = cut(case.rows, a, b), cut(case.rows, b, c), cut(case.rows, a, c)
+        parts, accounts = [told.books(rows) for rows in (first, second)], told.books(whole)
+        for key, book in accounts.items():
+            found = [books[key] for books in parts if key in books]
+            added: told.Accounts = {}
+            for name in told.accounts(book):
+                joules = [told.accounts(part).get(name, 0.0) for part in found if part.curve.known.any()]
+                added[name] = None if None in joules else math.fsum(j for j in joules if j is not None)
+            if book.curve.known.any():
+                told.same(added, told.accounts(book), book.total_j)
+            energy = math.fsum(part.total_j for part in found)
+            assert abs(energy - book.total_j) <= told.TOLERANCE * max(book.total_j, 1.0)
+        if first.timelines[0].segments and second.timelines[0].segments:
+            assert merge([first, second]) == merge([whole])
+
+    @given(cases(), st.data())
+    def test_a_cut_holds_what_the_whole_held_in_its_time(self, case: Case, data: st.DataObject) -> None:
+        """The same accounts as the whole has between the readings at which it was cut."""
+        [timeline] = case.rows.timelines
+        times = sorted({t for series in timeline.samples.values() for t in series.t_ns})
+        a, b = sorted(data.draw(st.lists(st.integers(times[0], times[-1]), min_size=2, max_size=2, unique=True)))
+        for (boot, uid), book in told.books(cut(case.rows, a, b)).items():
+            if book.curve.known.any():
+                window = (int(book.curve.t_ns[0]), int(book.curve.t_ns[-1]))
+                within = told.books(case.rows, window)[boot, uid]
+                told.same(told.accounts(book), told.accounts(within), book.total_j)
+
+    def test_both_ends_move_back_to_the_reading_before(self) -> None:
+        part = cut(run(0, 10), int(2.5 * SECOND), int(7.9 * SECOND))
+        assert part.timelines[0].samples[PACKAGE.uid].t_ns == [t * SECOND for t in range(2, 8)]
+        assert build(part).total().value == 50.0
+        [segment] = part.timelines[0].segments
+        assert (segment.t0_ns, segment.t1_ns) == (2 * SECOND, 7 * SECOND)
+        # The wall clock goes along, so that the grid's hour can be found.
+        assert segment.epoch_ns == 2 * SECOND
+
+    def test_a_cut_of_a_cut_is_a_cut(self) -> None:
+        rows = run(0, 10)
+        again = cut(cut(rows, SECOND, 9 * SECOND), 3 * SECOND, 5 * SECOND)
+        assert merge([again]) == merge([cut(rows, 3 * SECOND, 5 * SECOND)])
+
+    def test_parts_apart_leave_a_gap(self) -> None:
+        rows = run(0, 10)
+        merged = merge([cut(rows, 6 * SECOND, 9 * SECOND), cut(rows, 0, 3 * SECOND)])
+        assert len(merged.timelines[0].segments) == 2
+        ledger = build(merged)
+        assert ledger.total().value == 60.0
+        assert ledger.coverage() == 1.0
+
+    def test_parts_that_overlap_count_once(self) -> None:
+        rows = run(0, 10)
+        merged = merge([cut(rows, 0, 6 * SECOND), cut(rows, 4 * SECOND, 9 * SECOND)])
+        assert merged == merge([cut(rows, 0, 9 * SECOND)])
+        assert merge([merged, rows]) == merge([rows])
+
+    def test_an_empty_stretch_is_refused(self) -> None:
+        with pytest.raises(UsageError, match="earlier time first"):
+            cut(run(0, 10), 5 * SECOND, 5 * SECOND)
+
+    def test_a_counter_is_cut_where_it_had_changed(self) -> None:
+        """Where a reading told nothing yet, the energy of its time comes with the next one, in one part."""
+        slow = Domain("nvml:0", "nvml", "gpu", "GPU", max_power_w=400.0, refresh_s=0.1)
+        tenth = SECOND // 10
+        series = Series([0, tenth, 2 * tenth, 3 * tenth], [0.0, 10.0, 10.0, 30.0], [0, tenth, tenth, tenth])
+        segment = Segment("s", "p", 0, 3 * tenth, 0)
+        rows = Rows(timelines=[Timeline("b", "h", domains=[slow], samples={slow.uid: series}, segments=[segment])])
+        first, second = cut(rows, 0, 2 * tenth), cut(rows, 2 * tenth, 3 * tenth)
+        assert first.timelines[0].samples[slow.uid].t_ns == [0, tenth]
+        assert second.timelines[0].samples[slow.uid].t_ns == [tenth, 2 * tenth, 3 * tenth]
