@@ -186,8 +186,12 @@ def _cut(timeline: Timeline, t0_ns: int, t1_ns: int) -> Timeline:
         ends = [_knot(domains.get(uid), series, starts, t) for t in (t0_ns, t1_ns)]
         samples[uid] = _slice(series, max(ends[0], 0), ends[1] + 1)
     every = [series for series in samples.values() if series.t_ns]
+    if timeline.samples and not every:
+        return replace(timeline, samples=samples, usage={}, segments=[], spans=[], events=[])
     start = min((series.t_ns[0] for series in every), default=t0_ns)
     end = max((series.t_ns[-1] for series in every), default=t1_ns)
+    # A gauge that averages speaks of half a window before its first reading, too.
+    earliest = start - int(max((series.window_s for series in every), default=0.0) * _SECOND_NS / 2)
     pieces = [
         replace(
             segment,
@@ -204,7 +208,7 @@ def _cut(timeline: Timeline, t0_ns: int, t1_ns: int) -> Timeline:
         samples=samples,
         usage=_around(timeline, starts, pieces),
         segments=pieces,
-        spans=[s for s in timeline.spans if s.t0_ns <= end and (s.t1_ns is None or s.t1_ns >= start)],
+        spans=[s for s in timeline.spans if s.t0_ns <= end and (s.t1_ns is None or s.t1_ns >= earliest)],
         events=[event for event in timeline.events if start <= event.t_ns <= end],
     )
 

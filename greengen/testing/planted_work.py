@@ -25,8 +25,9 @@ IN_TURN, AT_ONCE = "in turn", "at once"
 #: The names under which processes register, beside those of the workers.
 RECORDER, LAUNCHER, NEIGHBOUR = "recorder", "launcher", "neighbour"
 
-#: A recorder looks for new processes once a second: until it has found one, its work is a stranger's.
-_FOUND_S = 1.2
+#: A recorder looks for new processes once a second, and until then takes their work for a stranger's; the
+#: machine's busy time it takes by the second. So what a process does in its first two seconds is not told apart.
+_FOUND_S = 2.2
 _PAUSE_S = 0.1
 _CHUNK = 2_000
 

@@ -114,13 +114,18 @@ def busy(timeline: Timeline, segment: Segment) -> Busy | None:
     for t in times:
         own.append((t, max([line(recorder, t), *(v for _, v in own[-1:])])))
         work.append((t, max([line(profiled, t) - (own[-1][1] if inside else 0), *(v for _, v in work[-1:])])))
-    seconds = [t for i, t in enumerate(times) if i == 0 or t // SECOND > times[i - 1] // SECOND]
-    if seconds[-1] != times[-1]:
-        seconds[len(seconds) - (len(seconds) > 1) :] = [times[-1]]
+    told = [t for t in times if t <= machine[-1][0]]
+    seconds = [t for i, t in enumerate(told) if i == 0 or t // SECOND > told[i - 1] // SECOND]
+    if seconds[-1] != told[-1]:
+        seconds[len(seconds) - (len(seconds) > 1) :] = [told[-1]]
     foreign = [(seconds[0], Fraction(0))]
     for a, b in pairwise(seconds):
         others = line(machine, b) - line(machine, a) - (line(work, b) - line(work, a)) - (line(own, b) - line(own, a))
         foreign.append((b, foreign[-1][1] + max(others, Fraction(0))))
+    if times[-1] > told[-1]:
+        # What the machine did after its last reading: others go on as in the stretch before.
+        (a, before), (b, after) = foreign[-2:]
+        foreign.append((times[-1], after + (after - before) * (times[-1] - b) / (b - a)))
     return Busy(work, own, foreign, capacity)
 
 

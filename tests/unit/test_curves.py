@@ -35,7 +35,9 @@ def series(*readings: tuple[float, float], window_s: float = 0.0) -> Series:
     return Series(t_ns, [value for _, value in readings], spacing, window_s)
 
 
-def curve(domain: Domain, *readings: tuple[float, float], window_s: float = 0.0, interval_s: float | None = None) -> Curve:
+def curve(
+    domain: Domain, *readings: tuple[float, float], window_s: float = 0.0, interval_s: float | None = None
+) -> Curve:
     read = series(*readings, window_s=window_s)
     return build(domain, read, [(read.t_ns[0], read.t_ns[-1])], [interval_s])
 
@@ -234,7 +236,9 @@ def test_between_segments_nothing_is_claimed() -> None:
     st.lists(st.tuples(st.integers(1, 10**10), st.floats() | st.integers(0, 400).map(float)), max_size=12),
     st.sampled_from([RAPL, NO_RANGE, GAUGE, Domain("x", "x", "core", "x", wrap_j=100.0, refresh_s=0.5)]),
 )
-def test_whatever_a_sensor_says_joules_are_finite_and_never_fall(steps: list[tuple[int, float]], domain: Domain) -> None:
+def test_whatever_a_sensor_says_joules_are_finite_and_never_fall(
+    steps: list[tuple[int, float]], domain: Domain
+) -> None:
     read, t_ns = Series(), 0
     for step_ns, value in steps:
         t_ns += step_ns
@@ -250,7 +254,9 @@ def test_whatever_a_sensor_says_joules_are_finite_and_never_fall(steps: list[tup
     assert found.total_j == pytest.approx(float(found.step_j[found.known].sum()))
 
 
-@given(st.lists(st.tuples(st.integers(1, 5), st.integers(0, 8)), min_size=1, max_size=40), st.sampled_from([RAPL, GAUGE]))
+@given(
+    st.lists(st.tuples(st.integers(1, 5), st.integers(0, 8)), min_size=1, max_size=40), st.sampled_from([RAPL, GAUGE])
+)
 def test_thinned_readings_tell_the_same_joules(steps: list[tuple[int, int]], domain: Domain) -> None:
     """Only points on the line between their neighbours are left out."""
     thinner, kept, every = Thinner(0.0), Series(), Series()

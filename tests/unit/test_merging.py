@@ -68,7 +68,9 @@ class TestUnion:
     def test_readings_that_contradict_one_another_are_an_error(self) -> None:
         other = run(0, 10)
         other.timelines[0].samples[PACKAGE.uid].values[3] += 1.0
-        with pytest.raises(KindMismatchError, match=r"two readings of c:package at 3000000000 ns disagree: 30.0 and 31"):
+        with pytest.raises(
+            KindMismatchError, match=r"two readings of c:package at 3000000000 ns disagree: 30.0 and 31"
+        ):
             merge([run(0, 10), other])
 
     def test_a_reading_that_is_no_number_contradicts_nothing(self) -> None:

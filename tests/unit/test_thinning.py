@@ -32,7 +32,9 @@ class Disk:
         self.waiting: list[Point] = []
 
     def add(self, t_ns: int, value: float) -> None:
-        self.waiting += self.thinner.add(t_ns, value)
+        kept = self.thinner.add(t_ns, value)
+        if kept is not None:
+            self.waiting.append(kept)
 
     def flush(self) -> None:
         point, drop = self.thinner.flush()
