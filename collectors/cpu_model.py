@@ -65,6 +65,7 @@ class CpuModelCollector:
             split="cpu",
             activity="cpu",
             max_power_w=cpu.logical * self._active_w,
+            idle_w=cpu.logical * self._idle_w,
             resolution_j=TICK_NS / 1e9 * self._active_w,
             refresh_s=TICK_NS / 1e9,
             gain=GAIN,

@@ -43,6 +43,7 @@ class Domain:
                   none, a cell without a span counts as their work
     wrap_j        what the counter gains by one wrap, J; None: it never wraps
     max_power_w   the most this domain can draw, W: tells a wrap from a reset and bounds lost joules
+    idle_w        what the domain draws when nothing runs, W, where that is known beforehand
     resolution_j  the counter's step, J
     refresh_s     how often the counter changes, s
     gain          relative standard uncertainty of the sensor's gain (common to all its readings)
@@ -64,6 +65,7 @@ class Domain:
     activity: str | None = None
     wrap_j: float | None = None
     max_power_w: float | None = None
+    idle_w: float | None = None
     resolution_j: float = 0.0
     refresh_s: float = 0.0
     gain: float = 0.0

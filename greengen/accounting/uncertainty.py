@@ -53,9 +53,11 @@ class SpanErrors:
 def static_power(curve: Curve, use: Use | None) -> tuple[float, bool]:
     """(W that the domain draws whatever is done, whether that was fitted).
 
-    Power over busy time, by least squares over stretches of about a second; where the run does not
-    tell the two apart, the least power seen: static power cannot be more.
+    What the domain states; else power over busy time, by least squares over stretches of about a
+    second; where the run does not tell the two apart, the least power seen: it cannot be more.
     """
+    if curve.domain.idle_w is not None:
+        return curve.domain.idle_w, True
     if use is None or not curve.known.any():
         return 0.0, False
     least = _least_power(curve)

@@ -49,7 +49,7 @@ def _domain(chapter: Chapter, entries: Entries) -> dict[str, Any]:
         "energy_j": entries.energy().as_dict(),
         "known_s": curve.known_s,
         "coverage": min(1.0, curve.known_s / chapter.recorded_s) if chapter.recorded_s else 0.0,
-        "idle_power_w": _idle_power(entries.static_w, fitted=entries.static_fitted).as_dict(),
+        "idle_power_w": _idle_power(entries).as_dict(),
         "accounts": [{"account": name, "energy_j": energy.as_dict()} for name, energy in told],
         "unknown": [
             {
@@ -150,7 +150,9 @@ def _members(chapter: Chapter) -> dict[str, Ints]:
     return {name: np.array(indices, dtype=np.int64) for name, indices in members.items()}
 
 
-def _idle_power(static_w: float, *, fitted: bool) -> Quantity:
-    if not fitted:
+def _idle_power(entries: Entries) -> Quantity:
+    if entries.books.domain.idle_w is not None:
+        return Quantity(entries.static_w, "W", "declared", note="stated by the domain's model")
+    if not entries.static_fitted:
         return Quantity.missing("W", "this run's load varied too little to tell static power from work")
-    return Quantity(static_w, "W", "attributed", note="upper estimate, fitted from this run")
+    return Quantity(entries.static_w, "W", "attributed", note="upper estimate, fitted from this run")

@@ -206,7 +206,7 @@ def _spans(
             input_tokens=_count(read),
             output_tokens=_count(written),
             outcome=_text(outcome),
-            flags=tuple(flags.split()),
+            flags=tuple(_text(flags).split()),
             labels={str(key): str(value) for key, value in json.loads(labels).items()},
         )
         of(boot).spans.append(span)
