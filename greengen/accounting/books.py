@@ -7,6 +7,7 @@ profiled processes' goes to the innermost live spans by policy, or to `overhead`
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -59,8 +60,10 @@ class Grid:
 
     def gather(self, table: SpanTable, weights: Floats, rate: Floats) -> Floats:
         """Σ over each span's cells of w · rate, shape (n,)."""
-        virtual = np.concatenate(([0.0], np.cumsum(rate)))
-        part = weights[table.owner] * (virtual[self.last] - virtual[self.first])
+        # In whole steps of 2^-61 of the sum: a year's joules as a double have no digits left for a millisecond.
+        exponent = 61 - math.frexp(float(rate.sum()))[1]
+        virtual = np.concatenate(([0], np.cumsum(np.rint(np.ldexp(rate, exponent)).astype(np.int64))))
+        part = weights[table.owner] * np.ldexp((virtual[self.last] - virtual[self.first]).astype(float), -exponent)
         return np.bincount(table.owner, part, minlength=len(table)).astype(float)
 
 

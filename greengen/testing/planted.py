@@ -146,6 +146,9 @@ def prove(trials: int, seed: int | None, directory: Path, *, tell: Callable[[str
 @click.option("--json", "json_", type=click.Path(path_type=Path, dir_okay=False), help="Write every claim here.")
 def main(trials: int, seed: int | None, keep: Path | None, json_: Path | None) -> None:
     """Prove greengen against a planted meter. Exits with 1 where the claims do not hold."""
+    if keep and keep.exists() and any(keep.iterdir()):
+        msg = f"{keep} holds something already, perhaps an opened seal: name a new folder"
+        raise click.UsageError(msg)
 
     def tell(line: str) -> None:
         if sys.stderr.isatty():

@@ -96,7 +96,9 @@ class Truth:
         times = np.concatenate(([self.t_ns[0]], np.column_stack((since, self.t_ns[found])).ravel()))
         values = np.concatenate(([cpu[0]], np.column_stack((cpu[found - 1], cpu[found])).ravel()))
         base = self.t_ns[0]
-        return np.asarray(np.interp((self.t_ns - base).astype(float), (times - base).astype(float), values.astype(float)))
+        return np.asarray(
+            np.interp((self.t_ns - base).astype(float), (times - base).astype(float), values.astype(float))
+        )
 
     def _inside(self, stretch: Stretch) -> Floats:
         """Which part of each step lies in a stretch of time, shape (n-1,)."""

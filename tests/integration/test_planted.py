@@ -20,18 +20,18 @@ RECORDINGS = [f"trial-{number}/{where}" for number in (1, 2) for where in (BESID
 
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("planted")
+    return tmp_path_factory.mktemp("planted") / "kept"
 
 
 @pytest.fixture(scope="module")
 def result(kept: Path) -> Result:
-    arguments = ["--trials", str(TRIALS), "--seed", "20", "--keep", str(kept), "--json", str(kept / "proof.json")]
+    arguments = ["--trials", str(TRIALS), "--seed", "20", "--keep", str(kept), "--json", str(kept) + ".json"]
     return CliRunner().invoke(planted.main, arguments, catch_exceptions=False)
 
 
 @pytest.fixture(scope="module")
 def proof(result: Result, kept: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((kept / "proof.json").read_text())
+    found: dict[str, Any] = json.loads(kept.with_suffix(".json").read_text())
     return found
 
 
@@ -132,6 +132,22 @@ def test_processes_that_differ_yield_no_narrow_claim_that_is_wrong(controls: lis
     assert all(claim.holds for claim in controls if claim.width < planted.NARROW)
     assert {claim.kind for claim in controls if claim.width < planted.NARROW} <= {"total", IN_TURN, "own"}
     assert len({claim.kind for claim in controls}) == 5
+
+
+def test_proof_fails_where_claims_do_or_narrow_ones_of_a_control() -> None:
+    right = Claim("own", "", BESIDE, value=2.0, low=1.0, high=3.0, truth=2.5)
+    wrong = Claim("own", "", BESIDE, value=2.0, low=1.0, high=3.0, truth=3.5)
+    narrow = Claim("own", "", BESIDE, value=2.0, low=1.9, high=2.1, truth=2.5)
+    assert planted.Proof((), (right,) * 94 + (wrong,) * 6, (wrong,)).holds
+    assert not planted.Proof((), (right,) * 93 + (wrong,) * 7, ()).holds
+    assert not planted.Proof((), (right,), (narrow,)).holds
+
+
+def test_folder_that_holds_something_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "sealed.json").write_text("{}")
+    refused = CliRunner().invoke(planted.main, ["--trials", "1", "--keep", str(tmp_path)])
+    assert refused.exit_code == 2
+    assert "name a new folder" in refused.output
 
 
 def test_seal_is_the_same_for_two_meters_and_differs_between_seeds(tmp_path: Path) -> None:

@@ -140,6 +140,45 @@ def test_a_live_file_is_read_whole(live: tuple[Path, subprocess.Popen[str]]) -> 
     assert seen[-1] > seen[0]
 
 
+def test_a_log_that_is_started_over_while_it_is_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """File and log of two generations do not belong together: the copy is made again."""
+    path = tmp_path / "a.greengen"
+    runfile.claim(path, force=False, append=False)
+    idle = subprocess.Popen([sys.executable, "-c", WRITE, str(path), "5", "60"], stdout=subprocess.PIPE, text=True)
+    assert idle.stdout is not None
+    idle.stdout.readline()
+    deadline = time.monotonic() + 20
+    while check_prefix(reader.read(path)) < 4 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    boot = reader.read(path).timelines[0].boot_id
+    program = (
+        "import sys; from pathlib import Path; from greengen.recording import schema\n"
+        "c = schema.connect(Path(sys.argv[1])); first = int(sys.argv[2])\n"
+        "for n in (first, first + 1):\n"
+        f"    c.execute('BEGIN'); c.execute('INSERT INTO event VALUES(?,?,?,?,?)', ({boot!r}, n, 'gap', 'x', ''))\n"
+        "    c.execute('INSERT INTO point SELECT id, ?, ?, 1 FROM series', (n, n * n)); c.execute('COMMIT')\n"
+        "    assert c.execute('PRAGMA wal_checkpoint(RESTART)').fetchone()[0] == 0"
+    )
+    real, interfered = shutil.copyfile, []
+
+    def copyfile(source: Path, target: Path) -> None:
+        real(source, target)
+        if source == path and len(interfered) < 3:
+            first = 5 + 2 * len(interfered)
+            interfered.append(first)
+            subprocess.run([sys.executable, "-c", program, str(path), str(first)], check=True)
+
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(shutil, "copyfile", copyfile)
+            assert check_prefix(reader.read(path)) == 10
+            assert len(interfered) == 3
+    finally:
+        idle.kill()
+        idle.stdout.close()
+        idle.wait()
+
+
 def test_a_file_whose_writer_was_killed(live: tuple[Path, subprocess.Popen[str]]) -> None:
     path, process = live
     time.sleep(0.2)

@@ -62,12 +62,12 @@ def test_the_machines_ticks_do_not_make_foreign_work() -> None:
 
 def test_foreign_time_is_told_by_the_seconds_of_the_clock() -> None:
     """So that a part of a recording is divided as the whole is."""
-    times = [i / 10 for i in range(3, 61)]
+    times = [i / 10 for i in range(3, 60)]
     busy = [t * 1.5 + 0.05 * (i % 3) for i, t in enumerate(times)]
     read = usage(times, machine=busy, profiled=[0.5 * t for t in times])
     part = {key: Series(s.t_ns[13:45], s.values[13:45]) for key, s in read.items()}
     whole, cut = one(read), one(part)
-    assert (whole.foreign_t_ns / SECOND).tolist() == [0.3, 1.0, 2.0, 3.0, 4.0, 6.0]
+    assert (whole.foreign_t_ns / SECOND).tolist() == [0.3, 1.0, 2.0, 3.0, 4.0, 5.9]
     assert (cut.foreign_t_ns / SECOND).tolist() == [1.6, 2.0, 3.0, 4.7]
     assert shares(whole, 2.0, 2.5, 3.0) == shares(cut, 2.0, 2.5, 3.0)
 

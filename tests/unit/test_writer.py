@@ -551,6 +551,7 @@ def test_reading_a_file_that_this_process_writes_keeps_its_locks(rec: Recording)
     other = _other_process(rec.path)
     other.stdin.close()  # type: ignore[union-attr]
     assert other.wait(10) == 0
+    assert Path(f"{rec.path}-wal").exists()
     with span("third"):
         pass
     rec.writer.flush()
