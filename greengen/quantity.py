@@ -190,7 +190,7 @@ class Quantity:
             basis=other.basis or self.basis,
         )
 
-    def __add__(self, other: Quantity | Literal[0]) -> Quantity:
+    def __add__(self, other: Quantity | int) -> Quantity:
         """A sum: errors of one source add linearly. With a missing part the sum is missing.
 
         0 is what `sum` begins with; no other bare number can be added, for it has no unit.

@@ -61,7 +61,9 @@ class Run:
         """The report as a document, `greengen.report/1`. `where` as for `footprint`: zone, intensity, pue."""
         from greengen import document  # noqa: PLC0415 -- numpy is for those who ask
 
-        return document.build(self.rows(), self.path, site(**where), requests=requests, policy=policy)
+        # A name may hold bytes that are no text: half characters, which no file takes.
+        path = Path(str(self.path).encode("utf-8", "replace").decode())
+        return document.build(self.rows(), path, site(**where), requests=requests, policy=policy)
 
     def render(self, renderer: str, **options: Any) -> str:
         """The report as text of a renderer: terminal, json, html, csv, markdown; options as for `report`."""
@@ -70,7 +72,7 @@ class Run:
         report = self.report(**options)
         report["series"] = document.power_series(self.rows()) if renderer == "html" else []
         render = plugins.load(plugins.REPORTS, [renderer]).plugins[renderer]
-        # A path or an argument may hold bytes that are no text: half characters, which no file takes.
+        # A stranger's file may say the same of a label.
         return str(render(report)).encode("utf-8", "replace").decode()
 
     def to_json(self, path: str | Path, **options: Any) -> Path:

@@ -203,10 +203,14 @@ def _step(builder: _Builder, values: tuple[float, float], same_ns: int, at: tupl
     still_s = (same_ns - t0_ns) / NS
     if never_still(domain) and still_s >= max(_FROZEN * domain.refresh_s, _FROZEN_S):
         if same_ns == t_ns or _delta(domain, before, value, (t_ns - same_ns) / NS)[0] is not None:
-            builder.lose(same_ns, f"the counter stood still for {still_s:.3g} s, while this domain draws power", "freeze")
+            builder.lose(
+                same_ns, f"the counter stood still for {still_s:.3g} s, while this domain draws power", "freeze"
+            )
             t0_ns = same_ns
         else:
-            reason = f"the counter stood still for {still_s:.3g} s and then caught up: when the energy went is not known"
+            reason = (
+                f"the counter stood still for {still_s:.3g} s and then caught up: when the energy went is not known"
+            )
             builder.events.append(Event(t_ns, "freeze", domain.uid, reason))
     if t0_ns == t_ns:
         return

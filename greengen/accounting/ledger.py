@@ -103,16 +103,15 @@ class Ledger:
         """Span `index` of a chapter: its own joules, or with those of the spans inside it."""
         members = np.array(chapter.table.subtree(index) if inclusive else [index], dtype=np.int64)
         row, end_ns = chapter.table.rows[index], int(chapter.table.t1_ns[index])
-        if row.t1_ns is None and any(segment.t1_ns is None for segment in chapter.timeline.segments):
+        goes_on = any(segment.t1_ns is None for segment in chapter.timeline.segments)
+        if goes_on and row.t1_ns is None:
             return Quantity.missing("J", "pending: the span is still open")
+        covered = any(e.books.curve.t_ns.size and e.books.curve.t_ns[-1] >= end_ns for e in chapter.totalled)
+        if goes_on and chapter.timeline.domains and not covered:
+            return Quantity.missing("J", "pending: no reading covers the span's end yet, or the recording was cut off")
         if not chapter.totalled:
             return Quantity.missing("J", "no domain was read")
-        parts = [entries.spans(members, row.uid) for entries in chapter.totalled]
-        if any(segment.t1_ns is None for segment in chapter.timeline.segments) and all(
-            not e.books.curve.t_ns.size or e.books.curve.t_ns[-1] < end_ns for e in chapter.totalled
-        ):
-            return Quantity.missing("J", "pending: no reading covers the span's end yet")
-        return _sum(parts)
+        return _sum(entries.spans(members, row.uid) for entries in chapter.totalled)
 
     def __iter__(self) -> Iterator[tuple[Chapter, int]]:
         """Every span, as (chapter, index)."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from greengen.accounting.books import Books
 from greengen.accounting.curves import NS, Bools, Curve, Floats, Ints
-from greengen.accounting.usage import Use
+from greengen.accounting.usage import FOREIGN_S, Use
 from greengen.quantity import Z95
 
 #: Two consumers of the same busy time may differ this much in power (kepler's authors: 2 to 3 times
@@ -189,6 +189,11 @@ def _timing(books: Books) -> Floats:
     inside = curve.at(table.to_ns) - curve.at(table.from_ns)
     within = np.minimum(np.maximum(inside, stretch_j - inside), most)
     bound = np.where(same, within * at_start, np.hypot(start_j * at_start, end_j * at_end))
+    # Foreign work is known by the second: of a shorter span's second it may lie all inside, or outside.
+    foreign = np.divide(1.0 - cells.ours, cells.weight, out=np.zeros_like(cells.weight), where=cells.weight > 0)
+    bound = np.hypot(
+        bound, inside * by_interval * foreign[np.clip(cells.first, 0, top)] * np.maximum(1.0 - seconds / FOREIGN_S, 0.0)
+    )
     variance = (bound / Z95) ** 2 + (quantum * at_start) ** 2 + (quantum * at_end) ** 2
     return np.sqrt(np.bincount(table.owner, variance, minlength=n))
 

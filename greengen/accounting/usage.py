@@ -9,13 +9,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from greengen.accounting.curves import Bools, Floats, Ints
+from greengen.accounting.curves import NS, Bools, Floats, Ints
 from greengen.collector import CAPACITY, MACHINE, PROFILED, RECORDER
 from greengen.rows import Series
 
 #: The machine's busy time comes in ticks of 10 ms: over shorter stretches than this the foreign
 #: part, a difference of two clocks, would be noise that clamping at 0 turns into a bias.
-_FOREIGN_NS = 1_000_000_000
+FOREIGN_S = 1.0
+_FOREIGN_NS = round(FOREIGN_S * NS)
 
 #: Readings that make a difference.
 _TWO = 2

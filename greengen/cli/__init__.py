@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Mapping
 from importlib import import_module
@@ -60,10 +59,6 @@ def main() -> None:
         code = _say(str(error), error.exit_code)
     except click.Abort:
         code = _say("interrupted", 130)
-    except BrokenPipeError:
-        # The reader of our output left: nothing is wrong, and nothing is left to be written at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        code = 0
     sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -38,6 +38,9 @@ class Child:
             number = min(early)
             self.trouble = f"{signal.Signals(number).name} came before {self.command[0]} was started"
             return BY_SIGNAL + int(number)
+        if not self.command[0]:
+            self.trouble = "'': command not found"
+            return NOT_FOUND
         try:
             self.pid = os.posix_spawnp(
                 self.command[0],

@@ -79,7 +79,7 @@ def command(  # noqa: PLR0913 -- one parameter per option
         remove(profiler.path)
         click.echo(f"greengen: {child.trouble}", err=True)
     else:
-        with contextlib.suppress(BrokenPipeError):
+        with contextlib.suppress(OSError):  # nobody listens on stderr
             _tell(profiler, html, json_, where)
     ctx.exit(code)
 
@@ -95,23 +95,24 @@ def _check(where: _Where, out: Path | None, html: Path | None, json_: Path | Non
 
 
 def _tell(profiler: Profiler, html: Path | None, json_: Path | None, where: _Where) -> None:
-    """The summary on stderr and the reports."""
+    """The reports, and the summary on stderr."""
     from greengen.run import Run  # noqa: PLC0415
 
-    if profiler.trouble or profiler.lost_rows:
-        why = profiler.trouble or "for a while it could not be written"
-        _say(f"the recording is incomplete: {why}; {profiler.lost_rows} rows were dropped")
-    run = Run(profiler.path)
+    run, summary, trouble = Run(profiler.path), "", ""
     try:
-        click.echo(run.render("terminal", requests="top:10", **where), err=True, nl=False)
+        summary = run.render("terminal", requests="top:10", **where)
         if json_:
             run.to_json(json_, **where)
         if html:
             run.to_html(html, **where)
-    except BrokenPipeError:
-        raise
-    except Exception as error:  # noqa: BLE001 -- the command has done its work: whatever we do wrong, its exit code counts
-        _say(f"no report: {error or type(error).__name__}")
+    except Exception as error:  # noqa: BLE001 -- the command has done its work: its exit code counts, whatever we do wrong
+        trouble = f"no report: {error or type(error).__name__}"
+    click.echo(summary, err=True, nl=False)
+    if profiler.trouble or profiler.lost_rows:
+        why = profiler.trouble or "for a while it could not be written"
+        _say(f"the recording is incomplete: {why}; {profiler.lost_rows} rows were dropped")
+    if trouble:
+        _say(trouble)
     for name, target in (("run", profiler.path), ("report", json_), ("page", html)):
         if target:
             _say(f"{name} {target}")

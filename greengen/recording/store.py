@@ -116,6 +116,8 @@ class Store:
                 raise sqlite3.OperationalError(msg)
             connection = schema.connect(self.path, busy_s=self._busy_s)
             try:
+                # Another process may have closed the file for good while we held no connection.
+                connection.execute("PRAGMA journal_mode=WAL")
                 self._process = self._enter(connection)
             except BaseException:
                 connection.close()

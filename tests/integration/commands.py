@@ -7,7 +7,6 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
-from typing import Any
 
 import greengen
 from greengen.accounting.ledger import Ledger
@@ -24,18 +23,24 @@ def script(directory: Path, text: str, name: str = "work.py") -> list[str]:
 
 
 def profile(
-    directory: Path, *arguments: str | Path, command: list[str], **options: Any
+    directory: Path,
+    *arguments: str | Path,
+    command: list[str],
+    given: bytes | None = None,
+    env: dict[str, str] | None = None,
 ) -> subprocess.CompletedProcess[bytes]:
-    """`greengen profile -o run.greengen ARGUMENTS -- COMMAND` in `directory`; options as for subprocess.run."""
-    options = {"capture_output": True, "timeout": 60, "cwd": directory} | options
+    """`greengen profile -o run.greengen ARGUMENTS -- COMMAND` in `directory`; `given` is what comes from stdin."""
     line = [GREENGEN, "profile", "-o", "run.greengen", *arguments, "--", *command]
-    return subprocess.run(line, check=False, **options)
+    return subprocess.run(line, check=False, capture_output=True, timeout=60, cwd=directory, input=given, env=env)
 
 
-def start(directory: Path, *arguments: str | Path, command: list[str], **options: Any) -> subprocess.Popen[bytes]:
-    """The same, started and not waited for."""
-    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "cwd": directory} | options
-    return subprocess.Popen([GREENGEN, "profile", "-o", "run.greengen", *arguments, "--", *command], **options)
+def start(
+    directory: Path, *arguments: str | Path, command: list[str], silent: bool = False, env: dict[str, str] | None = None
+) -> subprocess.Popen[bytes]:
+    """The same, started and not waited for; `silent` without pipes, for what is going to be killed."""
+    line = [GREENGEN, "profile", "-o", "run.greengen", *arguments, "--", *command]
+    where = subprocess.DEVNULL if silent else subprocess.PIPE
+    return subprocess.Popen(line, stdout=where, stderr=where, cwd=directory, env=env)
 
 
 def environment(**variables: str | Path) -> dict[str, str]:

@@ -98,7 +98,9 @@ def busy(timeline: Timeline, segment: Segment) -> Busy | None:
     def read(consumer: str) -> Points:
         series = timeline.usage.get(("cpu", consumer), Series())
         end = segment.t1_ns if segment.t1_ns is not None else series.t_ns[-1]
-        inside = [(t, Fraction(v)) for t, v in zip(series.t_ns, series.values, strict=True) if segment.t0_ns <= t <= end]
+        inside = [
+            (t, Fraction(v)) for t, v in zip(series.t_ns, series.values, strict=True) if segment.t0_ns <= t <= end
+        ]
         return [(t, v - inside[0][1]) for t, v in inside]
 
     machine, profiled, recorder = read("machine"), read("profiled"), read("recorder")
@@ -165,11 +167,10 @@ class Books:
     """J by account; `other` is None where nobody can tell."""
 
     spans: dict[str, Fraction]
-    overhead: Fraction
-    idle: Fraction
-    other: Fraction | None
-    total: Fraction
-    cells: dict[tuple[int, int], dict[str, Fraction]]
+    overhead: Fraction = Fraction(0)
+    idle: Fraction = Fraction(0)
+    other: Fraction | None = Fraction(0)
+    total: Fraction = Fraction(0)
 
 
 def book(
@@ -190,22 +191,22 @@ def book(
     device_points = [(t, Fraction(v)) for t, v in zip(device.t_ns, device.values, strict=True)] if device else []
     instants |= {t for t, _ in device_points} if not (domain.activity == "cpu" and readable) else set()
     split = domain.split == "cpu" and readable
-    out = Books(dict.fromkeys((s.uid for s in timeline.spans), Fraction(0)), *[Fraction(0)] * 4, {})
+    out = Books(dict.fromkeys((s.uid for s in timeline.spans), Fraction(0)))
     for a, b in pairwise(sorted(t for t in instants if lowest <= t <= highest)):
         joules = sum((s.between(a, b) for s in stretches), Fraction(0))
         use = next((uses[s.uid] for s in timeline.segments if s.t0_ns <= a and b <= (s.t1_ns or b)), None)
-        parts = {who: use.spent(who, a, b) if use else Fraction(0) for who in ("work", "recorder", "foreign", "capacity")}
+        parts = {
+            who: use.spent(who, a, b) if use else Fraction(0) for who in ("work", "recorder", "foreign", "capacity")
+        }
         everyone = parts["work"] + parts["recorder"] + parts["foreign"]
         foreign = parts["foreign"] / everyone if split and everyone else Fraction(0)
         ours = (parts["work"] + parts["recorder"]) / everyone if split and everyone else Fraction(1)
         at_work = live.innermost(a, b)
-        cell = out.cells[a, b] = {}
         out.total += joules
         if out.other is not None:
             out.other += joules * foreign
         for uid in at_work:
-            cell[uid] = joules * ours / len(at_work)
-            out.spans[uid] += cell[uid]
+            out.spans[uid] += joules * ours / len(at_work)
         if at_work:
             continue
         if domain.activity == "cpu" and readable:

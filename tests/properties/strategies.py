@@ -119,14 +119,14 @@ def _read(series: Series, t_ns: int, value: Fraction, spacing_ns: int) -> None:
     series.spacing_ns.append(spacing_ns)
 
 
-def _usage(
-    draw: Draw, segments: Sequence[list[int]], own_process: Sequence[bool]
-) -> dict[tuple[str, str], Series]:
+def _usage(draw: Draw, segments: Sequence[list[int]], own_process: Sequence[bool]) -> dict[tuple[str, str], Series]:
     """CPU time, read a moment after the domains; each recorder counts from 0, the machine goes on."""
     found = {("cpu", who): Series() for who in ("machine", "capacity", "profiled", "recorder")}
     machine = draw(st.integers(0, 10**6)) * MS
     capacity = 4 * machine
-    parts = st.tuples(*[st.sampled_from((0, 0, 10, 45, 100))] * 2, st.sampled_from((0, 1, 5)), st.sampled_from((0, 0, 10)))
+    parts = st.tuples(
+        *[st.sampled_from((0, 0, 10, 45, 100))] * 2, st.sampled_from((0, 1, 5)), st.sampled_from((0, 0, 10))
+    )
     for times, apart in zip(segments, own_process, strict=True):
         profiled = recorder = 0
         read = [set(missed(draw, times)) for _ in range(3)]
@@ -180,7 +180,7 @@ def span_rows(draw: Draw, boot: str, instants: Sequence[int], *, most: int = 6) 
 
 
 @st.composite
-def timelines(  # noqa: PLR0913 -- each is one thing that a law holds still
+def timelines(
     draw: Draw,
     boot: str = "boot",
     *,
@@ -214,7 +214,11 @@ def timelines(  # noqa: PLR0913 -- each is one thing that a law holds still
         samples=samples,
         usage=usage,
         spans=draw(span_rows(boot, instants, most=most_spans)),
-        processes=[ProcessRow(f"{boot}:1:1", 1, "recorder", draw(st.sampled_from(instants)), True, 0, "x")],
+        processes=[
+            ProcessRow(
+                f"{boot}:1:1", 1, "recorder", draw(st.sampled_from(instants)), closed=True, lost_rows=0, command="x"
+            )
+        ],
         segments=[
             Segment(f"{boot}:{i}:1/{times[0]}", f"{boot}:{i}:1", times[0] - MS, times[-1] + 5 * MS, i, _info(apart[i]))
             for i, times in enumerate(segments)

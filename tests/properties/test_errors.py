@@ -117,7 +117,9 @@ def _two_spans(domain: Domain) -> Rows:
     """Two requests one after the other, each between two readings of the only domain."""
     seconds = [second * SECOND for second in range(5)]
     series = Series(seconds, [0.0, 10.0, 20.0, 50.0, 60.0], [0, *[SECOND] * 4])
-    spans = [SpanRow(f"p/{i}", "p", None, "request", a * SECOND, b * SECOND) for i, (a, b) in enumerate(((0, 2), (2, 4)))]
+    spans = [
+        SpanRow(f"p/{i}", "p", None, "request", a * SECOND, b * SECOND) for i, (a, b) in enumerate(((0, 2), (2, 4)))
+    ]
     segment = Segment("s", "p", 0, seconds[-1], 0, {"interval_s": 1.0})
     timeline = Timeline("boot", "host", domains=[domain], samples={domain.uid: series}, spans=spans, segments=[segment])
     return Rows(timelines=[timeline])

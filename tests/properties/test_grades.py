@@ -49,7 +49,9 @@ def test_a_share_of_a_modelled_total_stays_modelled(case: Case) -> None:
             shared = "attributed" if grade == "measured" else "modelled"
             assert {quantity.grade for quantity in accounts if quantity.known} <= {shared}
             assert entries.energy().grade == (grade if entries.energy().known else None)
-    modelled = math.fsum(e.books.total_j for c in ledger.chapters for e in c.totalled if e.books.domain.grade == "modelled")
+    modelled = math.fsum(
+        e.books.total_j for c in ledger.chapters for e in c.totalled if e.books.domain.grade == "modelled"
+    )
     whole = ledger.total()
     if whole.value:
         assert math.isclose(whole.shares.get("modelled", 0.0), modelled / whole.value, abs_tol=1e-9)

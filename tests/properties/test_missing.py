@@ -91,7 +91,10 @@ def test_where_no_weight_is_read_other_is_none_and_says_why(case: Case) -> None:
 def test_a_weight_that_greengen_cannot_read_is_not_replaced_by_cpu_time() -> None:
     """CPU shares are never used on an accelerator."""
     series = Series([0, SECOND], [0.0, 8.0], [0, SECOND])
-    usage = {("cpu", who): Series([0, SECOND], [0.0, busy * 1e9], [0, 0]) for who, busy in (("machine", 1), ("profiled", 0.5))}
+    usage = {
+        ("cpu", who): Series([0, SECOND], [0.0, busy * 1e9], [0, 0])
+        for who, busy in (("machine", 1), ("profiled", 0.5))
+    }
     gpu = Domain("c:gpu", "c", "gpu", "GPU", split="c:gpu", max_power_w=100.0)
     timeline = Timeline(
         "boot",

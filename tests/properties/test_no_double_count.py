@@ -6,7 +6,7 @@ import math
 import random
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import product
+from itertools import pairwise, product
 
 import pytest
 from hypothesis import given
@@ -123,10 +123,12 @@ def _recorded(rng: random.Random, watts: Sequence[float], offset_ns: int) -> Row
     while t_ns < (len(watts) - 3) * step_ns:
         times.append(t_ns)
         t_ns += 100_000_000 + rng.randrange(20_000_000)
-    series = Series(times, [joules(t) for t in times], [0, *(b - a for a, b in zip(times, times[1:], strict=False))])
+    series = Series(times, [joules(t) for t in times], [0, *(b - a for a, b in pairwise(times))])
     domain = Domain("c:package", "c", "package", "package", max_power_w=100.0)
     segment = Segment(f"s{offset_ns}", "p", times[0], times[-1], 0, {"interval_s": 0.1})
-    return Rows(timelines=[Timeline("boot", "host", domains=[domain], samples={"c:package": series}, segments=[segment])])
+    return Rows(
+        timelines=[Timeline("boot", "host", domains=[domain], samples={"c:package": series}, segments=[segment])]
+    )
 
 
 def test_two_recordings_agree_over_their_common_time() -> None:

@@ -52,7 +52,7 @@ def test_a_plain_outer_domain_counts_though_what_lies_between_was_not_read() -> 
 
 
 def test_it_says_why() -> None:
-    verdict = cover(LAPTOP, frozenset("psys package core dram".split()))
+    verdict = cover(LAPTOP, frozenset({"psys", "package", "core", "dram"}))
     assert verdict["core"] == "part of PACKAGE"
     assert verdict["psys"] == "another way to know what CORE, DRAM, PACKAGE already make up"
     assert verdict["gpu"] == "no reading of it"

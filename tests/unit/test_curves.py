@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ GAUGE = Domain("gpu:0", "gpu", "gpu", "GPU", reading="power", max_power_w=400.0)
 def series(*readings: tuple[float, float], window_s: float = 0.0) -> Series:
     """From (s, value); the spacing of each is its distance to the one before."""
     t_ns = [round(t * SECOND) for t, _ in readings]
-    spacing = [0, *(b - a for a, b in zip(t_ns, t_ns[1:], strict=False))]
+    spacing = [0, *(b - a for a, b in pairwise(t_ns))]
     return Series(t_ns, [value for _, value in readings], spacing, window_s)
 
 
@@ -259,7 +260,7 @@ def test_whatever_a_sensor_says_joules_are_finite_and_never_fall(
 )
 def test_thinned_readings_tell_the_same_joules(steps: list[tuple[int, int]], domain: Domain) -> None:
     """Only points on the line between their neighbours are left out."""
-    thinner, kept, every = Thinner(0.0), Series(), Series()
+    thinner, every, points = Thinner(0.0), Series(), []
     t_ns, value = 0, 100.0
     for tenths, step in steps:
         t_ns += tenths * SECOND // 10
@@ -267,16 +268,10 @@ def test_thinned_readings_tell_the_same_joules(steps: list[tuple[int, int]], dom
         every.t_ns.append(t_ns)
         every.values.append(value)
         every.spacing_ns.append(tenths * SECOND // 10)
-        points = thinner.add(t_ns, value)
-        for point in points:
-            kept.t_ns.append(point[0])
-            kept.values.append(point[1])
-            kept.spacing_ns.append(point[2])
-    last, _ = thinner.flush()
-    if last is not None:
-        kept.t_ns.append(last[0])
-        kept.values.append(last[1])
-        kept.spacing_ns.append(last[2])
+        points.append(thinner.add(t_ns, value))
+    points.append(thinner.flush()[0])
+    written = [point for point in points if point is not None]
+    kept = Series([t for t, _, _ in written], [v for _, v, _ in written], [s for _, _, s in written])
     whole, thin = (build(domain, read, [(0, t_ns)], [0.5]) for read in (every, kept))
     assert len(kept.t_ns) <= len(every.t_ns)
     # Of a counter every point lies on the line; of a gauge the power does, and its energy between two readings bends.

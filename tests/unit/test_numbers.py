@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from fractions import Fraction
+from itertools import pairwise
 
 import pytest
 
@@ -20,7 +21,7 @@ GPU = Domain("gpu:0", "gpu", "gpu", "GPU", max_power_w=2000.0)
 
 
 def book(t_ns: list[int], values: list[float], spans: list[SpanRow]) -> Books:
-    spacing = [0, *(b - a for a, b in zip(t_ns, t_ns[1:], strict=False))]
+    spacing = [0, *(b - a for a, b in pairwise(t_ns))]
     segment = Segment("s", "p", t_ns[0], t_ns[-1], 0, {"interval_s": 1.0})
     samples = {GPU.uid: Series(t_ns, values, spacing)}
     timeline = Timeline("b", "h", domains=[GPU], samples=samples, spans=spans, segments=[segment])
