@@ -53,6 +53,15 @@ class Grid:
         """The time over which energy is known."""
         return float(self.seconds[self.known].sum())
 
+    def part_of(self, table: SpanTable, weights: Floats, members: Ints) -> Floats:
+        """What part of the weights that are live in each cell is that of some spans, shape (k,)."""
+        inside = np.zeros(len(table), dtype=bool)
+        inside[members] = True
+        own = np.where(inside[table.owner], weights[table.owner], 0.0)
+        counted = own > 0
+        live = _running(self.first[counted], self.last[counted], own[counted], self.weight.size)
+        return np.divide(live, self.weight, out=np.zeros_like(live), where=self.weight > 0).clip(0.0, 1.0)
+
     def share_out(self, table: SpanTable, weights: Floats, per_cell: Floats) -> Floats:
         """Σ over each span's cells of per_cell · w/W, shape (n,): fair queueing's virtual time."""
         rate = np.divide(per_cell, self.weight, out=np.zeros_like(per_cell), where=self.weight > 0)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from greengen.accounting import uncertainty
+from greengen.accounting import edges, uncertainty
 from greengen.accounting.books import Books
 from greengen.accounting.curves import NS, Floats, Ints
 from greengen.accounting.usage import Use
@@ -72,11 +72,16 @@ class Entries:
         if not self.coverage[members].any():
             return Quantity.missing("J", f"{books.domain.name}: {_LOST}")
         value = float(books.span_j[members].sum())
-        alone = members.size == 1
-        share = float(self.errors.share[members[0]]) if alone else uncertainty.share_of_group(books, members)
+        if members.size == 1:
+            share, timing = float(self.errors.share[members[0]]), float(self.errors.timing[members[0]])
+        else:
+            part = books.grid.part_of(books.table, books.weights, members)
+            share = uncertainty.share_of_group(books, part)
+            timing = edges.of_account(books, part * books.grid.ours)
+        timing = math.hypot(timing, float(np.sqrt((self.errors.seconds[members] ** 2).sum())))
         errors = [
             *self._common(value, label),
-            Error(f"timing:{self.key}:{label}", float(np.sqrt((self.errors.timing[members] ** 2).sum()))),
+            Error(f"timing:{self.key}:{label}", timing),
             Error(f"share:{self.key}:{label}", share, log=True),
             Error(f"split:{self.key}", float(self.errors.split[members].sum()), log=True),
             Error(f"static:{self.key}", float(self.errors.static[members].sum())),
@@ -102,7 +107,8 @@ class Entries:
             split, static = split * part, static * part
             ticks = 0.0
         # What the edges of spans may have put on the wrong side, the quiet time has too little or too much of.
-        timing = float(np.sqrt((self.errors.timing**2).sum())) if name != "other" and value else 0.0
+        quiet = np.where(books.grid.weight > 0, 0.0, books.grid.ours)
+        timing = edges.of_account(books, quiet, quiet=True) if name != "other" and value else 0.0
         errors = [
             *self._common(value, name),
             Error(f"timing:{self.key}:{name}", timing),

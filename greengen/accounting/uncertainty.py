@@ -39,12 +39,14 @@ class SpanErrors:
     """Standard uncertainties of each span's joules, J, shape (n,).
 
     timing   the curve between two readings is not known, and the span's edges lie there
+    seconds  foreign work is known by the second
     share    live spans may differ in power (policy `equal`)
     split    the profiled and the foreign processes may differ in power
     static   power that does not follow work is split by busy time
     """
 
     timing: Floats
+    seconds: Floats
     share: Floats
     split: Floats
     static: Floats
@@ -110,24 +112,19 @@ def of_spans(books: Books, static_w: float) -> SpanErrors:
     idle_j = np.minimum(static_w * cells.seconds, cells.energy_j) * (1.0 - ours) * (ours > 0)
     return SpanErrors(
         timing=_timing(books),
+        seconds=_seconds(books),
         share=_SIGMA_SHARE * np.maximum(shared, 0.0),
         split=_SIGMA_SHARE * cells.share_out(table, weights, disputed),
         static=cells.share_out(table, weights, idle_j) / Z95,
     )
 
 
-def share_of_group(books: Books, members: Ints) -> float:
-    """σ, J, of the joules of a group of spans against the others live with them: one intensity for the group."""
-    cells, table, weights = books.grid, books.table, books.weights
-    inside = np.zeros(len(table), dtype=bool)
-    inside[members] = True
-    chosen = inside[table.owner] & (weights[table.owner] > 0)
-    change = np.zeros(cells.energy_j.size + 1)
-    np.add.at(change, cells.first[chosen], weights[table.owner][chosen])
-    np.add.at(change, cells.last[chosen], -weights[table.owner][chosen])
-    part = np.divide(
-        np.cumsum(change)[:-1], cells.weight, out=np.zeros_like(cells.weight), where=cells.weight > 0
-    ).clip(0.0, 1.0)
+def share_of_group(books: Books, part: Floats) -> float:
+    """σ, J, of the joules of a group of spans against the others live with them: one intensity for the group.
+
+    part  the group's part of the weights that are live in each cell, shape (k,)
+    """
+    cells = books.grid
     return _SIGMA_SHARE * float((cells.energy_j * cells.ours * part * (1.0 - part)).sum())
 
 
@@ -161,7 +158,7 @@ def of_window(books: Books) -> float:
     """σ in J of all the books' energy: a window's ends may fall between two readings, a curve's do not."""
     if not books.curve.step_j.size:
         return 0.0
-    _, half_j = _edge(books.curve, books.grid.edges[[0, -1]])
+    _, half_j = half_width(books.curve, books.grid.edges[[0, -1]])
     return float(np.hypot(*half_j)) / Z95
 
 
@@ -171,12 +168,12 @@ def _timing(books: Books) -> Floats:
     n = len(table)
     if curve.t_ns.size < 2 or not n:  # noqa: PLR2004
         return np.zeros(n)
-    quantum = books.domain.resolution_j / math.sqrt(6.0) / 2.0
-    start, start_j = _edge(curve, table.from_ns)
-    end, end_j = _edge(curve, table.to_ns)
+    quantum = books.domain.resolution_j / math.sqrt(12.0)
+    start, start_j = half_width(curve, table.from_ns)
+    end, end_j = half_width(curve, table.to_ns)
     rate = np.divide(cells.ours, cells.weight, out=np.zeros_like(cells.weight), where=cells.weight > 0)
     top = cells.energy_j.size - 1
-    by_interval = books.weights[table.owner]
+    by_interval = np.where(cells.last > cells.first, books.weights[table.owner], 0.0)
     at_start = by_interval * rate[np.clip(cells.first, 0, top)]
     at_end = by_interval * rate[np.clip(cells.last - 1, 0, top)]
     # Both edges in one stretch: all that the stretch holds may lie in the span, or none of it.
@@ -189,16 +186,22 @@ def _timing(books: Books) -> Floats:
     inside = curve.at(table.to_ns) - curve.at(table.from_ns)
     within = np.minimum(np.maximum(inside, stretch_j - inside), most)
     bound = np.where(same, within * at_start, np.hypot(start_j * at_start, end_j * at_end))
-    # Foreign work is known by the second: of a shorter span's second it may lie all inside, or outside.
-    foreign = np.divide(1.0 - cells.ours, cells.weight, out=np.zeros_like(cells.weight), where=cells.weight > 0)
-    bound = np.hypot(
-        bound, inside * by_interval * foreign[np.clip(cells.first, 0, top)] * np.maximum(1.0 - seconds / FOREIGN_S, 0.0)
-    )
     variance = (bound / Z95) ** 2 + (quantum * at_start) ** 2 + (quantum * at_end) ** 2
     return np.sqrt(np.bincount(table.owner, variance, minlength=n))
 
 
-def _edge(curve: Curve, t_ns: Ints) -> tuple[Ints, Floats]:
+def _seconds(books: Books) -> Floats:
+    """σ in J from foreign work: of a shorter span's second it may lie all inside, or outside."""
+    cells, table = books.grid, books.table
+    foreign = np.divide(1.0 - cells.ours, cells.weight, out=np.zeros_like(cells.weight), where=cells.weight > 0)
+    inside = books.curve.at(table.to_ns) - books.curve.at(table.from_ns)
+    left = np.maximum(1.0 - (table.to_ns - table.from_ns) / NS / FOREIGN_S, 0.0)
+    first = np.clip(cells.first, 0, cells.energy_j.size - 1)
+    sigma = inside * books.weights[table.owner] * foreign[first] * left / Z95
+    return np.sqrt(np.bincount(table.owner, sigma**2, minlength=len(table)))
+
+
+def half_width(curve: Curve, t_ns: Ints) -> tuple[Ints, Floats]:
     """(stretch that holds each time, half-width in J of the energy before it)."""
     seconds = np.diff(curve.t_ns) / NS
     power = np.nan_to_num(curve.power_w)

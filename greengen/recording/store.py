@@ -48,10 +48,11 @@ class Store:
         readings: Batch,
         spans: Iterable[tuple[object, ...]],
         *,
+        seen_ns: int,
         lost: int,
         closing: bool,
     ) -> None:
-        """Write all of it, or nothing."""
+        """Write all of it, or nothing. `seen_ns`: all that ended before it is written now."""
         connection = self._connect()
         connection.execute("BEGIN IMMEDIATE")
         try:
@@ -64,7 +65,7 @@ class Store:
             connection.executemany(_SPAN_SQL, [(self._process, *span) for span in spans])
             connection.execute(
                 "UPDATE process SET last_seen_ns=?, closed=?, lost_rows=? WHERE id=?",
-                (time.monotonic_ns(), int(closing), lost, self._process),
+                (seen_ns, int(closing), lost, self._process),
             )
             connection.execute("COMMIT")
         except BaseException:

@@ -31,6 +31,9 @@ MAX_WAITING = 200_000
 #: How long the end of a recording may wait for other processes to let it write.
 PATIENCE_S = 5.0
 
+#: How long apart it tries then; most locks are waited for by SQLite itself.
+_RETRY_S = 0.05
+
 #: How long a thread may take over its last flush before we go on without it.
 _HALT_S = 10.0
 
@@ -146,7 +149,9 @@ class Writer:
         for sql, values in final:
             self.put(sql, *values)
         self.store.be_patient(PATIENCE_S)
-        self.flush(closing=True)
+        deadline = time.monotonic() + PATIENCE_S
+        while not self.flush(closing=True) and "locked" in self.trouble and time.monotonic() < deadline:
+            time.sleep(_RETRY_S)
         with self._flush_lock:
             self.trouble = self.trouble or self.store.leave()
         self.running = False
@@ -158,6 +163,7 @@ class Writer:
         with self._flush_lock:
             if self.drain is not None:
                 self.drain()
+            seen_ns = time.monotonic_ns()
             with self._lock:
                 rows, self._rows = self._rows, []
                 opened, open_now = self._take_spans()
@@ -166,7 +172,8 @@ class Writer:
             if not (closing or rows or ended or open_now or batch.points):
                 return True
             try:
-                self.store.write(rows, batch, [*opened, *ended], lost=self.lost_rows, closing=closing)
+                spans = [*opened, *ended]
+                self.store.write(rows, batch, spans, seen_ns=seen_ns, lost=self.lost_rows, closing=closing)
             except sqlite3.Error as error:
                 self.trouble = str(error)
                 self._give_back(rows, batch, ended)

@@ -69,7 +69,7 @@ def greengen_ratio(mode: str, directory: Path) -> float:
     document = json.loads(report.read_text())
     assert sum(model["requests"] for model in document["models"]) == 4
     parts = [account["energy_j"]["value"] for account in document["accounts"]]
-    return math.fsum(part for part in parts if part is not None) / document["totals"]["energy_j"]["value"]
+    return math.fsum(part for part in parts if part is not None) / float(document["totals"]["energy_j"]["value"])
 
 
 def codecarbon_ratio(mode: str) -> float:

@@ -34,8 +34,8 @@ def profile(directory: Path, *command: str, collectors: str = "rapl,procfs", **e
     report = directory / "report.json"
     done = subprocess.run(
         [
-            *(Path(sys.executable).parent / "greengen", "profile", "-o", directory / "run.greengen"),
-            *("--json", report, "--interval", "0.05", "--collectors", collectors, "--", *command),
+            *(str(Path(sys.executable).parent / "greengen"), "profile", "-o", "run.greengen", "--json", str(report)),
+            *("--interval", "0.05", "--collectors", collectors, "--", *command),
         ],
         env={**os.environ, **environment},
         cwd=directory,

@@ -76,9 +76,8 @@ def test_with(path: Path) -> None:
 
 def test_async_with(path: Path) -> None:
     async def main() -> None:
-        async with greengen.profile(path, interval_s=0.02):
-            async with greengen.request(name="a"):
-                await asyncio.sleep(0.05)
+        async with greengen.profile(path, interval_s=0.02), greengen.request(name="a"):
+            await asyncio.sleep(0.05)
 
     asyncio.run(main())
     stands_alone(path)
