@@ -208,9 +208,21 @@ def _cut(timeline: Timeline, t0_ns: int, t1_ns: int) -> Timeline:
         samples=samples,
         usage=_around(timeline, starts, pieces),
         segments=pieces,
-        spans=[s for s in timeline.spans if s.t0_ns <= end and (s.t1_ns is None or s.t1_ns >= earliest)],
+        spans=_live(timeline.spans, earliest, end),
         events=[event for event in timeline.events if start <= event.t_ns <= end],
     )
+
+
+def _live(spans: Sequence[SpanRow], start: int, end: int) -> list[SpanRow]:
+    """The spans live in a stretch, and those around them: a span inside another stays so though one between ended."""
+    around = {span.uid: span.parent for span in spans}
+    kept: set[str] = set()
+    for span in spans:
+        uid = span.uid if span.t0_ns <= end and (span.t1_ns is None or span.t1_ns >= start) else None
+        while uid in around and uid not in kept:
+            kept.add(uid)
+            uid = around[uid]
+    return [span for span in spans if span.uid in kept]
 
 
 def _knot(domain: Domain | None, series: Series, starts: Sequence[int], t_ns: int) -> int:

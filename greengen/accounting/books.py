@@ -180,4 +180,5 @@ def _foreign(use: Use, edges: Ints) -> Floats:
 def _running(first: Ints, last: Ints, amounts: Floats, cells: int) -> Floats:
     """Per cell, the sum of the amounts whose [first, last) holds it, shape (cells,)."""
     change = np.bincount(first, amounts, minlength=cells + 1) - np.bincount(last, amounts, minlength=cells + 1)
-    return np.cumsum(change)[:cells]
+    # Of no intervals at all numpy counts in integers.
+    return np.cumsum(change.astype(float))[:cells]

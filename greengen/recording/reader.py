@@ -12,7 +12,7 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -40,28 +40,28 @@ def read(path: Path, hold: AbstractContextManager[None] | None = None) -> Rows:
     if not path.exists():
         msg = f"there is no run file {path}"
         raise RunFileError(msg)
-    with tempfile.TemporaryDirectory(prefix="greengen-") as directory:
-        try:
+    try:
+        with ExitStack() as stack:
             with hold or nullcontext():
-                source = _source(path, Path(directory) / "copy.greengen")
-            with _connection(path, source) as connection:
-                version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-                if version > schema.VERSION:
-                    raise RunFileError(schema.newer(path, version))
-                if version < 1:
-                    msg = f"{path} holds no recording: it was cut off before the first reading"
-                    raise RunFileError(msg)
-                return _rows(connection)
-        except OSError as error:
-            msg = f"cannot read {path}: {error.strerror}"
-            raise RunFileError(msg) from error
-        except _DAMAGE as error:
-            msg = f"{path} is damaged: {error}; `sqlite3 {path} .recover` may save some of it"
-            raise RunFileError(msg) from error
+                source = _source(path, stack)
+            connection = stack.enter_context(_connection(path, source))
+            version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+            if version > schema.VERSION:
+                raise RunFileError(schema.newer(path, version))
+            if version < 1:
+                msg = f"{path} holds no recording: it was cut off before the first reading"
+                raise RunFileError(msg)
+            return _rows(connection)
+    except OSError as error:
+        msg = f"cannot read {path}: {error.strerror or error}"
+        raise RunFileError(msg) from error
+    except _DAMAGE as error:
+        msg = f"{path} is damaged: {error}; `sqlite3 {path} .recover` may save some of it"
+        raise RunFileError(msg) from error
 
 
-def _source(path: Path, copy: Path) -> Path:
-    """What to open: the file where it lies, if it stands alone, else a copy of it with its log."""
+def _source(path: Path, stack: ExitStack) -> Path:
+    """What to open: the file where it lies, if it stands alone, else a copy of it with its log, while `stack` lasts."""
     if path.is_file():
         with path.open("rb"):
             pass  # raises where it may not be read
@@ -71,6 +71,7 @@ def _source(path: Path, copy: Path) -> Path:
     logs = [Path(f"{path}{ending}") for ending in ("-wal", "-journal")]
     if not _in_wal_mode(path) and not any(log.exists() for log in logs):
         return path
+    copy = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="greengen-"))) / "copy.greengen"
     for _ in range(_COPIES):
         before = [_generation(log) for log in logs]
         shutil.copyfile(path, copy)

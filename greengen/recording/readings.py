@@ -73,5 +73,5 @@ class Readings:
         with self._lock:
             # A point that should have gone and stays does no harm: it lies on its line.
             points = batch.points + self._points
-            self._points = points[-most:]
+            self._points = points[len(points) - most :] if most < len(points) else points
             return len(points) - len(self._points)

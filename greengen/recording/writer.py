@@ -150,7 +150,11 @@ class Writer:
             self.put(sql, *values)
         self.store.be_patient(PATIENCE_S)
         deadline = time.monotonic() + PATIENCE_S
-        while not self.flush(closing=True) and "locked" in self.trouble and time.monotonic() < deadline:
+        while not self.flush(closing=True):
+            if "locked" not in self.trouble or time.monotonic() > deadline:
+                # There is no other chance: all that waits is dropped.
+                self.lost_rows += len(self._rows) + len(self._ended) + self.readings.give_back(Batch(), 0)
+                break
             time.sleep(_RETRY_S)
         with self._flush_lock:
             self.trouble = self.trouble or self.store.leave()

@@ -1,10 +1,8 @@
-"""Faults of counters, through a real `greengen profile` over fake trees and a fake NVML."""
+"""Meters that wrap, reset, hide, refuse or raise, under a real `greengen profile`: each is told, nothing is guessed."""
 
 from __future__ import annotations
 
 import json
-import math
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,173 +10,223 @@ from typing import Any
 
 import pytest
 
+from greengen.collector import Host
 from greengen.testing import trees
+from tests.integration.commands import GREENGEN, balanced, environment, profile, script, spans
 from tests.unit import unprivileged
 
-#: Drives the energy counter of package-0: each argument is µJ, shown for 0.3 s.
-DRIVER = """
-import os, sys, time
-file = os.open(sys.argv[1], os.O_WRONLY)
-for value in sys.argv[2:]:
-    os.pwrite(file, value.encode().ljust(20) + b"\\n", 0)
-    end = time.monotonic() + 0.3
-    while time.monotonic() < end:
-        sum(range(1000))
+#: µJ: what the counter shows one after the other, 0.25 s each, while a request is served.
+STEPS = """
+import os, sys, time, greengen
+def show(text):
+    # In place and in one write, as the kernel would.
+    fd = os.open(sys.argv[1], os.O_WRONLY)
+    os.pwrite(fd, text.encode().ljust(32, b"\\n"), 0)
+    os.close(fd)
+with greengen.request(model="m"):
+    for step in sys.argv[2:]:
+        time.sleep(0.25)
+        show(step)
+    time.sleep(0.25)
 """
 
-RANGE_UJ = 262_143_328_850
+ZONE = "intel-rapl:0"
 
 
-def profile(directory: Path, *command: str, collectors: str = "rapl,procfs", **environment: str) -> dict[str, Any]:
-    """The report of a command, recorded with `environment`."""
-    report = directory / "report.json"
-    done = subprocess.run(
-        [
-            *(str(Path(sys.executable).parent / "greengen"), "profile", "-o", "run.greengen", "--json", str(report)),
-            *("--interval", "0.05", "--collectors", collectors, "--", *command),
-        ],
-        env={**os.environ, **environment},
-        cwd=directory,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+def machine(root: Path, *, energy_uj: int, range_uj: int) -> Host:
+    """One package of 60 W, as a machine of its own; the processes stay those of this machine."""
+    host = trees.machine(root, model=trees.INTEL_LAPTOP_CPU, cpus=2)
+    limits = {"long_term": 60_000_000}
+    return trees.with_zones(host, {ZONE: trees.ZoneSpec("package-0", energy_uj, range_uj, limits)})
+
+
+def run(tmp_path: Path, host: Host, *steps: str | int) -> dict[str, Any]:
+    """The report of a workload under which the counter shows `steps`."""
+    counter = host.sysfs / "class/powercap" / ZONE / "energy_uj"
+    work = [*script(tmp_path, STEPS), str(counter), *map(str, steps)]
+    env = environment(GREENGEN_SYSFS=host.sysfs)
+    done = profile(tmp_path, "--json", "r.json", "--interval", "0.05", command=work, env=env)
     assert done.returncode == 0, done.stderr
-    document: dict[str, Any] = json.loads(report.read_text())
-    return document
+    balanced(tmp_path / "run.greengen")
+    return report(tmp_path)
 
 
-def drive(directory: Path, *values_uj: int) -> dict[str, Any]:
-    """The domain package-0 of a run in which its counter shows these values in turn, and the run's report."""
-    host = trees.intel_server(directory / "host")
-    trees.set_energy_uj(host, "intel-rapl:0", values_uj[0])
-    counter = host.sysfs / "devices/virtual/powercap/intel-rapl/intel-rapl:0/energy_uj"
-    script = directory / "driver.py"
-    script.write_text(DRIVER)
-    command = (sys.executable, str(script), str(counter), *map(str, values_uj))
-    return profile(directory, *command, GREENGEN_SYSFS=str(host.sysfs))
-
-
-def domain(document: dict[str, Any], uid: str) -> dict[str, Any]:
-    """One domain of a report, its books checked."""
-    found: dict[str, Any] = next(entry for entry in document["domains"] if entry["domain"] == uid)
-    parts = [account["energy_j"]["value"] for account in found["accounts"]]
-    total = math.fsum(part for part in parts if part is not None)
-    assert total == pytest.approx(found["energy_j"]["value"], rel=1e-9)
+def report(tmp_path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((tmp_path / "r.json").read_text())
     return found
 
 
+def domain(found: dict[str, Any], uid: str = "rapl:package-0") -> dict[str, Any]:
+    [one] = [entry for entry in found["domains"] if entry["domain"] == uid]
+    return dict(one)
+
+
 def test_a_wrap_is_counted_through(tmp_path: Path) -> None:
-    before, after = RANGE_UJ - 20_000_000, 15_000_000
-    document = drive(tmp_path, before, before + 10_000_000, after, after + 5_000_000)
-    package = domain(document, "rapl:package-0")
-    assert package["energy_j"]["value"] == pytest.approx(40.0, abs=1e-3)
-    assert package["unknown"] == []
-    assert [e["kind"] for e in document["events"] if e["subject"] == "rapl:package-0"] == ["wrap"]
+    host = machine(tmp_path / "machine", energy_uj=48_000_000, range_uj=50_000_000)
+    found = run(tmp_path, host, 49_500_000, 1_000_000, 2_000_000)
+    assert domain(found)["energy_j"]["value"] == pytest.approx(4.0)
+    assert domain(found)["energy_j"]["grade"] == "measured"
+    assert domain(found)["unknown"] == []
+    [event] = [event for event in found["events"] if event["kind"] == "wrap"]
+    assert event["subject"] == "rapl:package-0"
+    assert found["totals"]["energy_j"]["value"] == pytest.approx(4.0)
 
 
-def test_the_joules_of_a_reset_are_not_invented(tmp_path: Path) -> None:
-    document = drive(tmp_path, 5_000_000_000, 5_010_000_000, 1_000, 7_001_000)
-    package = domain(document, "rapl:package-0")
-    assert package["energy_j"]["value"] == pytest.approx(17.0, abs=1e-3)
-    (lost,) = package["unknown"]
-    # Twice the greatest power limit of the tree, for the time between two readings.
-    assert 0 < lost["bound_j"] <= 2 * 180 * (lost["t1_s"] - lost["t0_s"]) + 1e-6
-    assert package["coverage"] < 1
-    assert [e["kind"] for e in document["events"] if e["subject"] == "rapl:package-0"] == ["reset"]
-    assert "not known" in package["energy_j"]["note"]
+def test_a_reset_loses_joules_that_have_a_bound(tmp_path: Path) -> None:
+    host = machine(tmp_path / "machine", energy_uj=48_000_000, range_uj=262_143_000_000)
+    found = run(tmp_path, host, 49_000_000, 500_000, 2_000_000)
+    # What was read: 48 to 49 J, and 0.5 to 2 J.
+    assert domain(found)["energy_j"]["value"] == pytest.approx(2.5)
+    [lost] = domain(found)["unknown"]
+    # At most twice 60 W, for as long as it was not looked at.
+    assert lost["bound_j"] == pytest.approx(120 * (lost["t1_s"] - lost["t0_s"]))
+    assert 0 < lost["bound_j"] < 120
+    [event] = [event for event in found["events"] if event["kind"] == "reset"]
+    assert "never read" in event["reason"]
+    assert found["totals"]["coverage"] < 1
 
 
-def test_a_counter_that_vanishes_is_a_gap_and_the_others_go_on(tmp_path: Path) -> None:
-    host = trees.intel_server(tmp_path / "host")
-    zone = host.sysfs / "devices/virtual/powercap/intel-rapl/intel-rapl:0/energy_uj"
-    other = host.sysfs / "devices/virtual/powercap/intel-rapl/intel-rapl:1/energy_uj"
-    script = tmp_path / "break.py"
-    script.write_text(
-        f"import os, time\nother = os.open({str(other)!r}, os.O_WRONLY)\n"
-        f"file = os.open({str(zone)!r}, os.O_WRONLY)\nos.ftruncate(file, 0)\n"
-        "for i in range(10):\n    os.pwrite(other, b'%-20d' % (148213377541 + 1000000 * i), 0)\n    time.sleep(0.06)\n"
-    )
-    document = profile(tmp_path, sys.executable, str(script), GREENGEN_SYSFS=str(host.sysfs))
-    assert [e["kind"] for e in document["events"] if e["subject"] == "rapl:package-0"] == ["gap"]
-    assert domain(document, "rapl:package-1")["energy_j"]["value"] == pytest.approx(9.0, abs=1e-3)
+def test_a_counter_that_fails_for_a_while_is_a_gap(tmp_path: Path) -> None:
+    host = machine(tmp_path / "machine", energy_uj=48_000_000, range_uj=262_143_000_000)
+    found = run(tmp_path, host, 49_000_000, "garbage", 52_000_000)
+    gaps = [event for event in found["events"] if event["kind"] == "gap"]
+    assert [gap["subject"] for gap in gaps] == ["rapl:package-0"]
+    assert "garbage" in gaps[0]["reason"]
+    # A counter goes on counting: only when the joules came is less well known.
+    assert domain(found)["energy_j"]["value"] == pytest.approx(4.0)
 
 
 @unprivileged.needed
 def test_permission_denied_names_the_reason_and_the_remedies(tmp_path: Path) -> None:
-    host = trees.intel_server(tmp_path / "host")
-    for counter in host.sysfs.glob("devices/virtual/powercap/intel-rapl/**/energy_uj"):
-        counter.chmod(0o000)
-
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [*unprivileged.PREFIX, Path(sys.executable).parent / "greengen", *arguments],
-            env={**os.environ, "GREENGEN_SYSFS": str(host.sysfs)},
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        return done
-
-    doctor = run("doctor").stdout
-    run("profile", "-o", "run.greengen", "--json", "report.json", "--", "true")
-    document = json.loads((tmp_path / "report.json").read_text())
-    for text in (" ".join(doctor.split()), " ".join(document["warnings"])):
-        assert "CVE-2020-8694" in text
-        assert "chmod" in text or "udev" in text
-    # And the CPU is modelled instead, and says so.
-    assert {entry["grade"] for entry in document["domains"]} == {"modelled"}
+    host = machine(tmp_path / "machine", energy_uj=48_000_000, range_uj=262_143_000_000)
+    (host.sysfs / "class/powercap" / ZONE / "energy_uj").chmod(0)
+    env = environment(GREENGEN_SYSFS=host.sysfs)
+    prefix = [*unprivileged.PREFIX, GREENGEN]
+    doctor = subprocess.run([*prefix, "doctor"], env=env, capture_output=True, text=True, check=True, cwd=tmp_path)
+    line = [*prefix, "profile", "-o", "run.greengen", "--json", "r.json", "--", "true"]
+    done = subprocess.run(line, env=env, capture_output=True, text=True, check=True, cwd=tmp_path)
+    [warning] = [said for said in report(tmp_path)["warnings"] if said.startswith("rapl: ")]
+    for said in (doctor.stdout, done.stderr, warning):
+        words = " ".join(said.split())
+        assert "permission denied" in words
+        assert "CVE-2020-8694" in words
+        assert "udev rule" in words
+        assert "CAP_DAC_READ_SEARCH" in words
+    # Modelled instead, and told so.
+    assert domain(report(tmp_path), "cpu_model:package")["grade"] == "modelled"
 
 
-def test_a_masked_container_names_the_remedy(tmp_path: Path) -> None:
-    host = trees.masked_container(tmp_path / "host")
-    environment = {**os.environ, **trees.environment(host)}
-    done = subprocess.run(
-        [Path(sys.executable).parent / "greengen", "doctor", "--json"],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "systempaths=unconfined" in done.stdout
-    assert "GREENGEN_SYSFS" in done.stdout
+def test_a_container_that_masks_the_zones(tmp_path: Path) -> None:
+    host = trees.masked_container(tmp_path / "machine")
+    env = environment(**trees.environment(host))
+    doctor = subprocess.run([GREENGEN, "doctor"], env=env, capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert profile(tmp_path, "--json", "r.json", command=["true"], env=env).returncode == 0
+    [missing] = [entry for entry in report(tmp_path)["boundary"]["not_covered"] if entry["what"] == "rapl"]
+    for said in (doctor.stdout, f"{missing['why']} {missing['remedy']}"):
+        words = " ".join(said.split())
+        assert "MaskedPaths" in words
+        assert "-v /sys/devices/virtual/powercap:" in words
+    balanced(tmp_path / "run.greengen")
 
 
-def test_two_gpus_stand_beside_the_cpu(tmp_path: Path) -> None:
-    host = trees.intel_server(tmp_path / "host")
-    zones = [f"{host.sysfs}/devices/virtual/powercap/intel-rapl/intel-rapl:{i}/energy_uj" for i in (0, 1)]
-    script = tmp_path / "run.py"
-    script.write_text(
-        f"import os, time\nfiles = [os.open(zone, os.O_RDWR) for zone in {zones!r}]\n"
-        "for i in range(20):\n"
-        "    for file in files:\n"
-        "        os.pwrite(file, b'%-20d' % (int(os.pread(file, 64, 0)) + 500), 0)\n"
-        "    time.sleep(0.05)\n"
-    )
-    document = profile(
-        tmp_path,
-        *(sys.executable, str(script)),
-        collectors="rapl,nvml,procfs",
-        GREENGEN_SYSFS=str(host.sysfs),
+def test_two_gpus_beside_the_cpu(tmp_path: Path) -> None:
+    host = machine(tmp_path / "machine", energy_uj=48_000_000, range_uj=262_143_000_000)
+    work = [*script(tmp_path, STEPS), str(host.sysfs / "class/powercap" / ZONE / "energy_uj"), "49000000", "50000000"]
+    powers_w = [300.0, 120.0]
+    env = environment(
+        GREENGEN_SYSFS=host.sysfs,
         GREENGEN_PYNVML="greengen.testing.fake_pynvml",
-        GREENGEN_FAKE_NVML=json.dumps({"watts": [300, 120]}),
+        GREENGEN_FAKE_NVML=json.dumps({"watts": powers_w, "utilisation": [97, 0]}),
     )
-    gpus = [domain(document, entry["domain"]) for entry in document["domains"] if entry["kind"] == "gpu"]
+    assert profile(tmp_path, "--json", "r.json", command=work, env=env).returncode == 0
+    balanced(tmp_path / "run.greengen")
+    found = report(tmp_path)
+    gpus = [entry for entry in found["domains"] if entry["kind"] == "gpu"]
     assert len(gpus) == 2
-    seconds = document["run"]["duration_s"]
-    for gpu, watts in zip(sorted(gpus, key=lambda g: -g["energy_j"]["value"]), (300, 120), strict=True):
+    for gpu, watts in zip(gpus, powers_w, strict=True):
         assert gpu["in_total"]
-        assert gpu["grade"] == "measured"
-        assert gpu["energy_j"]["value"] == pytest.approx(watts * seconds, rel=0.2)
-        (other,) = [a["energy_j"] for a in gpu["accounts"] if a["account"] == "other"]
+        assert gpu["energy_j"]["value"] == pytest.approx(watts * gpu["known_s"], rel=0.01)
+        [other] = [account["energy_j"] for account in gpu["accounts"] if account["account"] == "other"]
         assert other["value"] is None
-        assert "sole tenancy" in other["reason"]
-    assert {entry["kind"] for entry in document["domains"] if entry["in_total"]} == {"package", "dram", "gpu"}
-    total = math.fsum(entry["energy_j"]["value"] for entry in document["domains"] if entry["in_total"])
-    assert document["totals"]["energy_j"]["value"] == pytest.approx(total, rel=1e-9)
+        assert other["reason"]
+    package = domain(found)
+    assert package["energy_j"]["value"] == pytest.approx(2.0)
+    [other] = [account["energy_j"] for account in package["accounts"] if account["account"] == "other"]
+    assert other["value"] is not None
+    total = sum(entry["energy_j"]["value"] for entry in (*gpus, package))
+    assert found["totals"]["energy_j"]["value"] == pytest.approx(total, rel=1e-9)
+    accounts = sum(account["energy_j"]["value"] or 0.0 for account in found["accounts"])
+    assert accounts == pytest.approx(total, rel=1e-9)
+
+
+# -- plug-ins ----------------------------------------------------------------------------------------------
+
+
+def install(directory: Path, name: str, value: str, module: str = "") -> Path:
+    """A distribution with one collector, as pip would lay it down; the folder to put on the path."""
+    place = directory / "site"
+    info = place / f"{name}-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[greengen.collectors]\n{name} = {value}\n")
+    (place / f"{name}.py").write_text(module)
+    return place
+
+
+PLUG_IN = """
+import time
+from greengen.collector import Discovery, Domain, Sample
+
+class Collector:
+    name, fallback_for = "flaky", ()
+    def __init__(self, host):
+        self.reads = 0
+    def discover(self):
+        return Discovery((Domain("flaky:board", "flaky", "board", "a board", max_power_w=100.0),))
+    def read(self):
+        self.reads += 1
+        if self.reads % 4 == 3:
+            raise RuntimeError("it came loose")
+        yield Sample("flaky:board", time.monotonic_ns(), float(self.reads))
+    def close(self):
+        raise RuntimeError("stuck")
+"""
+
+
+def with_plug_in(tmp_path: Path, place: Path) -> tuple[dict[str, Any], str]:
+    path = environment().get("PYTHONPATH", "")
+    env = environment(PYTHONPATH=f"{place}:{path}")
+    work = [sys.executable, "-c", "import greengen, time\nwith greengen.request(model='m'): time.sleep(0.5)"]
+    done = profile(tmp_path, "--json", "r.json", "--interval", "0.02", command=work, env=env)
+    assert (done.returncode, done.stdout) == (0, b"")
+    assert b"Traceback" not in done.stderr
+    assert len(spans(tmp_path / "run.greengen")) == 1
+    balanced(tmp_path / "run.greengen")
+    return report(tmp_path), done.stderr.decode()
+
+
+def test_a_plug_in_that_raises_is_a_gap_and_the_others_go_on(tmp_path: Path) -> None:
+    found, _ = with_plug_in(tmp_path, install(tmp_path, "flaky", "flaky:Collector", PLUG_IN))
+    gaps = [event for event in found["events"] if event["kind"] == "gap"]
+    assert len(gaps) >= 3
+    assert {gap["subject"] for gap in gaps} == {"flaky"}
+    assert all("RuntimeError: it came loose" in gap["reason"] for gap in gaps)
+    assert domain(found, "flaky:board")["energy_j"]["value"] > 10
+    assert domain(found, "cpu_model:package")["coverage"] > 0.9
+    assert any("flaky did not close: RuntimeError: stuck" in warning for warning in found["warnings"])
+
+
+@pytest.mark.parametrize(
+    ("value", "module", "why"),
+    [
+        ("broken:Collector", "raise ImportError('no such driver')", "no such driver"),
+        ("broken:Nothing", "", "has no attribute 'Nothing'"),
+        ("broken:Collector", "def Collector(host): raise OSError('no bus')", "no bus"),
+        ("broken:dict", "dict = lambda host: {}", "makes a dict, which is no Collector"),
+    ],
+)
+def test_a_broken_plug_in_is_one_warning(tmp_path: Path, value: str, module: str, why: str) -> None:
+    found, _ = with_plug_in(tmp_path, install(tmp_path, "broken", value, module))
+    [warning] = [said for said in found["warnings"] if "broken" in said]
+    assert why in warning
+    assert domain(found, "cpu_model:package")["energy_j"]["value"] > 0

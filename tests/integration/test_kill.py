@@ -117,10 +117,11 @@ def examine(directory: Path, case: Case, killed_ns: int) -> list[str]:
     path = directory / "run.greengen"
     ledger = balanced(path)
     [timeline] = Run(path).rows().timelines
-    ended = dict(map(int, line.split()) for line in (directory / "ended").read_text().splitlines())
+    told = (line.split() for line in (directory / "ended").read_text().splitlines())
+    ended = {int(n): int(t1_ns) for n, t1_ns in told}
     on_disk = {int(span.name or ""): span for span in timeline.spans}
     missing = {n: t1_ns for n, t1_ns in ended.items() if n not in on_disk or on_disk[n].t1_ns is None}
-    [writer] = [process for process in timeline.processes if process.role == "spans"] or [None]
+    writer = next((process for process in timeline.processes if process.role == "spans"), None)
     seen_ns = writer.last_seen_ns if writer else 0
     if lost := [n for n, t1_ns in missing.items() if t1_ns < seen_ns - TELLING_NS]:
         complaints.append(f"{len(lost)} spans lost before the last flush")

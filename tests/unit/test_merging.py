@@ -181,6 +181,16 @@ class TestCut:
         assert merged == merge([cut(rows, 0, 9 * SECOND)])
         assert merge([merged, rows]) == merge([rows])
 
+    def test_a_span_inside_another_stays_so_though_the_one_between_ended_before(self) -> None:
+        rows = run(0, 10)
+        [timeline] = rows.timelines
+        [outer] = timeline.spans
+        between = replace(outer, uid="b:0:1/2", parent=outer.uid, t1_ns=2 * SECOND)
+        inner = replace(outer, uid="b:0:1/3", parent=between.uid, t0_ns=SECOND, t1_ns=8 * SECOND)
+        timeline.spans += [between, inner]
+        ledger = build(cut(rows, 4 * SECOND, 9 * SECOND))
+        assert (ledger[inner.uid].value, ledger[outer.uid].value) == (40.0, 10.0)
+
     def test_an_empty_stretch_is_refused(self) -> None:
         with pytest.raises(UsageError, match="earlier time first"):
             cut(run(0, 10), 5 * SECOND, 5 * SECOND)

@@ -23,6 +23,7 @@ from greengen.collectors._process_tree import ProcessTree
 from greengen.collectors._psutil_tree import PsutilTree
 from greengen.collectors.procfs import ProcfsCollector
 from greengen.testing import trees
+from greengen.testing.scripted import FakeClock
 
 linux = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs Linux's procfs")
 
@@ -116,16 +117,37 @@ def test_capacity_does_not_step_back_with_the_kernels_idle_column(tmp_path: Path
 
 
 def test_an_outage_is_told_once(tmp_path: Path) -> None:
-    host = trees.empty_vm(tmp_path)
+    clock = FakeClock()
+    host = replace(trees.empty_vm(tmp_path), monotonic_ns=clock)
     collector = ProcfsCollector(host, "linux")
     collector.discover()
+
+    def read() -> list[Usage | Event]:
+        clock.advance(1.0)
+        return collector.read()
+
     (host.procfs / "stat").write_text("")
-    assert [type(row) for row in collector.read()] == [Event]
-    assert list(collector.read()) == []
+    assert [type(row) for row in read()] == [Event]
+    assert read() == []
     trees.set_cpu_ticks(host, user=10)
-    assert {row.consumer for row in collector.read() if isinstance(row, Usage)} == {MACHINE, CAPACITY}
+    assert {row.consumer for row in read() if isinstance(row, Usage)} == {MACHINE, CAPACITY}
     (host.procfs / "stat").write_text("")
-    assert [type(row) for row in collector.read()] == [Event]
+    assert [type(row) for row in read()] == [Event]
+    collector.close()
+
+
+def test_the_machine_is_read_twice_a_second_and_out_of_rhythm(tmp_path: Path) -> None:
+    clock = FakeClock()
+    collector = ProcfsCollector(replace(trees.empty_vm(tmp_path), monotonic_ns=clock), "linux")
+    collector.discover()
+
+    def machine_is_read(after_s: float) -> bool:
+        clock.advance(after_s)
+        return any(isinstance(row, Usage) and row.consumer == MACHINE for row in collector.read())
+
+    assert [machine_is_read(0.1) for _ in range(12)] == [True, True, *([False] * 4), True, *([False] * 4), True]
+    # The last reading comes when it comes.
+    assert machine_is_read(0.03)
     collector.close()
 
 

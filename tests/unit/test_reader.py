@@ -38,9 +38,10 @@ for n in range(1, int(sys.argv[2])):
     writer.event(Event(n, "gap", "x" * 500, ""))
     writer.readings.add([Sample("a", n, float(n * n))])
     assert writer.flush(), writer.trouble
+    time.sleep(0.001)
     if n == 1:
         # Started over often: the moments at which a copy may go wrong.
-        writer.store._connection.execute("PRAGMA wal_autocheckpoint=8")
+        writer.store._connection.execute("PRAGMA wal_autocheckpoint=40")
         print("ready", flush=True)
 time.sleep(float(sys.argv[3]))
 """
@@ -194,7 +195,7 @@ def test_the_log_counts(tmp_path: Path) -> None:
     """What was committed is in the log, and nothing of it in the file."""
     path, rows = tmp_path / "a.greengen", 40
     runfile.claim(path, force=False, append=False)
-    program = WRITE.replace("PRAGMA wal_autocheckpoint=8", "PRAGMA wal_autocheckpoint=0")
+    program = WRITE.replace("PRAGMA wal_autocheckpoint=40", "PRAGMA wal_autocheckpoint=0")
     process = subprocess.Popen(
         [sys.executable, "-c", program, str(path), str(rows), "60"], stdout=subprocess.PIPE, text=True
     )
