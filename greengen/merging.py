@@ -270,6 +270,9 @@ def _with_seconds_around(
     """
     times = sorted({t for series in usage.values() for t in series.t_ns})
     firsts = [b for a, b in pairwise([-_FOREVER, *times]) if a // _SECOND_NS != b // _SECOND_NS]
+    if len(firsts) > 1 and firsts[-1] != times[-1]:
+        # What is left over at the end belongs to the second before it.
+        firsts.pop()
     before = firsts[max(bisect_right(firsts, start) - 1, 0)] if firsts else start
     later = bisect_left(firsts, end) + 1
     after = firsts[later] if later < len(firsts) else _FOREVER

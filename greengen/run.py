@@ -6,6 +6,7 @@ import contextlib
 import functools
 import inspect
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
@@ -34,9 +35,11 @@ class Run:
 
     def rows(self) -> Rows:
         """What was recorded up to now; several files as one. Raises RunFileError."""
-        from greengen.merging import merge  # noqa: PLC0415 -- recording does not need it
+        if len(self.paths) == 1:
+            return _read(self.path)
+        from greengen.merging import merge  # noqa: PLC0415 -- one file needs it not
 
-        return merge(map(_read, self.paths)) if len(self.paths) > 1 else _read(self.path)
+        return merge(map(_read, self.paths))
 
     def ledger(self, *, policy: str = "equal", window: Window = None) -> Ledger:
         """The joules of every account. Raises RunFileError, PolicyError."""
@@ -126,9 +129,6 @@ def _read(path: Path) -> Rows:
 
 def site(*, zone: str | None = None, intensity: float | None = None, pue: float | None = None) -> Site:
     """Where the energy was used, from what a user passes. Raises UsageError."""
-    from dataclasses import replace  # noqa: PLC0415
-
-    from greengen import data  # noqa: PLC0415 -- tables are for those who ask
     from greengen.accounting.carbon import Site, declared_intensity  # noqa: PLC0415
 
     if zone is not None and intensity is not None:
@@ -138,8 +138,10 @@ def site(*, zone: str | None = None, intensity: float | None = None, pue: float 
         return replace(declared_intensity(intensity), pue=pue)
     if zone is None:
         return Site(pue=pue)
+    from greengen import data  # noqa: PLC0415 -- tables are for those who ask
+
     row = data.grid_intensity(zone)
-    source = f"{row.source}; {row.name}, {row.year}"
+    source = row.source
     return Site(intensity=row.quantity(), source=source, zone=row.zone, year=row.year, pue=pue)
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from greengen.accounting.curves import NS, Bools, Curve, Floats, Ints
+from greengen.accounting.curves import NS, Bools, Curve, Floats, Ints, distinct
 from greengen.accounting.table import SpanTable
 from greengen.accounting.usage import Use, activity
 from greengen.collector import MACHINE, Domain
@@ -105,7 +105,7 @@ def grid(
     curve: Curve, table: SpanTable, weights: Floats, ours: Use | None, knots: Sequence[Ints], window: Window
 ) -> Grid:
     """Cut the curve's time into cells, within `window` if given, and at `knots` of what divides them."""
-    edges = np.unique(np.concatenate([curve.t_ns, table.from_ns, table.to_ns, *knots]))
+    edges = distinct(np.concatenate([curve.t_ns, table.from_ns, table.to_ns, *knots]))
     lowest, highest = (int(curve.t_ns[0]), int(curve.t_ns[-1])) if curve.t_ns.size else (0, 0)
     if window is not None:
         lowest = max(lowest, window[0])

@@ -152,6 +152,12 @@ class _Builder:
         )
 
 
+def distinct(numbers: Ints) -> Ints:
+    """In order, each once: `np.unique`, which begins by importing numpy.ma for 30 ms."""
+    ordered = np.sort(numbers)
+    return ordered[np.flatnonzero(np.diff(ordered, prepend=ordered[:1] - 1))]
+
+
 def build(
     domain: Domain,
     series: Series,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from greengen.accounting.books import Books
-from greengen.accounting.curves import NS, Bools, Curve, Floats, Ints
+from greengen.accounting.curves import NS, Bools, Curve, Floats, Ints, distinct
 from greengen.accounting.usage import FOREIGN_S, Use
 from greengen.quantity import Z95
 
@@ -86,7 +86,7 @@ def _least_power(curve: Curve) -> float:
     """The least mean power, W, of known stretches long enough that the counter's steps do not matter."""
     shortest_s = max(_STRETCH_S, 20 * curve.domain.refresh_s)
     marks = np.arange(curve.t_ns[0], curve.t_ns[-1] + 1, int(shortest_s * NS))
-    edges = curve.t_ns[np.unique(np.searchsorted(curve.t_ns, marks))]
+    edges = curve.t_ns[distinct(np.searchsorted(curve.t_ns, marks))]
     power, whole = _mean_power(curve, edges)
     whole &= np.diff(edges) / NS > 0.8 * shortest_s
     return float(power[whole].min()) if whole.any() else curve.total_j / curve.known_s

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from greengen.accounting.curves import NS, Bools, Floats, Ints
+from greengen.accounting.curves import NS, Bools, Floats, Ints, distinct
 from greengen.collector import CAPACITY, MACHINE, PROFILED, RECORDER
 from greengen.rows import Series
 
@@ -106,7 +106,7 @@ def _around(segments: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
 def _one_segment(series: Mapping[str, Series], *, recorder_is_profiled: bool) -> Use:
     machine, profiled = series[MACHINE], series[PROFILED]
     recorder, capacity = series.get(RECORDER, Series()), series.get(CAPACITY, Series())
-    t_ns = np.unique(np.concatenate([np.array(s.t_ns, dtype=np.int64) for s in (machine, profiled, recorder)]))
+    t_ns = distinct(np.concatenate([np.array(s.t_ns, dtype=np.int64) for s in (machine, profiled, recorder)]))
     own = _rising(_at(recorder, t_ns))
     work = _rising(_at(profiled, t_ns) - own) if recorder_is_profiled else _rising(_at(profiled, t_ns))
     known = int(np.searchsorted(t_ns, machine.t_ns[-1], side="right"))
