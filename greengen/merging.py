@@ -15,7 +15,7 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Any, TypeVar
 
-from greengen.collector import Domain
+from greengen.collector import CAPACITY, Domain
 from greengen.errors import KindMismatchError, UsageError
 from greengen.rows import ProcessRow, Rows, Segment, Series, SpanRow, Timeline, no_news
 
@@ -268,7 +268,7 @@ def _with_seconds_around(
 
     Seconds in which nothing was read do not count.
     """
-    times = sorted({t for series in usage.values() for t in series.t_ns})
+    times = sorted({t for (_, consumer), series in usage.items() if consumer != CAPACITY for t in series.t_ns})
     firsts = [b for a, b in pairwise([-_FOREVER, *times]) if a // _SECOND_NS != b // _SECOND_NS]
     if len(firsts) > 1 and firsts[-1] != times[-1]:
         # What is left over at the end belongs to the second before it.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
@@ -24,6 +23,8 @@ POLICIES: Mapping[str, Policy] = MappingProxyType({"equal": equal})
 def find(name: str) -> Policy:
     """The policy of that name. Raises PolicyError with the names there are."""
     if name not in POLICIES:
+        import difflib  # noqa: PLC0415 -- only for a typo
+
         near = difflib.get_close_matches(name, POLICIES, n=1)
         hint = f"did you mean {near[0]}? " if near else ""
         msg = f"unknown policy {name!r}: {hint}there is {', '.join(POLICIES)}"

@@ -15,7 +15,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, MutableSequence
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ def request(model: str) -> None:
         burn()
 
 
-def tracked(results: Any) -> None:
+def tracked(results: MutableSequence[float]) -> None:
     """One codecarbon tracker around the same work; J, into `results`."""
     from codecarbon import OfflineEmissionsTracker
 

@@ -156,18 +156,19 @@ def test_a_log_that_is_started_over_while_it_is_copied(tmp_path: Path, monkeypat
         "import sys; from pathlib import Path; from greengen.recording import schema\n"
         "c = schema.connect(Path(sys.argv[1])); first = int(sys.argv[2])\n"
         "for n in (first, first + 1):\n"
-        f"    c.execute('BEGIN'); c.execute('INSERT INTO event VALUES(?,?,?,?,?)', ({boot!r}, n, 'gap', 'x', ''))\n"
+        "    c.execute('BEGIN'); c.execute('INSERT INTO event VALUES(?,?,?,?,?)', (sys.argv[3], n, 'gap', 'x', ''))\n"
         "    c.execute('INSERT INTO point SELECT id, ?, ?, 1 FROM series', (n, n * n)); c.execute('COMMIT')\n"
         "    assert c.execute('PRAGMA wal_checkpoint(RESTART)').fetchone()[0] == 0"
     )
-    real, interfered = shutil.copyfile, []
+    real = shutil.copyfile
+    interfered: list[int] = []
 
     def copyfile(source: Path, target: Path) -> None:
         real(source, target)
         if source == path and len(interfered) < 3:
             first = 5 + 2 * len(interfered)
             interfered.append(first)
-            subprocess.run([sys.executable, "-c", program, str(path), str(first)], check=True)
+            subprocess.run([sys.executable, "-c", program, str(path), str(first), boot], check=True)
 
     try:
         with monkeypatch.context() as patch:
