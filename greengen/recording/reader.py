@@ -10,7 +10,7 @@ import json
 import math
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import fields
 from pathlib import Path
@@ -74,12 +74,12 @@ def _source(path: Path, stack: ExitStack) -> Path:
 
     copy = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="greengen-"))) / "copy.greengen"
     for _ in range(_COPIES):
-        before = [_generation(log) for log in logs]
+        before = _generation(path, logs)
         shutil.copyfile(path, copy)
         for log in logs:
             # The log after the file: it holds what the file was given meanwhile.
             _copy_log(log, copy)
-        if [_generation(log) for log in logs] == before:
+        if _generation(path, logs) == before:
             return copy
     msg = f"{path} is being written faster than it can be copied: try again when the recording has ended"
     raise RunFileError(msg)
@@ -94,13 +94,16 @@ def _copy_log(log: Path, copy: Path) -> None:
         target.unlink(missing_ok=True)
 
 
-def _generation(log: Path) -> bytes | None:
-    """The head of a log, which changes when it is started over; None where there is no log."""
-    try:
-        with log.open("rb") as file:
-            return file.read(32)
-    except FileNotFoundError:
-        return None
+def _generation(path: Path, logs: Sequence[Path]) -> list[object]:
+    """What changes when a log is started over: its head. Where there is no log, when the file was written."""
+    heads: list[object] = []
+    for log in logs:
+        try:
+            with log.open("rb") as file:
+                heads.append(file.read(32))
+        except FileNotFoundError:
+            heads.append(None)
+    return heads if any(heads) else [path.stat().st_mtime_ns, path.stat().st_size]
 
 
 def _in_wal_mode(path: Path) -> bool:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
 
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from greengen.collector import Domain
@@ -22,6 +23,9 @@ INTERVAL_S = 0.1
 WRAP_J, MAX_W = 1000.0, 100.0
 
 Draw = st.DrawFn
+
+#: For what needs less looking for: a third of the examples that the profile asks for.
+FEW = settings(max_examples=max(settings().max_examples // 3, 10))
 
 
 @dataclass(frozen=True)

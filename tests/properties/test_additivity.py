@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.properties import told
-from tests.properties.strategies import Case, cases
+from tests.properties.strategies import FEW, Case, cases
 
 
 def _added(one: told.Accounts, other: told.Accounts) -> told.Accounts:
@@ -25,6 +25,7 @@ def test_windows_add_up(case: Case, data: st.DataObject) -> None:
         told.same(_added(first[key], second[key]), accounts, sum(v or 0.0 for v in accounts.values()))
 
 
+@FEW
 @given(cases())
 def test_a_window_around_everything_is_everything(case: Case) -> None:
     everything = told.every_account(case.rows)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.properties import oracle, told
-from tests.properties.strategies import Case, cases
+from tests.properties.strategies import FEW, Case, cases
 
 
 @given(cases())
@@ -30,7 +30,6 @@ def test_every_account_is_what_its_definition_says(case: Case) -> None:
         told.same(told.accounts(books[timeline.boot_id, domain.uid]), told.expected(truth), float(truth.total))
 
 
-@settings(max_examples=60)
 @given(cases(most_segments=1), st.data())
 def test_so_it_is_within_a_window(case: Case, data: st.DataObject) -> None:
     for timeline, domain, stretches in case.domains():
@@ -42,6 +41,7 @@ def test_so_it_is_within_a_window(case: Case, data: st.DataObject) -> None:
         assert abs(book.total_j - float(truth.total)) <= told.TOLERANCE * max(float(truth.total), 1.0)
 
 
+@FEW
 @given(cases(most_boots=2))
 def test_the_ledger_sums_to_its_domains(case: Case) -> None:
     """Over all that a total counts: spans, overhead, other and idle make it up."""

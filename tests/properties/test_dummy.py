@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from greengen.rows import Rows, SpanRow
 from tests.properties import told
-from tests.properties.strategies import Case, cases, span_rows
+from tests.properties.strategies import FEW, Case, cases, span_rows
 
 
 def _waiting(rows: list[SpanRow], boot: str) -> list[SpanRow]:
@@ -32,6 +32,7 @@ def test_waiting_spans_get_nothing_and_move_nobody(case: Case, data: st.DataObje
         told.same(more[key], accounts, sum(v or 0.0 for v in accounts.values()))
 
 
+@FEW
 @given(cases())
 def test_a_span_of_no_length_gets_nothing_and_moves_nobody(case: Case) -> None:
     [timeline] = case.rows.timelines

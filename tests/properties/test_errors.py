@@ -15,7 +15,7 @@ from greengen.accounting.ledger import build
 from greengen.collector import Domain
 from greengen.quantity import Z95, Error, Quantity, total
 from greengen.rows import Rows, Segment, Series, SpanRow, Timeline
-from tests.properties.strategies import SECOND, Case, cases
+from tests.properties.strategies import FEW, SECOND, Case, cases
 
 #: A source's name tells its kind: a gain is one wherever it appears.
 SOURCES = ("gain:a", "gain:b", "offset:a", "offset:b", "share:a")
@@ -96,6 +96,7 @@ def test_first_order_is_what_drawing_the_sources_gives(seed: int) -> None:
     assert math.isclose(half_width(a.quantity() / b.quantity()) / Z95, _spread(ratios), rel_tol=0.05)
 
 
+@FEW
 @given(cases(most_boots=2))
 def test_a_gain_is_one_error_of_all_that_a_sensor_read(case: Case) -> None:
     """Over accounts, and over boots of one host: σ of the sum is the gain times the sum."""

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from greengen.accounting.carbon import Footprint, Site, declared_intensity
 from greengen.accounting.ledger import QUIET_ACCOUNTS, build
 from greengen.quantity import Grade, Quantity, total
-from tests.properties.strategies import Case, cases
+from tests.properties.strategies import FEW, Case, cases
 
 #: Weaker and weaker.
 WEAKNESS: dict[Grade, int] = {"measured": 0, "attributed": 1, "modelled": 2, "declared": 3}
@@ -38,6 +38,7 @@ def test_sums_of_sums_tell_the_same_shares(parts: list[tuple[float, Grade]], at:
     assert all(math.isclose(nested.shares[grade], flat.shares[grade]) for grade in flat.shares)
 
 
+@FEW
 @given(cases(most_boots=2))
 def test_a_share_of_a_modelled_total_stays_modelled(case: Case) -> None:
     ledger = build(case.rows)
@@ -57,6 +58,7 @@ def test_a_share_of_a_modelled_total_stays_modelled(case: Case) -> None:
         assert math.isclose(whole.shares.get("modelled", 0.0), modelled / whole.value, abs_tol=1e-9)
 
 
+@FEW
 @given(cases(), st.integers(0, 900), st.none() | st.integers(100, 200))
 def test_a_product_keeps_its_grade_and_lists_its_factors(case: Case, g_per_kwh: int, percent: int | None) -> None:
     pue = None if percent is None else percent / 100

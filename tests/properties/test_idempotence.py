@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hypothesis import given, settings
+from hypothesis import given
 
 from greengen.accounting.ledger import build
 from greengen.merging import merge
@@ -15,7 +15,7 @@ from greengen.recording import export
 from greengen.recording.reader import read
 from greengen.rows import Rows
 from tests.properties import told
-from tests.properties.strategies import Case, cases
+from tests.properties.strategies import FEW, Case, cases
 
 
 @contextmanager
@@ -32,7 +32,7 @@ def _answers(rows: Rows) -> list[object]:
     return [told.every_account(rows), spans, ledger.total().as_dict(), ledger.coverage(), ledger.events()]
 
 
-@settings(max_examples=max(settings.default.max_examples // 4, 10) if settings.default else 25)
+@FEW
 @given(cases(most_boots=2))
 def test_a_run_file_gives_back_what_was_written(case: Case) -> None:
     once = merge([case.rows])
@@ -44,6 +44,7 @@ def test_a_run_file_gives_back_what_was_written(case: Case) -> None:
     assert _answers(merge([loaded, once, loaded])) == _answers(once)
 
 
+@FEW
 @given(cases(most_boots=2))
 def test_merging_a_run_with_itself_changes_nothing(case: Case) -> None:
     once = merge([case.rows])

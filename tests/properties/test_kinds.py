@@ -14,7 +14,7 @@ from greengen.accounting.carbon import Footprint, Site
 from greengen.accounting.ledger import build
 from greengen.errors import KindMismatchError, UsageError
 from greengen.quantity import Quantity, convert, total
-from tests.properties.strategies import Case, cases
+from tests.properties.strategies import FEW, Case, cases
 
 BASES = (
     "average; lifecycle; location-based",
@@ -87,6 +87,7 @@ def test_a_bare_number_is_of_no_kind() -> None:
             _ = joules + number  # type: ignore[operator]
 
 
+@FEW
 @given(cases())
 def test_footprints_on_two_bases_do_not_mix(case: Case) -> None:
     ledger = build(case.rows)

@@ -14,7 +14,7 @@ from greengen.accounting.ledger import build
 from greengen.collector import Domain
 from greengen.rows import Rows, Segment, Series, SpanRow, Timeline
 from tests.properties import oracle, told
-from tests.properties.strategies import DOMAINS, MAX_W, SECOND, WRAP_J, Case, cases
+from tests.properties.strategies import DOMAINS, FEW, MAX_W, SECOND, WRAP_J, Case, cases
 
 COUNTERS = tuple(domain for domain in DOMAINS if domain.reading == "energy")
 
@@ -24,6 +24,7 @@ def _known_s(stretches: list[oracle.Stretch], a: int, b: int) -> Fraction:
     return sum((Fraction(y - x, SECOND) for x, y in known if y > x), Fraction(0))
 
 
+@FEW
 @given(cases(domains=COUNTERS))
 def test_a_lost_stretch_is_listed_with_the_most_it_can_hide(case: Case) -> None:
     books = told.books(case.rows)
@@ -76,6 +77,7 @@ def test_a_span_that_was_not_seen_is_none_and_never_0(case: Case) -> None:
         assert timeline is chapter.timeline
 
 
+@FEW
 @given(cases())
 def test_where_no_weight_is_read_other_is_none_and_says_why(case: Case) -> None:
     books = told.books(case.rows)

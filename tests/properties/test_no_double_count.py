@@ -19,7 +19,7 @@ from greengen.errors import KindMismatchError
 from greengen.merging import merge
 from greengen.rows import Rows, Segment, Series, Timeline
 from tests.properties import told
-from tests.properties.strategies import DOMAINS, PACKAGE_WITH_UNCORE, PSYS, SECOND, Case, cases
+from tests.properties.strategies import DOMAINS, FEW, PACKAGE_WITH_UNCORE, PSYS, SECOND, Case, cases
 
 FAMILY = (PSYS, PACKAGE_WITH_UNCORE, *DOMAINS[1:])
 
@@ -77,6 +77,7 @@ def test_what_a_total_leaves_out_it_counts_otherwise(given_: tuple[list[Domain],
     assert {uid for uid in plain if not any(b == uid for a, b in pairs if a in readable)} <= counted
 
 
+@FEW
 @given(cases(domains=FAMILY))
 def test_a_run_sums_to_the_curves_of_its_cover(case: Case) -> None:
     """However its spans nest, and however many processes wrote them."""
@@ -99,6 +100,7 @@ def test_a_run_sums_to_the_curves_of_its_cover(case: Case) -> None:
     assert spans is None or spans <= whole + told.TOLERANCE * max(whole, 1.0)
 
 
+@FEW
 @given(cases(), st.data())
 def test_two_readings_at_one_time_agree_or_are_an_error(case: Case, data: st.DataObject) -> None:
     [timeline] = case.rows.timelines

@@ -14,9 +14,10 @@ from greengen.accounting.carbon import Footprint, Site, declared_intensity
 from greengen.accounting.ledger import build
 from greengen.errors import PolicyError, UsageError
 from greengen.run import site
-from tests.properties.strategies import Case, cases
+from tests.properties.strategies import FEW, Case, cases
 
 
+@FEW
 @given(cases(), st.none() | st.integers(100, 300))
 def test_without_an_intensity_there_are_no_grams_but_a_remedy(case: Case, percent: int | None) -> None:
     footprint = Footprint(build(case.rows), Site(pue=None if percent is None else percent / 100))
@@ -27,6 +28,7 @@ def test_without_an_intensity_there_are_no_grams_but_a_remedy(case: Case, percen
         assert "--intensity" in quantity.reason
 
 
+@FEW
 @given(cases(), st.integers(0, 4000), st.none() | st.integers(100, 300))
 def test_grams_are_the_joules_times_what_was_passed(case: Case, quarters: int, percent: int | None) -> None:
     ledger = build(case.rows)
@@ -73,6 +75,7 @@ def test_an_impossible_pue_is_refused(pue: float) -> None:
         Site(pue=pue)
 
 
+@FEW
 @given(cases())
 def test_an_unknown_policy_is_refused(case: Case) -> None:
     with pytest.raises(PolicyError, match="did you mean equal"):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from greengen.rows import Rows, Series, SpanRow, Timeline
 from tests.properties import told
-from tests.properties.strategies import Case, cases
+from tests.properties.strategies import FEW, Case, cases
 
 T = TypeVar("T")
 
@@ -71,6 +71,7 @@ def _renamed(timeline: Timeline, names: dict[str, str]) -> Timeline:
     )
 
 
+@FEW
 @given(cases())
 def test_names_do_not_matter(case: Case) -> None:
     names: dict[str, str] = {}

@@ -181,6 +181,24 @@ def test_a_log_that_is_started_over_while_it_is_copied(tmp_path: Path, monkeypat
         idle.wait()
 
 
+def test_a_writer_that_comes_and_goes_while_a_file_is_copied(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It leaves no log behind, and what it wrote may be in one half of the copy."""
+    change(run, "PRAGMA journal_mode=WAL")
+    assert not Path(f"{run}-wal").exists()
+    program = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('DELETE FROM event'); c.commit()"
+    real, copies = shutil.copyfile, []
+
+    def copyfile(source: Path, target: Path) -> None:
+        real(source, target)
+        copies.append(source)
+        if copies == [run]:
+            subprocess.run([sys.executable, "-c", program, str(run)], check=True)
+
+    monkeypatch.setattr(shutil, "copyfile", copyfile)
+    assert reader.read(run).timelines[0].events == []
+    assert copies == [run, run]
+
+
 def test_a_file_whose_writer_was_killed(live: tuple[Path, subprocess.Popen[str]]) -> None:
     path, process = live
     time.sleep(0.2)
