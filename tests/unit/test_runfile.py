@@ -208,6 +208,25 @@ def test_of_four_that_create_it_at_once_one_samples(tmp_path: Path, before: str)
     assert sorted(child.name for child in tmp_path.iterdir()) == [path.name]
 
 
+def test_a_child_forked_while_a_directory_is_locked_does_not_keep_it(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    with runfile.locked(tmp_path):
+        pid = os.fork()
+        if not pid:
+            os.close(writing)
+            os.read(reading, 1)
+            os._exit(0)
+    program = "import sys; from pathlib import Path; from greengen.recording import runfile\n"
+    program += "with runfile.locked(Path(sys.argv[1])): print('mine')"
+    try:
+        line = [sys.executable, "-c", program, str(tmp_path)]
+        assert subprocess.run(line, capture_output=True, timeout=20, check=True).stdout == b"mine\n"
+    finally:
+        os.close(writing)
+        os.close(reading)
+        os.waitpid(pid, 0)
+
+
 def test_an_unnamed_run_takes_a_name_that_is_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "strftime", lambda _: "greengen-now")
     names = []
