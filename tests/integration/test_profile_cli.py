@@ -441,6 +441,19 @@ def test_the_first_second_of_a_command_is_not_lost(tmp_path: Path) -> None:
     assert 0 < recorder_ns[-1] - recorder_ns[0] < 0.3e9
 
 
+def test_while_the_command_runs_no_numpy_is_loaded(tmp_path: Path) -> None:
+    """And what only a page needs is not loaded for a summary either."""
+    seen = "import os; print('numpy' in open(f'/proc/{os.getppid()}/maps').read())"
+    line = [GREENGEN, "profile", "-o", "run.greengen", "--", sys.executable, "-c", seen]
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", *line], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "False\n"
+    imported = {part[2].strip() for row in done.stderr.splitlines() if len(part := row.split("|")) == 3}
+    assert "numpy" in imported
+    assert not imported & {"pandas", "plotly", "jinja2", "psutil", "codecarbon", "numpy.ma"}
+
+
 def test_a_name_that_is_no_text(tmp_path: Path) -> None:
     name = os.fsdecode(b"\xff.greengen")
     line = [GREENGEN, "profile", "-o", name, "--json", "r.json", "--html", "r.html", "--", "true"]
