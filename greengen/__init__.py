@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from greengen.quantity import Quantity as Quantity
+    from greengen.recording.engine import Engine as Engine
     from greengen.recording.spans import Request as request  # noqa: N813 -- the class is called like a function
     from greengen.recording.spans import Span as Span
     from greengen.recording.spans import current as current
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 #: name → (module, attribute): imported when first asked for.
 _PUBLIC = {
+    "Engine": ("greengen.recording.engine", "Engine"),
     "Quantity": ("greengen.quantity", "Quantity"),
     "Run": ("greengen.run", "Run"),
     "Span": ("greengen.recording.spans", "Span"),
@@ -33,7 +35,7 @@ _PUBLIC = {
     "span": ("greengen.recording.spans", "span"),
 }
 
-__all__ = ["Quantity", "Run", "Span", "current", "profile", "request", "span"]
+__all__ = ["Engine", "Quantity", "Run", "Span", "current", "profile", "request", "span"]
 
 
 def __getattr__(name: str) -> object:

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from greengen.collector import CAPACITY, Domain
 from greengen.errors import KindMismatchError, UsageError
-from greengen.rows import ProcessRow, Rows, Segment, Series, SpanRow, Timeline, no_news
+from greengen.rows import EngineStep, ProcessRow, Rows, Segment, Series, SpanRow, Stint, Timeline, no_news
 
 T = TypeVar("T")
 
@@ -66,6 +66,9 @@ def _union(a: Timeline, b: Timeline) -> Timeline:
             key: _readings("/".join(key), a.usage.get(key), b.usage.get(key)) for key in sorted({**a.usage, **b.usage})
         },
         spans=sorted(_distinct((*a.spans, *b.spans), lambda s: s.uid, _latest), key=lambda s: (s.t0_ns, s.uid)),
+        engines=_distinct((*a.engines, *b.engines), lambda e: e.uid, repr),
+        steps=_distinct((*a.steps, *b.steps), lambda s: (s.engine, s.seq), repr),
+        stints=_distinct((*a.stints, *b.stints), lambda s: (s.engine, s.first, s.span), repr),
         processes=_distinct((*a.processes, *b.processes), lambda p: p.uid, _last_heard),
         segments=_side_by_side(a, b),
         events=sorted({*a.events, *b.events}, key=lambda e: (e.t_ns, e.kind, e.subject, e.reason)),
@@ -187,7 +190,7 @@ def _cut(timeline: Timeline, t0_ns: int, t1_ns: int) -> Timeline:
         samples[uid] = _slice(series, max(ends[0], 0), ends[1] + 1)
     every = [series for series in samples.values() if series.t_ns]
     if timeline.samples and not every:
-        return replace(timeline, samples=samples, usage={}, segments=[], spans=[], events=[])
+        return replace(timeline, samples=samples, usage={}, segments=[], spans=[], steps=[], stints=[], events=[])
     start = min((series.t_ns[0] for series in every), default=t0_ns)
     end = max((series.t_ns[-1] for series in every), default=t1_ns)
     # A gauge that averages speaks of half a window before its first reading, too.
@@ -209,6 +212,8 @@ def _cut(timeline: Timeline, t0_ns: int, t1_ns: int) -> Timeline:
         usage=_around(timeline, starts, pieces),
         segments=pieces,
         spans=_live(timeline.spans, earliest, end),
+        steps=(steps := [step for step in timeline.steps if step.t0_ns <= end and step.t1_ns >= earliest]),
+        stints=_taking_part(timeline.stints, steps),
         events=[event for event in timeline.events if start <= event.t_ns <= end],
     )
 
@@ -223,6 +228,20 @@ def _live(spans: Sequence[SpanRow], start: int, end: int) -> list[SpanRow]:
             kept.add(uid)
             uid = around[uid]
     return [span for span in spans if span.uid in kept]
+
+
+def _taking_part(stints: Sequence[Stint], steps: Sequence[EngineStep]) -> list[Stint]:
+    """The stints of some steps, whole: a step that is not there takes nothing."""
+    within: dict[str, tuple[int, int]] = {}
+    for step in steps:
+        first, last = within.get(step.engine, (step.seq, step.seq))
+        within[step.engine] = (min(first, step.seq), max(last, step.seq))
+    nothing = (_FOREVER, -_FOREVER)
+    return [
+        stint
+        for stint in stints
+        if stint.first <= within.get(stint.engine, nothing)[1] and stint.last >= within.get(stint.engine, nothing)[0]
+    ]
 
 
 def _knot(domain: Domain | None, series: Series, starts: Sequence[int], t_ns: int) -> int:

@@ -7,7 +7,7 @@ and process ids mean nothing across two of them.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from greengen.collector import Domain, Event, Unavailable
 
@@ -32,9 +32,26 @@ def no_news(domain: Domain, elapsed_ns: int) -> bool:
     return elapsed_ns < _REFRESHES * domain.refresh_s * 1e9 or never_still(domain)
 
 
+class Phase(NamedTuple):
+    """From `t0_ns` on, until its next phase or its end, a span does this: queue, prefill, decode, transfer.
+
+    devices  uids of the domains that it uses meanwhile; none: those of the span
+    """
+
+    kind: str
+    t0_ns: int
+    devices: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class SpanRow:
-    """A piece of work. `uid` is unique over all runs: ``<process uid>/<sequence>``."""
+    """A piece of work. `uid` is unique over all runs: ``<process uid>/<sequence>``.
+
+    cached_tokens  those of the input that were not computed, but found in a prefix cache
+    phases         in time order; what comes before a first phase `prefill` is `queue`, else `prefill`
+    devices        uids of the domains that it uses; none: all. A domain of the whole host counts for everyone
+    requests       how many requests it stands for: more than one where only their sum was recorded
+    """
 
     uid: str
     process: str
@@ -51,6 +68,47 @@ class SpanRow:
     outcome: str = "ok"
     flags: tuple[str, ...] = ()
     labels: dict[str, str] = field(default_factory=dict)
+    cached_tokens: int | None = None
+    phases: tuple[Phase, ...] = ()
+    devices: tuple[str, ...] = ()
+    requests: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """What serves requests in steps, many at once. `uid` is unique over all runs."""
+
+    uid: str
+    process: str
+    model: str | None = None
+    devices: tuple[str, ...] = ()
+
+
+class EngineStep(NamedTuple):
+    """One iteration of an engine; `padding`: tokens that were computed for nobody."""
+
+    engine: str
+    seq: int
+    t0_ns: int
+    t1_ns: int
+    padding: int = 0
+
+
+class Stint(NamedTuple):
+    """Steps `first` to `last`, both included, in which request `span` did the same.
+
+    prefill, decode  tokens of it in each of these steps, as scheduled (drafted ones too)
+    context          tokens in its cache at the first of them, and `growth` more at each next one
+    """
+
+    engine: str
+    span: str
+    first: int
+    last: int
+    prefill: int = 0
+    decode: int = 0
+    context: int = 0
+    growth: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +161,9 @@ class Timeline:
     samples: dict[str, Series] = field(default_factory=dict)
     usage: dict[tuple[str, str], Series] = field(default_factory=dict)
     spans: list[SpanRow] = field(default_factory=list)
+    engines: list[Engine] = field(default_factory=list)
+    steps: list[EngineStep] = field(default_factory=list)
+    stints: list[Stint] = field(default_factory=list)
     processes: list[ProcessRow] = field(default_factory=list)
     segments: list[Segment] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)

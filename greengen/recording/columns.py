@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import json
 import operator
+from collections.abc import Iterable
 from typing import Any, SupportsIndex, cast
 
 #: Attributes that have a column of their own, or none at all; all others are labels.
-_COLUMNS = frozenset({"kind", "model", "tier", "name", "trace_id", "input_tokens", "output_tokens", "sync"})
+_COLUMNS = frozenset(
+    {
+        *("kind", "model", "tier", "name", "trace_id", "input_tokens", "output_tokens", "cached_tokens"),
+        *("phases", "devices", "requests", "sync"),
+    }
+)
 
 #: SQLite's integers end here.
 _INTEGER = 2**63
@@ -33,7 +39,17 @@ def span_row(span: Any) -> tuple[object, ...]:  # noqa: ANN401 -- spans imports 
         text(span.outcome) or "ok",
         " ".join(span.flags),
         json.dumps(labels) if labels else "{}",
+        count(known("cached_tokens")),
+        json.dumps([phase for phase in known("phases") if phase[1] >= span.t0_ns]) if "phases" in span else "[]",
+        json.dumps(texts(known("devices"))) if "devices" in span else "[]",
+        count(known("requests", 1)) or 1,
     )
+
+
+def texts(value: object) -> list[str]:
+    """One name or several, as texts."""
+    several = [value] if isinstance(value, str) or not isinstance(value, Iterable) else value
+    return [said for said in map(text, several) if said is not None]
 
 
 def text(value: object) -> str | None:

@@ -59,7 +59,8 @@ def _timeline(connection: sqlite3.Connection, timeline: Timeline) -> None:
         )
         numbers[process.uid] = int(cursor.lastrowid or 0)
     spans = [_span(numbers, span) for span in timeline.spans]
-    connection.executemany(f"INSERT INTO span VALUES({','.join('?' * 15)})", spans)
+    connection.executemany(f"INSERT INTO span VALUES({','.join('?' * 19)})", spans)
+    _steps(connection, timeline)
 
 
 def _series(connection: sqlite3.Connection, key: tuple[str, str, str, str], series: Series) -> None:
@@ -75,4 +76,17 @@ def _span(numbers: dict[str, int], span: SpanRow) -> tuple[object, ...]:
     ways = (span.model, span.tier, span.name, span.trace_id, span.input_tokens, span.output_tokens, span.outcome)
     times = (span.t0_ns, span.t1_ns)
     flags, labels = " ".join(span.flags), json.dumps(span.labels)
-    return (numbers[span.process], sequence, span.parent, span.kind, *times, *ways, flags, labels)
+    more = (span.cached_tokens, json.dumps(span.phases), json.dumps(span.devices), span.requests)
+    return (numbers[span.process], sequence, span.parent, span.kind, *times, *ways, flags, labels, *more)
+
+
+def _steps(connection: sqlite3.Connection, timeline: Timeline) -> None:
+    numbers: dict[str, int] = {}
+    for engine in timeline.engines:
+        row = (engine.uid, timeline.boot_id, engine.process, engine.model, json.dumps(engine.devices))
+        cursor = connection.execute("INSERT INTO engine(uid, boot, process, model, devices) VALUES(?,?,?,?,?)", row)
+        numbers[engine.uid] = int(cursor.lastrowid or 0)
+    steps = [(numbers[step.engine], *step[1:]) for step in timeline.steps]
+    connection.executemany("INSERT INTO step VALUES(?,?,?,?,?)", steps)
+    stints = [(numbers[s.engine], s.first, s.span, *s[3:]) for s in timeline.stints]
+    connection.executemany("INSERT INTO stint VALUES(?,?,?,?,?,?,?,?)", stints)

@@ -19,10 +19,13 @@ from typing import Any
 from greengen.collector import Domain, Event, Unavailable
 from greengen.errors import RunFileError
 from greengen.recording import runfile, schema
-from greengen.rows import ProcessRow, Rows, Segment, Series, SpanRow, Timeline
+from greengen.rows import Engine, EngineStep, Phase, ProcessRow, Rows, Segment, Series, SpanRow, Stint, Timeline
 
 #: How often a copy is tried again when the log was started over while it was copied.
 _COPIES = 20
+
+#: The version that brought phases, devices and engine steps.
+_STEPS = 2
 
 #: What reading a file raises that greengen has not written so.
 _DAMAGE = (sqlite3.Error, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
@@ -50,7 +53,7 @@ def read(path: Path, hold: AbstractContextManager[None] | None = None) -> Rows:
             if version < 1:
                 msg = f"{path} holds no recording: it was cut off before the first reading"
                 raise RunFileError(msg)
-            return _rows(connection)
+            return _rows(connection, version)
     except OSError as error:
         msg = f"cannot read {path}: {error.strerror or error}"
         raise RunFileError(msg) from error
@@ -129,7 +132,7 @@ def _connection(path: Path, source: Path) -> Iterator[sqlite3.Connection]:
         connection.close()
 
 
-def _rows(connection: sqlite3.Connection) -> Rows:
+def _rows(connection: sqlite3.Connection, version: int) -> Rows:
     rows = Rows(meta={key: json.loads(value) for key, value in connection.execute("SELECT key, value FROM meta")})
     timelines: dict[str, Timeline] = {}
 
@@ -152,7 +155,9 @@ def _rows(connection: sqlite3.Connection) -> Rows:
         of(boot).segments.append(Segment(_text(uid), _text(process), *times, dict(json.loads(info))))
     processes = _processes(connection, of)
     _series(connection, of)
-    _spans(connection, of, processes)
+    _spans(connection, of, processes, version)
+    if version >= _STEPS:
+        _steps(connection, of)
     rows.timelines = [timelines[boot] for boot in sorted(timelines)]
     return rows
 
@@ -190,13 +195,17 @@ def _series(connection: sqlite3.Connection, of: Callable[[str], Timeline]) -> No
 
 
 def _spans(
-    connection: sqlite3.Connection, of: Callable[[str], Timeline], processes: dict[int, tuple[str, str]]
+    connection: sqlite3.Connection,
+    of: Callable[[str], Timeline],
+    processes: dict[int, tuple[str, str]],
+    version: int,
 ) -> None:
-    query = """SELECT process, seq, parent, kind, t0_ns, t1_ns, model, tier, name, trace_id,
-        input_tokens, output_tokens, outcome, flags, labels FROM span ORDER BY t0_ns, process, seq"""
-    for number, seq, parent, kind, t0_ns, t1_ns, *rest, outcome, flags, labels in connection.execute(query):
+    later = "cached_tokens, phases, devices, requests" if version >= _STEPS else "NULL, '[]', '[]', 1"
+    query = f"""SELECT process, seq, parent, kind, t0_ns, t1_ns, model, tier, name, trace_id, input_tokens,
+        output_tokens, outcome, flags, labels, {later} FROM span ORDER BY t0_ns, process, seq"""  # noqa: S608 -- ours
+    for number, seq, parent, kind, t0_ns, t1_ns, *rest in connection.execute(query):
         process, boot = processes[number]
-        model, tier, name, trace_id, read, written = rest
+        model, tier, name, trace_id, read, written, outcome, flags, labels, cached, phases, devices, requests = rest
         span = SpanRow(
             uid=f"{process}/{seq}",
             process=process,
@@ -213,8 +222,29 @@ def _spans(
             outcome=_text(outcome),
             flags=tuple(_text(flags).split()),
             labels={str(key): str(value) for key, value in json.loads(labels).items()},
+            cached_tokens=_count(cached),
+            phases=tuple(Phase(_text(what), int(at), _texts(used)) for what, at, used in json.loads(phases)),
+            devices=_texts(json.loads(devices)),
+            requests=int(requests),
         )
         of(boot).spans.append(span)
+
+
+def _steps(connection: sqlite3.Connection, of: Callable[[str], Timeline]) -> None:
+    known: dict[int, tuple[str, str]] = {}
+    for number, uid, boot, process, model, devices in connection.execute(
+        "SELECT id, uid, boot, process, model, devices FROM engine ORDER BY uid"
+    ):
+        known[number] = (_text(uid), boot)
+        of(boot).engines.append(Engine(uid, _text(process), _optional(model), _texts(json.loads(devices))))
+    query = "SELECT engine, seq, t0_ns, t1_ns, padding FROM step ORDER BY engine, seq"
+    for number, *numbers in connection.execute(query):
+        uid, boot = known[number]
+        of(boot).steps.append(EngineStep(uid, *map(int, numbers)))
+    query = "SELECT engine, span, first, last, prefill, decode, context, growth FROM stint ORDER BY engine, first, span"
+    for number, span, *numbers in connection.execute(query):
+        uid, boot = known[number]
+        of(boot).stints.append(Stint(uid, _text(span), *map(int, numbers)))
 
 
 def _domain(body: dict[str, Any]) -> Domain:
@@ -235,6 +265,10 @@ def _text(value: object) -> str:
         msg = f"{value!r:.50} stands where a text should"
         raise TypeError(msg)
     return value
+
+
+def _texts(values: Sequence[object]) -> tuple[str, ...]:
+    return tuple(map(_text, values))
 
 
 def _optional(value: object) -> str | None:

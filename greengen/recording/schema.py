@@ -13,7 +13,7 @@ from pathlib import Path
 from greengen.errors import RunFileError
 
 #: Raised when a reader of the older version would misread the file; keys may be added without it.
-VERSION = 1
+VERSION = 2
 
 #: "grgn": tells a run file from any other SQLite database.
 APPLICATION_ID = 0x6772676E
@@ -38,7 +38,15 @@ CREATE TABLE event(boot TEXT NOT NULL, t_ns INTEGER NOT NULL, kind TEXT NOT NULL
 CREATE TABLE span(process INTEGER NOT NULL, seq INTEGER NOT NULL, parent TEXT, kind TEXT NOT NULL,
     t0_ns INTEGER NOT NULL, t1_ns INTEGER, model TEXT, tier TEXT, name TEXT, trace_id TEXT,
     input_tokens INTEGER, output_tokens INTEGER, outcome TEXT NOT NULL, flags TEXT NOT NULL, labels TEXT NOT NULL,
+    cached_tokens INTEGER, phases TEXT NOT NULL, devices TEXT NOT NULL, requests INTEGER NOT NULL,
     PRIMARY KEY(process, seq)) WITHOUT ROWID;
+CREATE TABLE engine(id INTEGER PRIMARY KEY, uid TEXT NOT NULL UNIQUE, boot TEXT NOT NULL, process TEXT NOT NULL,
+    model TEXT, devices TEXT NOT NULL);
+CREATE TABLE step(engine INTEGER NOT NULL, seq INTEGER NOT NULL, t0_ns INTEGER NOT NULL, t1_ns INTEGER NOT NULL,
+    padding INTEGER NOT NULL, PRIMARY KEY(engine, seq)) WITHOUT ROWID;
+CREATE TABLE stint(engine INTEGER NOT NULL, first INTEGER NOT NULL, span TEXT NOT NULL, last INTEGER NOT NULL,
+    prefill INTEGER NOT NULL, decode INTEGER NOT NULL, context INTEGER NOT NULL, growth INTEGER NOT NULL,
+    PRIMARY KEY(engine, first, span)) WITHOUT ROWID;
 """
 
 #: File systems where WAL's shared memory or locks do not work (SQLite: "WAL does not work over a network").

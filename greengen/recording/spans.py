@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from itertools import count
 from time import monotonic_ns
@@ -36,9 +36,10 @@ _DEEPEST = 1_000
 class Span(dict[str, Any]):
     """One piece of work. As a context manager, a decorator, or by `start()` and `end()`.
 
-    Attributes that greengen knows: model, tier, name, trace_id, input_tokens, output_tokens, and
-    `sync` (True, or a callable, to wait for the accelerator before the end is taken). Any other
-    keyword is a label (tenant, pod, key id).
+    Attributes that greengen knows: model, tier, name, trace_id, input_tokens, output_tokens,
+    cached_tokens, `devices` (uids of the domains it uses, where not all), `requests` (how many it
+    stands for, where not one) and `sync` (True, or a callable, to wait for the accelerator before
+    the end is taken). Any other keyword is a label (tenant, pod, key id).
 
     An object is one span at a time: used again after its end it is another span, and entered again
     before it the same one.
@@ -198,14 +199,33 @@ class Span(dict[str, Any]):
 
     # -- what is known of it -----------------------------------------------------------------------
 
-    def tokens(self, input: int | None = None, output: int | None = None) -> Self:  # noqa: A002 -- the word users know
-        """Tokens read and written by this request; a later call overwrites what it names."""
-        if input is not None:
-            self["input_tokens"] = int(input)
-        if output is not None:
-            self["output_tokens"] = int(output)
+    def tokens(
+        self,
+        input: int | None = None,  # noqa: A002 -- the word users know
+        output: int | None = None,
+        cached: int | None = None,
+    ) -> Self:
+        """Tokens read and written by this request, and those read from a prefix cache; a later call overwrites."""
+        for name, number in (("input", input), ("output", output), ("cached", cached)):
+            if number is not None:
+                self[f"{name}_tokens"] = int(number)
         self._tell_again()
         return self
+
+    def phase(self, kind: str, *, devices: Sequence[str] = (), t_ns: int | None = None) -> Self:
+        """From now (or `t_ns`, monotonic) on it does this: queue, prefill, decode, transfer.
+
+        devices  uids of the domains that it uses meanwhile, where they are not the span's
+        """
+        if getattr(self, "_writer", None) is not None:
+            at = monotonic_ns() if t_ns is None else int(t_ns)
+            self["phases"] = [*self.get("phases", ()), (str(kind), at, [str(uid) for uid in devices])]
+            self._tell_again()
+        return self
+
+    def first_token(self, t_ns: int | None = None) -> Self:
+        """The prompt has been read, and the first token is there: what follows is `decode`."""
+        return self.phase("decode", t_ns=t_ns)
 
     def label(self, **labels: object) -> Self:
         """Add labels that the ledger can group by."""

@@ -18,7 +18,7 @@ from typing import Any
 from greengen.recording import identity, schema
 from greengen.recording.readings import Batch, Key
 
-_SPAN_SQL = "INSERT OR REPLACE INTO span VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+_SPAN_SQL = "INSERT OR REPLACE INTO span VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 _POINT_SQL = "INSERT OR REPLACE INTO point VALUES(?,?,?,?)"
 
 #: How often, and how long apart, a recorder tries to be the last to leave the file.
