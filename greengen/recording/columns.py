@@ -16,7 +16,7 @@ _COLUMNS = frozenset(
 )
 
 #: SQLite's integers end here.
-_INTEGER = 2**63
+INTEGER = 2**63
 
 
 def span_row(span: Any) -> tuple[object, ...]:  # noqa: ANN401 -- spans imports the writer, and that this
@@ -70,12 +70,12 @@ def count(value: object) -> int | None:
         number = operator.index(cast("SupportsIndex", value))
     except TypeError:
         return None
-    return number if 0 <= number < _INTEGER else None
+    return number if 0 <= number < INTEGER else None
 
 
 def is_number(value: object) -> bool:
     """Whether a reading is a number that SQLite keeps: it makes NULL of a NaN."""
-    return isinstance(value, (int, float)) and -_INTEGER <= value < _INTEGER
+    return isinstance(value, (int, float)) and -INTEGER <= value < INTEGER
 
 
 def plain(value: object) -> object:

@@ -72,6 +72,9 @@ def _source(path: Path, stack: ExitStack) -> Path:
         raise RunFileError(msg)
     logs = [Path(f"{path}{ending}") for ending in ("-wal", "-journal")]
     if not _in_wal_mode(path) and not any(log.exists() for log in logs):
+        if _is_cut_off(path):
+            msg = f"{path} is damaged: its end is missing; `sqlite3 {path} .recover` may save some of it"
+            raise RunFileError(msg)
         return path
     import tempfile  # noqa: PLC0415 -- 10 ms, and most files are closed
 
@@ -107,6 +110,14 @@ def _generation(path: Path, logs: Sequence[Path]) -> list[object]:
         except FileNotFoundError:
             heads.append(None)
     return heads if any(heads) else [path.stat().st_mtime_ns, path.stat().st_size]
+
+
+def _is_cut_off(path: Path) -> bool:
+    """Whether a file is shorter than its head says; SQLite looks no further than it must."""
+    with path.open("rb") as file:
+        head = file.read(32)
+    page, pages = int.from_bytes(head[16:18], "big"), int.from_bytes(head[28:32], "big")
+    return path.stat().st_size < (page if page > 1 else 65536) * pages
 
 
 def _in_wal_mode(path: Path) -> bool:

@@ -10,10 +10,11 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import cast
 
 from greengen import plugins
 from greengen.collector import RECORDER, Collector, Event, Sample, Usage
-from greengen.recording.columns import is_number
+from greengen.recording.columns import INTEGER, is_number
 from greengen.recording.writer import Writer
 
 
@@ -37,19 +38,28 @@ class Sampler:
     _read: deque[tuple[str, list[Sample | Usage | Event], str]] = field(default_factory=deque)
 
     def tick(self) -> None:
-        """One reading of everything."""
+        """One reading of everything; of its own cost once between two flushes, for that changes slowly."""
+        if not self._read:
+            own = time.process_time_ns() if self.own_process else time.thread_time_ns()
+            self._read.append(("recorder", [Usage("cpu", RECORDER, time.monotonic_ns(), own)], ""))
         for collector in self.collectors:
             self._read.append((collector.name, *plugins.read_once(collector)))
-        own = time.process_time_ns() if self.own_process else time.thread_time_ns()
-        self._read.append(("recorder", [Usage("cpu", RECORDER, time.monotonic_ns(), own)], ""))
 
     def drain(self) -> None:
         """Hand what was read to the writer."""
+        sound: list[Sample | Usage] = []
         while self._read:
             name, items, failure = self._read.popleft()
-            self.writer.readings.add(list(self._readings(name, items)))
+            if self._failing or not all(map(_is_sound, items)):
+                sound += self._readings(name, items)
+            else:
+                sound += [item for item in cast("Sequence[Sample | Usage]", items) if self._is_wanted(item)]
             if failure or self._failing:
                 self._note(name, failure)
+        self.writer.readings.add(sound)
+
+    def _is_wanted(self, item: Sample | Usage) -> bool:
+        return type(item) is Usage or item[0] in self.domains
 
     def _readings(self, name: str, items: Sequence[Sample | Usage | Event]) -> Iterator[Sample | Usage]:
         """Those to record; events are recorded at once, and what is no reading becomes one."""
@@ -85,3 +95,11 @@ class Sampler:
             except Exception as error:  # noqa: BLE001 -- becomes a recorded warning
                 reason = f"{collector.name} did not close: {type(error).__name__}: {error}"
                 self.writer.event(Event(time.monotonic_ns(), "warning", collector.name, reason))
+
+
+def _is_sound(item: object) -> bool:
+    """Whether it is a reading with plain numbers that fit, told in one look: every one of them pays this."""
+    if type(item) is Sample:
+        whole, real = item.t_ns, item.value
+        return type(whole) is int and type(real) is float and abs(real) < INTEGER > whole and item.window_s >= 0.0
+    return type(item) is Usage and type(item.t_ns) is type(item.busy_ns) is int and max(item[2:]) < INTEGER
