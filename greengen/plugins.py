@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
 #: The entry-point groups.
-COLLECTORS, REPORTS = "greengen.collectors", "greengen.reports"
+COLLECTORS, REPORTS, POLICIES = "greengen.collectors", "greengen.reports", "greengen.policies"
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from greengen.recording.spans import Span, span
 if TYPE_CHECKING:
     from greengen.accounting.books import Window
     from greengen.accounting.carbon import Footprint, Site
+    from greengen.accounting.choice import Plan
     from greengen.accounting.ledger import Ledger
     from greengen.collector import Host
     from greengen.rows import Rows
@@ -41,11 +42,14 @@ class Run:
 
         return merge(map(_read, self.paths))
 
-    def ledger(self, *, policy: str = "equal", window: Window = None) -> Ledger:
-        """The joules of every account. Raises RunFileError, PolicyError."""
+    def ledger(self, *, policy: str | Plan = "auto", window: Window = None) -> Ledger:
+        """The joules of every account. Raises RunFileError, PolicyError.
+
+        policy  auto, equal, token, phase, affine or one of a plug-in; or an earlier ledger's `plan`
+        """
         from greengen.accounting import ledger  # noqa: PLC0415 -- numpy is for those who ask
 
-        return ledger.build(self.rows(), policy=policy, window=window)
+        return ledger.build(self.rows(), policy=_plan(policy), window=window)
 
     def footprint(
         self,
@@ -53,20 +57,20 @@ class Run:
         zone: str | None = None,
         intensity: float | None = None,
         pue: float | None = None,
-        policy: str = "equal",
+        policy: str | Plan = "auto",
     ) -> Footprint:
         """The grams behind the joules, for a grid zone (ISO-3) or an intensity in g/kWh."""
         from greengen.accounting.carbon import Footprint  # noqa: PLC0415 -- numpy is for those who ask
 
         return Footprint(self.ledger(policy=policy), site(zone=zone, intensity=intensity, pue=pue))
 
-    def report(self, *, requests: str = "all", policy: str = "equal", **where: Any) -> dict[str, Any]:
+    def report(self, *, requests: str = "all", policy: str | Plan = "auto", **where: Any) -> dict[str, Any]:
         """The report as a document, `greengen.report/1`. `where` as for `footprint`: zone, intensity, pue."""
         from greengen import document  # noqa: PLC0415 -- numpy is for those who ask
 
         # A name may hold bytes that are no text: half characters, which no file takes.
         path = Path(str(self.path).encode("utf-8", "replace").decode())
-        return document.build(self.rows(), path, site(**where), requests=requests, policy=policy)
+        return document.build(self.rows(), path, site(**where), requests=requests, policy=_plan(policy))
 
     def render(self, renderer: str, **options: Any) -> str:
         """The report as text of a renderer: terminal, json, html, csv, markdown; options as for `report`."""
@@ -125,6 +129,20 @@ def _read(path: Path) -> Rows:
     # It is the one that this process writes to.
     writer.flush()
     return read(path, writer.disconnected())
+
+
+def _plan(policy: str | Plan) -> Plan:
+    """How to share, by a policy's name; those of third parties are found by entry points. Raises PolicyError."""
+    from greengen.accounting.choice import Plan  # noqa: PLC0415 -- numpy is for those who ask
+    from greengen.accounting.policies import AUTO, POLICIES  # noqa: PLC0415 -- the same
+
+    if not isinstance(policy, str):
+        return policy
+    if policy == AUTO or policy in POLICIES:
+        return Plan(policy)
+    from greengen import plugins  # noqa: PLC0415 -- 20 ms, and most name one of ours
+
+    return Plan(policy, extra=plugins.load(plugins.POLICIES).plugins)
 
 
 def site(*, zone: str | None = None, intensity: float | None = None, pue: float | None = None) -> Site:

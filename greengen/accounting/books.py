@@ -7,17 +7,22 @@ profiled processes' goes to the innermost live spans by policy, or to `overhead`
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from greengen.accounting.choice import Chosen
 from greengen.accounting.curves import NS, Bools, Curve, Floats, Ints, distinct
+from greengen.accounting.shares import Shares, share
 from greengen.accounting.table import SpanTable
 from greengen.accounting.usage import Use, activity
+from greengen.accounting.work import Work
 from greengen.collector import MACHINE, Domain
 from greengen.rows import Series
+
+#: Domains of these kinds serve every span of the host, whichever accelerator it names.
+SHARED_KINDS = frozenset({"board", "core", "dram", "package", "psys", "soc", "uncore", "wall"})
 
 #: (start, end), ns of the host's monotonic clock; None: all that was recorded.
 Window = tuple[int, int] | None
@@ -31,17 +36,12 @@ class Grid:
     energy_j   energy of each cell, 0 where it is not known, shape (k,)
     known      whether it is known, shape (k,)
     ours       the part of it that is not foreign work's, shape (k,)
-    weight     summed weights of the live spans, 0 exactly where there is none, shape (k,)
-    first, last  first cell of each interval of the span table, and the one after its last, shape (m,)
     """
 
     edges: Ints
     energy_j: Floats
     known: Bools
     ours: Floats
-    weight: Floats
-    first: Ints
-    last: Ints
 
     @property
     def seconds(self) -> Floats:
@@ -53,33 +53,12 @@ class Grid:
         """The time over which energy is known."""
         return float(self.seconds[self.known].sum())
 
-    def part_of(self, table: SpanTable, weights: Floats, members: Ints) -> Floats:
-        """What part of the weights that are live in each cell is that of some spans, shape (k,)."""
-        inside = np.zeros(len(table), dtype=bool)
-        inside[members] = True
-        own = np.where(inside[table.owner], weights[table.owner], 0.0)
-        counted = own > 0
-        live = _running(self.first[counted], self.last[counted], own[counted], self.weight.size)
-        return np.divide(live, self.weight, out=np.zeros_like(live), where=self.weight > 0).clip(0.0, 1.0)
-
-    def share_out(self, table: SpanTable, weights: Floats, per_cell: Floats) -> Floats:
-        """Σ over each span's cells of per_cell · w/W, shape (n,): fair queueing's virtual time."""
-        rate = np.divide(per_cell, self.weight, out=np.zeros_like(per_cell), where=self.weight > 0)
-        return self.gather(table, weights, rate)
-
-    def gather(self, table: SpanTable, weights: Floats, rate: Floats) -> Floats:
-        """Σ over each span's cells of w · rate, shape (n,)."""
-        # In whole steps of 2^-61 of the sum: a year's joules as a double have no digits left for a millisecond.
-        exponent = 61 - math.frexp(float(rate.sum()))[1]
-        virtual = np.concatenate(([0], np.cumsum(np.rint(np.ldexp(rate, exponent)).astype(np.int64))))
-        part = weights[table.owner] * np.ldexp((virtual[self.last] - virtual[self.first]).astype(float), -exponent)
-        return np.bincount(table.owner, part, minlength=len(table)).astype(float)
-
 
 @dataclass(frozen=True, slots=True)
 class Books:
     """Where a domain's joules went.
 
+    shares     whose part of each cell that is not foreign is how great
     span_j     each span's own joules, shape (n,)
     other_j    foreign work's; None where no split weight can be read, because `other_reason`
     """
@@ -87,8 +66,10 @@ class Books:
     domain: Domain
     curve: Curve
     table: SpanTable
-    weights: Floats
+    work: Work
+    plan: Chosen
     grid: Grid
+    shares: Shares
     span_j: Floats
     overhead_j: float
     idle_j: float
@@ -100,12 +81,20 @@ class Books:
         """The curve's energy over the cells: what the accounts must sum to."""
         return float(self.grid.energy_j.sum())
 
+    @property
+    def used(self) -> Bools:
+        """Which rows of work may use this domain, shape (m,)."""
+        return self.work.on(self.domain.uid, shared=self.domain.kind in SHARED_KINDS)
 
-def grid(
-    curve: Curve, table: SpanTable, weights: Floats, ours: Use | None, knots: Sequence[Ints], window: Window
-) -> Grid:
-    """Cut the curve's time into cells, within `window` if given, and at `knots` of what divides them."""
-    edges = distinct(np.concatenate([curve.t_ns, table.from_ns, table.to_ns, *knots]))
+    @property
+    def live(self) -> Bools:
+        """Whether any span of positive weight is live in each cell, shape (k,)."""
+        return self.shares.heads > 0
+
+
+def grid(curve: Curve, borders: Sequence[Ints], ours: Use | None, window: Window) -> Grid:
+    """Cut the curve's time into cells at `borders`, within `window` if given."""
+    edges = distinct(np.concatenate([curve.t_ns, *borders]))
     lowest, highest = (int(curve.t_ns[0]), int(curve.t_ns[-1])) if curve.t_ns.size else (0, 0)
     if window is not None:
         lowest = max(lowest, window[0])
@@ -113,25 +102,18 @@ def grid(
     inside = edges[(edges > lowest) & (edges < highest)]
     edges = np.concatenate(([lowest], inside, [highest])).astype(np.int64)
     energy_j, known = curve.cells(edges)
-    first, last = (np.searchsorted(edges, np.clip(t, lowest, highest)) for t in (table.from_ns, table.to_ns))
-    by_interval = weights[table.owner]
-    counted = by_interval > 0
-    cells = energy_j.size
-    live = _running(first[counted], last[counted], np.ones(int(counted.sum())), cells)
-    weight = _running(first[counted], last[counted], by_interval[counted], cells)
-    part = ours.between(edges).ours if ours is not None else np.ones(cells)
-    # Whole counts decide who is alone: a sum of weights that came and went need not return to 0.
-    return Grid(edges, energy_j, known, part, np.where(live > 0, weight, 0.0), first, last)
+    part = ours.between(edges).ours if ours is not None else np.ones(energy_j.size)
+    return Grid(edges, energy_j, known, part)
 
 
 def book(
     curve: Curve,
-    table: SpanTable,
-    weights: Floats,
+    spans: tuple[SpanTable, Work, Chosen],
     usage: tuple[Use | None, Mapping[tuple[str, str], Series]],
     window: Window = None,
 ) -> Books:
     """Book every joule of `curve`. `usage`: the CPU's use, and all recorded usage for other resources."""
+    table, work, plan = spans
     use, recorded = usage
     domain = curve.domain
     split = use if domain.split == "cpu" else None
@@ -139,8 +121,10 @@ def book(
     of_device = recorded.get((domain.activity or "", MACHINE)) if by_cpu is None else None
     knots = [] if use is None or not (split or by_cpu) else [use.t_ns, use.foreign_t_ns]
     knots += [np.array(of_device.t_ns, dtype=np.int64)] if of_device is not None else []
-    cells = grid(curve, table, weights, split, knots, window)
-    live = cells.weight > 0
+    cells = grid(curve, [table.from_ns, table.to_ns, *work.borders(), *knots], split, window)
+    used = work.on(domain.uid, shared=domain.kind in SHARED_KINDS)
+    shares = share(work, plan.weights, plan.intensity, used, cells.edges)
+    live = shares.heads > 0
     own_j = cells.energy_j * cells.ours
     quiet_j = np.where(live, 0.0, own_j)
     if by_cpu is not None:
@@ -161,9 +145,11 @@ def book(
         domain=domain,
         curve=curve,
         table=table,
-        weights=weights,
+        work=work,
+        plan=plan,
         grid=cells,
-        span_j=cells.share_out(table, weights, own_j),
+        shares=shares,
+        span_j=shares.spread(own_j),
         overhead_j=float(np.where(worked, quiet_j, quiet_j * recorder).sum()),
         idle_j=float(np.where(worked, 0.0, quiet_j * (1.0 - recorder)).sum()),
         other_j=other_j,
@@ -175,10 +161,3 @@ def _foreign(use: Use, edges: Ints) -> Floats:
     busy = use.between(edges)
     total = busy.profiled + busy.recorder + busy.foreign
     return np.divide(busy.foreign, total, out=np.zeros_like(total), where=total > 0)
-
-
-def _running(first: Ints, last: Ints, amounts: Floats, cells: int) -> Floats:
-    """Per cell, the sum of the amounts whose [first, last) holds it, shape (cells,)."""
-    change = np.bincount(first, amounts, minlength=cells + 1) - np.bincount(last, amounts, minlength=cells + 1)
-    # Of no intervals at all numpy counts in integers.
-    return np.cumsum(change.astype(float))[:cells]

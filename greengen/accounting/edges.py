@@ -6,7 +6,7 @@ import numpy as np
 
 from greengen.accounting.books import Books
 from greengen.accounting.curves import NS, Floats
-from greengen.accounting.uncertainty import half_width
+from greengen.accounting.timing import half_width
 from greengen.quantity import Z95
 
 
@@ -35,7 +35,7 @@ def of_account(books: Books, part: Floats, *, quiet: bool = False) -> float:
     booked_j = np.bincount(stretch, cells.energy_j * part, minlength=stretches)
     most, least = np.zeros(stretches), np.ones(stretches)
     np.maximum.at(most, stretch, part)
-    np.minimum.at(least, stretch, np.where(cells.weight > 0, part, 1.0))
+    np.minimum.at(least, stretch, np.where(books.live, part, 1.0))
     worst = booked_j if quiet else np.maximum(energy_j * most - booked_j, booked_j - energy_j * least)
     # Of a thinned stretch, what lies between two readings only.
     seconds = np.diff(curve.t_ns) / NS

@@ -75,8 +75,10 @@ class Entries:
         if members.size == 1:
             share, timing = float(self.errors.share[members[0]]), float(self.errors.timing[members[0]])
         else:
-            part = books.grid.part_of(books.table, books.weights, members)
-            share = uncertainty.share_of_group(books, part)
+            inside = np.zeros(len(books.table), dtype=bool)
+            inside[members] = True
+            part = books.shares.of(inside)
+            share = uncertainty.share_of_group(books, part, books.shares.doubt(inside))
             timing = edges.of_account(books, part * books.grid.ours)
         timing = math.hypot(timing, float(np.sqrt((self.errors.seconds[members] ** 2).sum())))
         errors = [
@@ -86,6 +88,8 @@ class Entries:
             Error(f"split:{self.key}", float(self.errors.split[members].sum()), log=True),
             Error(f"static:{self.key}", float(self.errors.static[members].sum())),
         ]
+        for name, relative in books.plan.directions.items():
+            errors.append(Error(f"coefficients:{name}", float((books.span_j * relative)[members].sum())))
         return Quantity(value, "J", self._attributed(), tuple(e for e in errors if e.sigma))
 
     def account(self, name: str) -> Quantity:
@@ -107,7 +111,7 @@ class Entries:
             split, static = split * part, static * part
             ticks = 0.0
         # What the edges of spans may have put on the wrong side, the quiet time has too little or too much of.
-        quiet = np.where(books.grid.weight > 0, 0.0, books.grid.ours)
+        quiet = np.where(books.live, 0.0, books.grid.ours)
         timing = edges.of_account(books, quiet, quiet=True) if name != "other" and value else 0.0
         errors = [
             *self._common(value, name),

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from greengen.accounting import books, cover, curves, policies, table, usage
+from greengen.accounting import books, cover, curves, table, usage, work
+from greengen.accounting.choice import Plan, choose, frozen
 from greengen.accounting.curves import NS
 from greengen.accounting.entries import Entries, enter
+from greengen.accounting.policies import AUTO, Choice
 from greengen.collector import Event
 from greengen.errors import UsageError
 from greengen.quantity import Quantity, total
@@ -32,6 +34,7 @@ class Chapter:
     table: table.SpanTable
     entries: tuple[Entries, ...]
     recorded: tuple[tuple[int, int], ...]
+    choices: tuple[Choice, ...] = ()
 
     @property
     def start_ns(self) -> int:
@@ -54,7 +57,23 @@ class Ledger:
     """All entries (domain × account → J) of a run, under one policy."""
 
     chapters: tuple[Chapter, ...]
-    policy: str
+    asked: Plan
+
+    @property
+    def policy(self) -> str:
+        """The policy that was asked for."""
+        return self.asked.policy
+
+    @property
+    def choices(self) -> tuple[Choice, ...]:
+        """How each group of spans was shared: policy, coefficients, and why a weaker one was used."""
+        found = {choice.group: choice for chapter in self.chapters for choice in chapter.choices}
+        return tuple(found.values())
+
+    @property
+    def plan(self) -> Plan:
+        """This ledger's policy with all that was chosen and fitted under it, to share another part alike."""
+        return frozen(self.asked, self.choices)
 
     def total(self) -> Quantity:
         """All joules of the run's cover, each once."""
@@ -181,18 +200,18 @@ def account_of(row: SpanRow) -> str:
     return f"{row.kind}/{row.model}" if row.model is not None else row.kind
 
 
-def build(rows: Rows, *, policy: str = "equal", window: books.Window = None) -> Ledger:
+def build(rows: Rows, *, policy: str | Plan = AUTO, window: books.Window = None) -> Ledger:
     """The ledger of recorded rows; `window` cuts it to (start, end) ns. Raises PolicyError."""
-    weigh = policies.find(policy)
-    return Ledger(tuple(_chapter(timeline, weigh, window) for timeline in rows.timelines), policy)
+    plan = Plan(policy) if isinstance(policy, str) else policy
+    return Ledger(tuple(_chapter(timeline, plan, window) for timeline in rows.timelines), plan)
 
 
-def _chapter(timeline: Timeline, weigh: policies.Policy, window: books.Window) -> Chapter:
+def _chapter(timeline: Timeline, plan: Plan, window: books.Window) -> Chapter:
     recorded = segments(timeline)
     end_ns = max((end for _, end in recorded), default=0)
     last_seen = max((process.last_seen_ns for process in timeline.processes), default=0)
     spans = table.tabulate(timeline.spans, timeline.processes, max(end_ns, last_seen))
-    weights = weigh(spans)
+    laid_out = work.lay_out(spans, timeline)
     threaded = [not segment.info.get("own_process", False) for segment in in_order(timeline)]
     asked = [segment.info.get("interval_s") for segment in in_order(timeline)]
     intervals = [float(seconds) if isinstance(seconds, int | float) else None for seconds in asked]
@@ -204,9 +223,10 @@ def _chapter(timeline: Timeline, weigh: policies.Policy, window: books.Window) -
     }
     readable = frozenset(uid for uid, curve in found.items() if curve.known.any())
     left_out = cover.cover(timeline.domains, readable)
+    chosen = choose(laid_out, plan, lambda groups: _metering(groups, found, left_out))
     entries = tuple(
         enter(
-            books.book(curve, spans, weights, (use, timeline.usage), window),
+            books.book(curve, (spans, laid_out, chosen), (use, timeline.usage), window),
             use,
             left_out[uid],
             boot=timeline.boot_id,
@@ -215,7 +235,18 @@ def _chapter(timeline: Timeline, weigh: policies.Policy, window: books.Window) -
         for uid, curve in found.items()
         if curve.t_ns.size
     )
-    return Chapter(timeline, spans, entries, recorded)
+    return Chapter(timeline, spans, entries, recorded, chosen.choices)
+
+
+def _metering(
+    groups: Sequence[work.Group], found: Mapping[str, curves.Curve], left_out: Mapping[str, str]
+) -> list[curves.Curve]:
+    """The curves from which an engine's cost is fitted: its own devices', else all accelerators', else all."""
+    known = [curve for uid, curve in found.items() if curve.known.any()]
+    named = {uid for group in groups if group.lane is not None for uid in group.lane.devices}
+    counted = [curve for curve in known if not left_out[curve.domain.uid]]
+    own = [curve for curve in known if curve.domain.uid in named]
+    return own or [c for c in counted if c.domain.kind not in books.SHARED_KINDS] or counted
 
 
 def segments(timeline: Timeline) -> tuple[tuple[int, int], ...]:

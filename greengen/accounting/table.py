@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from greengen.accounting.curves import Bools, Floats, Ints
+from greengen.accounting.curves import Bools, Ints
 from greengen.rows import ProcessRow, SpanRow
 
 #: Spans of these kinds wait: they are live, and use nothing.
@@ -23,7 +23,6 @@ class SpanTable:
 
     t0_ns, t1_ns   start and end, shape (n,); a span left open ends where its process was last seen
     parent         index of the enclosing span, -1 for none, shape (n,)
-    weight         the policy's weight of each span, shape (n,)
     owner          the span of each interval, shape (m,)
     from_ns, to_ns start and end of each interval, shape (m,)
     left_open      spans that never ended, shape (n,)
@@ -37,7 +36,6 @@ class SpanTable:
     t0_ns: Ints
     t1_ns: Ints
     parent: Ints
-    weight: Floats
     owner: Ints
     from_ns: Ints
     to_ns: Ints
@@ -85,7 +83,6 @@ def tabulate(spans: Sequence[SpanRow], processes: Sequence[ProcessRow], end_ns: 
         t0_ns=t0,
         t1_ns=t1,
         parent=parent,
-        weight=np.array([0.0 if span.kind in WEIGHTLESS else 1.0 for span in rows]),
         owner=owner,
         from_ns=from_ns,
         to_ns=to_ns,

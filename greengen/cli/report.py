@@ -18,7 +18,7 @@ FORMATS = ("terminal", "json", "html", "csv", "markdown")
 @click.option("--format", "format_", type=click.Choice(FORMATS), help="Default: by the name of -o, else terminal.")
 @click.option("-o", "--out", type=click.Path(path_type=Path), metavar="F", help="Write to a file instead of stdout.")
 @click.option("--requests", default="all", show_default=True, metavar="all|top:N|none", help="Which requests to list.")
-@click.option("--policy", default="equal", show_default=True, metavar="P", help="How live spans share a cell's energy.")
+@click.option("--policy", default="auto", show_default=True, metavar="P", help="How live spans share a cell's energy.")
 @options.site
 @click.option("--force", is_flag=True, help="Overwrite an existing file.")
 def command(  # noqa: PLR0913 -- one parameter per option

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import platform
+from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -17,6 +18,7 @@ import numpy as np
 
 from greengen.accounting import ledger as ledgers
 from greengen.accounting.carbon import Footprint, Site
+from greengen.accounting.choice import Plan
 from greengen.accounting.curves import NS
 from greengen.accounting.ledger import Ledger
 from greengen.accounting.table import REQUEST
@@ -27,7 +29,7 @@ from greengen.rows import Rows
 SCHEMA = "greengen.report/1"
 
 
-def build(rows: Rows, path: Path, site: Site, *, requests: str = "all", policy: str = "equal") -> dict[str, Any]:
+def build(rows: Rows, path: Path, site: Site, *, requests: str = "all", policy: str | Plan = "auto") -> dict[str, Any]:
     """The document of a run. `requests`: all, top:N (by joules) or none. Raises UsageError, PolicyError."""
     most = _most(requests)
     ledger = ledgers.build(rows, policy=policy)
@@ -96,12 +98,31 @@ def _run(rows: Rows, ledger: Ledger, path: Path) -> dict[str, Any]:
         "python": ", ".join(dict.fromkeys(str(timeline.info.get("python", "")) for timeline in rows.timelines)),
         "command": info.get("command"),
         "greengen_version": str(rows.meta.get("greengen", "")),
-        "policy": {"name": ledger.policy, "coefficients": {}},
+        "policy": _policy(ledger),
         "segments": len(segments),
         "tier": info.get("tier"),
         "interval_s": info.get("interval_s"),
         "complete": all(segment.t1_ns is not None for _, segment in segments),
     }
+
+
+def _policy(ledger: Ledger) -> dict[str, Any]:
+    """The policy asked for, and how each group of spans was shared."""
+    groups = [
+        {
+            "group": choice.group,
+            "policy": choice.policy,
+            "coefficients": {} if choice.coefficients is None else asdict(choice.coefficients),
+            "fallback": choice.fallback,
+            "share_sigma": choice.sigma,
+            "details": dict(choice.details),
+        }
+        for choice in ledger.choices
+    ]
+    fitted = [group for group in groups if group["coefficients"]]
+    # One engine or one model is the usual case: its coefficients are the run's.
+    coefficients = fitted[0]["coefficients"] if len(fitted) == 1 else {}
+    return {"name": ledger.policy, "coefficients": coefficients, "groups": groups}
 
 
 def _totals(ledger: Ledger, footprint: Footprint) -> dict[str, Any]:

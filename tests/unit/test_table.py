@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from greengen.accounting.table import SpanTable, tabulate
-from greengen.rows import ProcessRow, SpanRow
+from greengen.accounting.work import lay_out
+from greengen.rows import ProcessRow, SpanRow, Timeline
 from tests.properties.oracle import Live, end_of
 from tests.properties.strategies import span_rows
 
@@ -62,7 +63,7 @@ def test_a_span_of_no_length_covers_nothing() -> None:
 
 def test_waiting_spans_weigh_nothing() -> None:
     table = tabulate([span(1, 0, 5, kind="queue"), span(2, 0, 5)], [], 5)
-    assert table.weight.tolist() == [0.0, 1.0]
+    assert lay_out(table, Timeline("b", "h")).waiting.tolist() == [True, False]
 
 
 def test_an_open_span_ends_where_its_process_was_last_seen() -> None:
@@ -113,7 +114,7 @@ def test_innermost_is_what_the_definition_says(spans: list[SpanRow], last_seen: 
         working = [
             uid
             for uid, parts in found.items()
-            if any(a <= at and at + 50 <= b for a, b in parts) and table.weight[_index(table, uid)] > 0
+            if any(a <= at and at + 50 <= b for a, b in parts) and table.rows[_index(table, uid)].kind != "queue"
         ]
         assert sorted(working) == live.innermost(at, at + 50)
 

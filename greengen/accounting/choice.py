@@ -1,0 +1,176 @@
+"""Which policy each group is shared by: the one asked for, or the next one that what is known allows."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+
+import numpy as np
+
+from greengen.accounting.curves import Curve, Floats
+from greengen.accounting.fit import TOO_UNSURE, Fit, fit
+from greengen.accounting.policies import (
+    AUTO,
+    DEFAULTS,
+    ORDER,
+    POLICIES,
+    Choice,
+    Coefficients,
+    Policy,
+    Rows,
+    Weights,
+)
+from greengen.accounting.work import Group, Work
+from greengen.errors import PolicyError
+
+#: Two consumers under one policy may still differ by this factor in what they draw, at 95 %. By time alone:
+#: kepler's authors, 2 to 3. By tokens and by steps: distance to Shapley's value of a simulated roofline
+#: step (examples/policies.py), rounded up.
+INTENSITY = MappingProxyType({"affine": 1.3, "phase": 1.6, "token": 2.0, "equal": 2.0})
+
+#: Of a policy that greengen does not know, and between groups.
+UNKNOWN_INTENSITY = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How to share: a policy's name, and what is already decided about groups.
+
+    extra    policies of third parties, by name
+    frozen   group → how it is shared, from an earlier ledger: then a part is shared as the whole was
+    given    what a step of an engine costs, where it is known and not to be fitted
+    """
+
+    policy: str = AUTO
+    extra: Mapping[str, Policy] = field(default_factory=dict)
+    frozen: Mapping[str, Choice] = field(default_factory=dict)
+    given: Coefficients | None = None
+
+    def __post_init__(self) -> None:
+        if self.given is not None and not all(0 <= value < float("inf") for value in self.given.as_tuple()):
+            msg = f"coefficients {self.given.as_tuple()} are not possible: pass numbers of 0 or more"
+            raise PolicyError(msg)
+        names = [AUTO, *POLICIES, *self.extra]
+        if self.policy not in names:
+            near = difflib.get_close_matches(self.policy, names, n=1)
+            hint = f"did you mean {near[0]}? " if near else ""
+            msg = f"unknown policy {self.policy!r}: {hint}there is {', '.join(names)}"
+            raise PolicyError(msg)
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The weights of every group, how each was chosen, and what a fit's error moves (direction → shape (n,))."""
+
+    weights: tuple[Weights, ...]
+    choices: tuple[Choice, ...]
+    intensity: tuple[float, ...]
+    directions: Mapping[str, Floats]
+
+
+def choose(work: Work, plan: Plan, curves_of: Callable[[Sequence[Group]], Sequence[Curve]]) -> Chosen:
+    """Weights for every group of `work`. `curves_of`: the energy from which an engine's cost may be fitted."""
+    weights: list[Weights] = []
+    choices: list[Choice] = []
+    directions: dict[str, Floats] = {}
+    fits: dict[str, Fit | str] = {}
+    for group in work.groups:
+        rows = _rows(work, group)
+        frozen = plan.frozen.get(group.name)
+        if frozen is not None:
+            choice, given = _applied(plan, rows, group, frozen)
+        elif group.around is not None:
+            choice, given = _applied(plan, rows, group, Choice(group.name, "equal"))
+        else:
+            engine = group.lane.engine if group.lane is not None else ""
+            if engine and engine not in fits and plan.given is None and plan.policy in {AUTO, "affine"}:
+                lanes = [g for g in work.groups if g.lane is not None and g.lane.engine == engine]
+                fits[engine] = fit(work, lanes, curves_of(lanes))
+            choice, given = _best(plan, rows, group, fits.get(engine))
+            found = fits.get(engine)
+            if isinstance(found, Fit) and choice.policy == "affine":
+                directions |= {f"{engine}:{i}": found.relative[i] for i in range(len(found.relative))}
+        weights.append(given)
+        choices.append(choice)
+    return Chosen(
+        tuple(weights),
+        tuple(choices),
+        tuple(INTENSITY.get(choice.policy, UNKNOWN_INTENSITY) for choice in choices),
+        directions,
+    )
+
+
+def _best(plan: Plan, rows: Rows, group: Group, found: Fit | str | None) -> tuple[Choice, Weights]:
+    """The policy asked for, or the best below it that can be used."""
+    wanted = _first(rows) if plan.policy == AUTO else plan.policy
+    below = ORDER[ORDER.index(wanted) + 1 :] if wanted in ORDER else ORDER[1:]
+    why = ""
+    for name in (wanted, *below):
+        coefficients, details, sigma = DEFAULTS.get(name), {}, None
+        if plan.given is not None and name in {"affine", "phase"}:
+            coefficients = plan.given
+        elif name == "affine" and rows.level == "steps":
+            if isinstance(found, Fit):
+                if found.sigma > TOO_UNSURE:
+                    why = why or (
+                        f"affine: the fitted coefficients leave a request's share unsure by {100 * found.sigma:.0f} %"
+                    )
+                    continue
+                coefficients, sigma = found.coefficients, found.sigma
+                details = {"windows": float(found.windows), "explained": found.explained}
+            else:
+                why = why or f"affine: {found or 'nothing to fit it from'}"
+                continue
+        given = _policy(plan, name)(rows, coefficients or Coefficients())
+        if isinstance(given, str):
+            why = why or f"{name}: {given}"
+            continue
+        fallback = why if name != wanted else ""
+        return Choice(group.name, name, coefficients, fallback, sigma, details), _checked(name, given, rows)
+    raise AssertionError  # `equal` can always be used
+
+
+def _first(rows: Rows) -> str:
+    return {"steps": "affine", "phases": "phase"}.get(rows.level, "equal")
+
+
+def _applied(plan: Plan, rows: Rows, group: Group, frozen: Choice) -> tuple[Choice, Weights]:
+    given = _policy(plan, frozen.policy)(rows, frozen.coefficients or Coefficients())
+    if isinstance(given, str):
+        msg = f"the frozen policy {frozen.policy!r} cannot be used on {group.name}: {given}"
+        raise PolicyError(msg)
+    return frozen, _checked(frozen.policy, given, rows)
+
+
+def frozen(plan: Plan, choices: Sequence[Choice]) -> Plan:
+    """The same plan with what was chosen under it: another run, or a part of this one, is then shared so."""
+    return replace(plan, frozen={choice.group: choice for choice in choices})
+
+
+def _policy(plan: Plan, name: str) -> Policy:
+    return POLICIES[name] if name in POLICIES else plan.extra[name]
+
+
+def _checked(name: str, given: Weights, rows: Rows) -> Weights:
+    """What a policy gave. Raises PolicyError for what are no weights."""
+    count = rows.waiting.size
+    weight, growth = (np.asarray(values, dtype=float) for values in (given.weight, given.growth))
+    sound = weight.shape == growth.shape == (count,) and given.fixed >= 0 and given.padding >= 0
+    if not sound or not all(np.isfinite(v).all() and v.min(initial=0.0) >= 0 for v in (weight, growth)):
+        msg = f"policy {name!r} gave weights that are negative, no numbers, or not one for each of {count} rows"
+        raise PolicyError(msg)
+    return Weights(weight, growth, float(given.fixed), float(given.padding))
+
+
+def _rows(work: Work, group: Group) -> Rows:
+    picked = group.rows
+    return Rows(
+        group.level,
+        work.prefill[picked],
+        work.decode[picked],
+        work.context[picked],
+        work.growth[picked],
+        work.waiting[picked],
+    )

@@ -1,0 +1,215 @@
+"""Shares: of each cell of a domain, what part is whose. Not negative, and 1 in all where somebody is live.
+
+Within a cell each group has the part that its live rows are of all live rows; within the group a row
+has (fixed/n + w) / (fixed + W), with n rows and the weight W live. Both are constant over a cell, so
+that a sum over a row's cells is a difference of cumulated sums: fair queueing's virtual time.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from greengen.accounting.curves import Bools, Floats, Ints
+from greengen.accounting.policies import Weights
+from greengen.accounting.work import Group, Work
+from greengen.quantity import Z95
+
+#: By what factor consumers of the same time may differ in what they draw, at 95 %, where only time is known.
+BETWEEN_GROUPS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """g rows of one group over k cells.
+
+    owner         span of each row, shape (g,)
+    first, last   its first cell, and the one after its last, shape (g,)
+    weight, growth  its weight in step 0 of the lane, and how much it grows at each step, shape (g,)
+    head, rate    a row's share of a cell is head + rate · (weight + growth · step), shape (k,)
+    step          the step that each cell lies in, as a number, shape (k,)
+    doubt         σ of the logarithm of what it draws against the others live with it, shape (k,)
+    """
+
+    owner: Ints
+    first: Ints
+    last: Ints
+    weight: Floats
+    growth: Floats
+    head: Floats
+    rate: Floats
+    step: Floats
+    doubt: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """Whose part of k cells is how great, for n spans. `heads`: live rows of each cell, shape (k,)."""
+
+    spans: int
+    heads: Ints
+    parts: tuple[Part, ...]
+
+    def spread(self, per_cell: Floats) -> Floats:
+        """Σ over the cells of per_cell · share, for each span, shape (n,)."""
+        total = np.zeros(self.spans)
+        for part in self.parts:
+            rows = _between(per_cell * part.head, part)
+            rows += part.weight * _between(per_cell * part.rate, part)
+            if part.growth.any():
+                rows += part.growth * _between(per_cell * part.rate * part.step, part)
+            total += np.bincount(part.owner, rows, minlength=self.spans)
+        return total
+
+    def spread_squares(self, per_cell: Floats) -> Floats:
+        """Σ over the cells of per_cell · share², for each span, each row by itself, shape (n,)."""
+        total = np.zeros(self.spans)
+        for part in self.parts:
+            head, rate, step, w, g = part.head, part.rate, part.step, part.weight, part.growth
+            rows = _between(per_cell * head**2, part)
+            if w.any() or g.any():
+                rows += 2 * w * _between(per_cell * head * rate, part) + w**2 * _between(per_cell * rate**2, part)
+            if g.any():
+                rows += 2 * g * _between(per_cell * head * rate * step, part)
+                rows += 2 * w * g * _between(per_cell * rate**2 * step, part)
+                rows += g**2 * _between(per_cell * (rate * step) ** 2, part)
+            total += np.bincount(part.owner, np.maximum(rows, 0.0), minlength=self.spans)
+        return total
+
+    def disputed(self, per_cell: Floats) -> Floats:
+        """Σ over the cells of per_cell · doubt · share · (1 - share), for each span, shape (n,)."""
+        # d(E·s)/d ln(intensity) = E·s·(1 - s).
+        found = np.zeros(self.spans)
+        for part in self.parts:
+            alone = Shares(self.spans, self.heads, (part,))
+            amount = per_cell * part.doubt
+            found += np.maximum(alone.spread(amount) - alone.spread_squares(amount), 0.0)
+        return found
+
+    def doubt(self, members: Bools) -> Floats:
+        """The greatest doubt about any of some spans, in each cell, shape (k,)."""
+        kept = [part.doubt for part in self.parts if members[part.owner].any()]
+        return np.maximum.reduce(kept) if kept else np.zeros(self.heads.size)
+
+    def of(self, members: Bools) -> Floats:
+        """What part of each cell is that of some spans (`members`, shape (n,)), shape (k,)."""
+        found = np.zeros(self.heads.size)
+        for part in self.parts:
+            kept = members[part.owner]
+            first, last = part.first[kept], part.last[kept]
+            live = running(first, last, np.ones(first.size), found.size)
+            weight = running(first, last, part.weight[kept], found.size)
+            growth = running(first, last, part.growth[kept], found.size) if part.growth.any() else 0.0
+            share = part.head * live + part.rate * (weight + part.step * growth)
+            # What came and went need not sum to 0 again.
+            found += np.where(live > 0, share, 0.0)
+        return found.clip(0.0, 1.0)
+
+
+def share(work: Work, weights: Sequence[Weights], intensity: Sequence[float], used: Bools, edges: Ints) -> Shares:
+    """The shares of the cells between `edges`; `used`: the rows that count, shape (m,).
+
+    weights    by group
+    intensity  by group: the factor, at 95 %, by which two rows of it may differ in what they draw
+    """
+    cells = edges.size - 1
+    at = [_place(work, group, given, used, edges) for group, given in zip(work.groups, weights, strict=True)]
+    heads = np.zeros(cells, dtype=np.int64)
+    for _, live, _ in at:
+        heads += live
+    whole = np.maximum(heads, 1)
+    parts = []
+    for (part, live, (all_weight, fixed)), factor in zip(at, intensity, strict=True):
+        total = fixed + all_weight
+        # With no weight at all they share equally: a group's part is always somebody's.
+        bare = (total <= 0) & (live > 0)
+        rate = np.divide(live, whole * total, out=np.zeros(cells), where=(total > 0) & (live > 0))
+        head = np.where(bare, 1.0 / whole, np.divide(rate * fixed, live, out=np.zeros(cells), where=live > 0))
+        # Between groups nothing is known but how many live: by time alone.
+        doubt = np.log(np.where(live < heads, max(factor, BETWEEN_GROUPS), factor)) / Z95
+        parts.append(replace(part, head=head, rate=rate, doubt=doubt))
+    return Shares(work.spans, heads, tuple(parts))
+
+
+def _place(
+    work: Work, group: Group, given: Weights, used: Bools, edges: Ints
+) -> tuple[Part, Ints, tuple[Floats, Floats]]:
+    """(a group's rows, how many of them live in each cell, (their weight, what they share equally))."""
+    cells = edges.size - 1
+    counts = used[group.rows] & ~work.waiting[group.rows]
+    counts &= (given.fixed > 0) | (given.weight > 0) | (given.growth > 0)
+    rows = group.rows[counts]
+    weight, growth = given.weight[counts], given.growth[counts]
+    if group.lane is None:
+        first, last = _cells_of(work.from_ns[rows], work.to_ns[rows], edges)
+        live = np.rint(running(first, last, np.ones(rows.size), cells)).astype(np.int64)
+        total = np.where(live > 0, running(first, last, weight, cells), 0.0)
+        nothing = np.zeros(cells)
+        part = Part(work.owner[rows], first, last, weight, growth, nothing, nothing, nothing, nothing)
+        if group.around is not None:
+            between = ~_in_steps(work, group.around, edges)
+            live, total = live * between, total * between
+        return part, live, (total, np.full(cells, given.fixed))
+    lane = group.lane
+    steps = lane.t0_ns.size
+    first, last = work.first[rows], work.last[rows] + 1
+    # Before the lane's first step: w - growth · first, so that in step q it is w + growth · (q - first).
+    origin = weight - growth * work.first[rows]
+    count = np.rint(running(first, last, np.ones(rows.size), steps)).astype(np.int64)
+    summed = running(first, last, origin, steps) + np.arange(steps) * running(first, last, growth, steps)
+    fixed = given.fixed + given.padding * lane.padding if given.fixed > 0 else np.zeros(steps)
+    place = _step_of(lane.t0_ns, lane.t1_ns, edges)
+    inside = place >= 0
+    live = np.where(inside, count[place], 0)
+    total = np.where(live > 0, np.maximum(summed[place], 0.0), 0.0)
+    begin, end = _cells_of(lane.t0_ns[work.first[rows]], lane.t1_ns[work.last[rows]], edges)
+    nothing, step = np.zeros(cells), np.where(inside, place, 0.0)
+    part = Part(work.owner[rows], begin, end, origin, growth, nothing, nothing, step, nothing)
+    return part, live, (total, np.where(inside, fixed[place], 0.0))
+
+
+def _cells_of(from_ns: Ints, to_ns: Ints, edges: Ints) -> tuple[Ints, Ints]:
+    """The first cell of each interval, and the one after its last; every border is an edge, or outside of them."""
+    ends = (edges[0], edges[-1])
+    first, last = (np.searchsorted(edges, np.clip(t, *ends)) for t in (from_ns, to_ns))
+    return first, last
+
+
+def _step_of(t0_ns: Ints, t1_ns: Ints, edges: Ints) -> Ints:
+    """The step that holds each cell, -1 for none, shape (k,)."""
+    if not t0_ns.size:
+        return np.full(edges.size - 1, -1)
+    place = np.searchsorted(t0_ns, edges[:-1], side="right") - 1
+    # Of steps that begin at one time, which no two of some length do, the last.
+    inside = (place >= 0) & (edges[:-1] < t1_ns[np.maximum(place, 0)])
+    return np.where(inside, place, -1)
+
+
+def _in_steps(work: Work, engine: str, edges: Ints) -> Bools:
+    """Whether any step of an engine holds each cell, shape (k,)."""
+    busy = np.zeros(edges.size - 1, dtype=bool)
+    for group in work.groups:
+        if group.lane is not None and group.lane.engine == engine:
+            busy |= _step_of(group.lane.t0_ns, group.lane.t1_ns, edges) >= 0
+    return busy
+
+
+def _between(per_cell: Floats, part: Part) -> Floats:
+    """Σ of per_cell over each row's cells, shape (g,)."""
+    total = float(np.abs(per_cell).sum())
+    if not total:
+        return np.zeros(part.first.size)
+    # In whole steps of 2^-61 of the sum: a year's joules as a double have no digits left for a millisecond.
+    exponent = 61 - math.frexp(total)[1]
+    virtual = np.concatenate(([0], np.cumsum(np.rint(np.ldexp(per_cell, exponent)).astype(np.int64))))
+    return np.asarray(np.ldexp((virtual[part.last] - virtual[part.first]).astype(float), -exponent))
+
+
+def running(first: Ints, last: Ints, amounts: Floats, cells: int) -> Floats:
+    """Per cell, the sum of the amounts whose [first, last) holds it, shape (cells,)."""
+    change = np.bincount(first, amounts, minlength=cells + 1) - np.bincount(last, amounts, minlength=cells + 1)
+    # Of no intervals at all numpy counts in integers.
+    return np.cumsum(change.astype(float))[:cells]

@@ -1,0 +1,166 @@
+"""What the time between two readings makes of spans: nobody knows when within it the energy went.
+
+attribution.md section 4. A span's share changes where it begins and ends, and where others do; what
+of a stretch's energy lies before such a change is uncertain by the power's spread within the stretch.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from greengen.accounting.books import Books
+from greengen.accounting.curves import NS, Curve, Floats, Ints
+from greengen.accounting.usage import FOREIGN_S
+from greengen.quantity import Z95
+
+_NONE = np.zeros(0, dtype=np.int64)
+
+
+def of_spans(books: Books) -> Floats:
+    """σ in J from changes of a span's share that fall between two readings."""
+    curve, cells = books.curve, books.grid
+    n = len(books.table)
+    if curve.t_ns.size < 2 or not n:  # noqa: PLR2004
+        return np.zeros(n)
+    lives = _lives(books)
+    owner, first, last = lives.owner, lives.first, lives.last
+    # Where one row of a span follows another, only the difference of their shares counts.
+    place, change = _changes(owner, first, last, (lives.before, lives.after), cells.edges.size)
+    span, edge = place // cells.edges.size, place % cells.edges.size
+    _, half_j = half_width(curve, cells.edges[edge])
+    quantum = books.domain.resolution_j / math.sqrt(12.0)
+    variance = np.bincount(span, (half_j * change / Z95) ** 2 + (quantum * change) ** 2, minlength=n)
+    # A life within one stretch: all that the stretch holds may lie in it, or none of it.
+    start, end = np.full(n, cells.edges.size - 1), np.zeros(n, dtype=np.int64)
+    np.minimum.at(start, owner, first)
+    np.maximum.at(end, owner, last)
+    most = np.zeros(n)
+    np.maximum.at(most, owner, np.maximum(lives.before, lives.after))
+    begin_ns, end_ns = cells.edges[start], cells.edges[np.maximum(end, start)]
+    at = np.clip(np.searchsorted(curve.t_ns, begin_ns, side="right") - 1, 0, curve.step_j.size - 1)
+    same = (end > start) & (end_ns <= curve.t_ns[at + 1])
+    inside = curve.at(end_ns) - curve.at(begin_ns)
+    limit = np.full(n, np.inf)
+    if books.domain.max_power_w is not None:
+        limit = books.domain.max_power_w * (end_ns - begin_ns) / NS
+    within = np.minimum(np.maximum(inside, curve.step_j[at] - inside), limit) * most / Z95
+    return np.sqrt(np.where(same, within**2 + 2 * (quantum * most) ** 2, variance + _of_whole_stretches(books)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Lives:
+    """Rows with a cell: span, first cell, the one after the last, part of the energy before and after them."""
+
+    owner: Ints
+    first: Ints
+    last: Ints
+    before: Floats
+    after: Floats
+
+
+def _lives(books: Books) -> _Lives:
+    ours, found = books.grid.ours, []
+    for part in books.shares.parts:
+        kept = part.last > part.first
+        first, last = part.first[kept], part.last[kept]
+        weight, growth = part.weight[kept], part.growth[kept]
+        before, after = (
+            (part.head[c] + part.rate[c] * (weight + growth * part.step[c])) * ours[c] for c in (first, last - 1)
+        )
+        found.append(_Lives(part.owner[kept], first, last, before, after))
+    return _Lives(
+        owner=np.concatenate([_NONE, *(lives.owner for lives in found)]),
+        first=np.concatenate([_NONE, *(lives.first for lives in found)]),
+        last=np.concatenate([_NONE, *(lives.last for lives in found)]),
+        before=np.concatenate([np.zeros(0), *(lives.before for lives in found)]),
+        after=np.concatenate([np.zeros(0), *(lives.after for lives in found)]),
+    )
+
+
+def _changes(owner: Ints, first: Ints, last: Ints, ends: tuple[Floats, Floats], edges: int) -> tuple[Ints, Floats]:
+    """(span · edges + edge, by how much the span's share changes there)."""
+    places = np.concatenate((owner * edges + first, owner * edges + last))
+    amounts = np.concatenate((ends[0], -ends[1]))
+    order = np.argsort(places, kind="stable")
+    places, amounts = places[order], amounts[order]
+    begins = np.flatnonzero(np.diff(places, prepend=-1))
+    return places[begins], np.add.reduceat(amounts, begins) if begins.size else amounts
+
+
+def _of_whole_stretches(books: Books) -> Floats:
+    """σ² in J² of rows that last over whole stretches, while their share changes with what others do."""
+    curve, cells = books.curve, books.grid
+    stretches = curve.step_j.size
+    of_cell = np.clip(np.searchsorted(curve.t_ns, cells.edges[:-1], side="right") - 1, 0, stretches - 1)
+    seconds = np.bincount(of_cell, cells.seconds, minlength=stretches)
+    energy_sigma = power_sigma(curve) * seconds
+    found = np.zeros(len(books.table))
+
+    def mean(values: Floats) -> Floats:
+        total = np.bincount(of_cell, values * cells.seconds, minlength=stretches)
+        return np.divide(total, seconds, out=np.zeros(stretches), where=seconds > 0)
+
+    for part in books.shares.parts:
+        head, rate = part.head * cells.ours, part.rate * cells.ours
+        means = mean(head), mean(rate)
+        moments = [
+            np.maximum(mean(head**2) - means[0] ** 2, 0.0),
+            mean(head * rate) - means[0] * means[1],
+            np.maximum(mean(rate**2) - means[1] ** 2, 0.0),
+        ]
+        sums = [np.concatenate(([0.0], np.cumsum(energy_sigma**2 * moment))) for moment in moments]
+        # Whole stretches only: those at its ends are told by its edges.
+        begin = np.searchsorted(curve.t_ns[:-1], cells.edges[part.first])
+        end = np.maximum(np.searchsorted(curve.t_ns, cells.edges[part.last], side="right") - 1, begin)
+        begin = np.minimum(begin, end)
+        top = part.head.size - 1
+        middle = (part.step[np.clip(part.first, 0, top)] + part.step[np.clip(part.last - 1, 0, top)]) / 2
+        weight = part.weight + part.growth * middle
+        squares, products, rates = (total[end] - total[begin] for total in sums)
+        variance = np.maximum(squares + 2 * weight * products + weight**2 * rates, 0.0)
+        found += np.bincount(part.owner, variance, minlength=found.size)
+    return found
+
+
+def of_foreign_seconds(books: Books) -> Floats:
+    """σ in J from foreign work: of a shorter span's second it may lie all inside, or outside."""
+    cells, lives = books.grid, _lives(books)
+    ours = cells.ours[lives.first]
+    foreign = np.divide(1.0 - ours, ours, out=np.zeros_like(ours), where=ours > 0)
+    start, end = cells.edges[lives.first], cells.edges[lives.last]
+    left = np.maximum(1.0 - (end - start) / NS / FOREIGN_S, 0.0)
+    sigma = (books.curve.at(end) - books.curve.at(start)) * lives.before * foreign * left / Z95
+    return np.sqrt(np.bincount(lives.owner, sigma**2, minlength=len(books.table)))
+
+
+def power_sigma(curve: Curve) -> Floats:
+    """σ in W of the power within each stretch around its mean, from the stretches beside it, shape (n-1,)."""
+    power = np.nan_to_num(curve.power_w)
+    if not power.size:
+        return power
+    before, after = np.concatenate((power[:1], power[:-1])), np.concatenate((power[1:], power[-1:]))
+    steps = np.maximum.reduce([abs(after - before), abs(power - before), abs(after - power)])
+    noise = float(np.sqrt(np.mean(np.diff(power) ** 2) / 2.0)) if power.size > 1 else float(power[0])
+    return np.asarray(np.minimum(np.hypot(steps / (2 * Z95), noise), power))
+
+
+def half_width(curve: Curve, t_ns: Ints) -> tuple[Ints, Floats]:
+    """(stretch that holds each time, half-width in J of the energy before it)."""
+    seconds = np.diff(curve.t_ns) / NS
+    power = np.nan_to_num(curve.power_w)
+    last = seconds.size - 1
+    at = np.clip(np.searchsorted(curve.t_ns, t_ns, side="right") - 1, 0, last)
+    where = ((t_ns - curve.t_ns[at]) / NS / seconds[at]).clip(0.0, 1.0)
+    # Points that thinning left out lie on the line: what is unknown lies between two readings.
+    readings = np.minimum(np.where(curve.spacing_s > 0, curve.spacing_s, seconds), seconds)[at]
+    parabola = np.where(readings < seconds[at], 0.25, where * (1.0 - where))
+    before, after = power[np.maximum(at - 1, 0)], power[np.minimum(at + 1, last)]
+    here = power[at]
+    steps = np.maximum.reduce([abs(after - before), abs(here - before), abs(after - here)])
+    noise = float(np.sqrt(np.mean(np.diff(power) ** 2) / 2.0)) if power.size > 1 else float(power[0])
+    half = readings * np.hypot(parabola * steps, Z95 * noise * np.sqrt(parabola))
+    half = np.minimum(half, here * readings)
+    return at, np.where((t_ns <= curve.t_ns[0]) | (t_ns >= curve.t_ns[-1]), 0.0, half)

@@ -1,0 +1,210 @@
+"""What spans did, as rows that a policy weighs: intervals of their lives, and the steps of engines.
+
+A row is a stretch of time in which a span's work was of one kind. Rows are compared within their
+group: the requests of one engine by what its steps were made of, those of one model by their tokens,
+all others one by one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from greengen.accounting.curves import NS, Bools, Floats, Ints
+from greengen.accounting.stints import Lane, lanes
+from greengen.accounting.table import REQUEST, WEIGHTLESS, SpanTable
+from greengen.rows import SpanRow, Timeline
+
+#: How well a group's work is known: by engine step, by phase, by tokens over its life, by its life alone.
+Level = Literal["steps", "phases", "tokens", "time"]
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Rows that are weighed against one another.
+
+    rows    their indices, shape (g,)
+    lane    the engine's steps; None: the rows are intervals of time
+    around  the engine in whose steps these rows have no part: they count between them only
+    """
+
+    name: str
+    level: Level
+    rows: Ints
+    lane: Lane | None = None
+    around: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """m rows of n spans.
+
+    spans             n
+    owner             the span of each row, shape (m,)
+    from_ns, to_ns    its time, shape (m,)
+    prefill, decode   tokens that it computed, per step in an engine's group, else per second, shape (m,)
+    context, growth   tokens in its cache at its first step, and more at each next one, shape (m,)
+    first, last       its first and last step, positions in the lane, shape (m,)
+    waiting           it was live and did nothing, shape (m,)
+    devices           uids that it used, none: all
+    """
+
+    spans: int
+    owner: Ints
+    from_ns: Ints
+    to_ns: Ints
+    prefill: Floats
+    decode: Floats
+    context: Floats
+    growth: Floats
+    first: Ints
+    last: Ints
+    waiting: Bools
+    devices: tuple[tuple[str, ...], ...]
+    groups: tuple[Group, ...]
+
+    def borders(self) -> list[Ints]:
+        """Times at which any share may change."""
+        steps = [times for g in self.groups if g.lane is not None for times in (g.lane.t0_ns, g.lane.t1_ns)]
+        return [self.from_ns, self.to_ns, *steps]
+
+    def on(self, uid: str, *, shared: bool) -> Bools:
+        """Which rows use a domain: those that name it, or name none; of a `shared` one (CPU, board) all. Shape (m,)."""
+        if shared or not any(self.devices):
+            return np.ones(self.owner.size, dtype=bool)
+        return np.array([not used or uid in used for used in self.devices], dtype=bool)
+
+
+@dataclass(slots=True)
+class _Row:
+    owner: int
+    from_ns: int
+    to_ns: int
+    group: tuple[str, Level, str | None]
+    tokens: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
+    steps: tuple[int, int] = (0, 0)
+    waiting: bool = False
+    devices: tuple[str, ...] = ()
+
+
+def lay_out(table: SpanTable, timeline: Timeline) -> Work:
+    """The rows of a timeline's spans."""
+    index = {row.uid: i for i, row in enumerate(table.rows)}
+    known_lanes = lanes(timeline, index)
+    served: dict[int, tuple[str, int]] = {}
+    rows: list[_Row] = []
+    by_name: dict[str, Lane] = {}
+    for lane in known_lanes:
+        by_name[lane.name] = lane
+        for k in range(lane.owner.size):
+            owner, first, last = int(lane.owner[k]), int(lane.first[k]), int(lane.last[k])
+            begin, end = int(lane.t0_ns[first]), int(lane.t1_ns[last])
+            tokens = (lane.prefill[k], lane.decode[k], lane.context[k], lane.growth[k])
+            group: tuple[str, Level, str | None] = (lane.name, "steps", None)
+            rows.append(_Row(owner, begin, end, group, tokens, (first, last), devices=lane.devices))
+            engine, since = served.get(owner, (lane.engine, begin))
+            served[owner] = (engine, min(since, begin))
+    for k in range(table.owner.size):
+        owner = int(table.owner[k])
+        rows += _of_life(table, owner, (int(table.from_ns[k]), int(table.to_ns[k])), served.get(owner))
+    return _columns(len(table), rows, by_name)
+
+
+def _of_life(table: SpanTable, owner: int, live: tuple[int, int], served: tuple[str, int] | None) -> list[_Row]:
+    """The rows of one interval in which a span is innermost."""
+    span = table.rows[owner]
+    if served is not None:
+        engine, since = served
+        if live[1] <= since:
+            return []
+        # Between the engine's steps those that it serves are live; before its first one a request waits.
+        return [_Row(owner, max(live[0], since), live[1], (f"between the steps of {engine}", "time", engine))]
+    if span.kind in WEIGHTLESS:
+        return [_Row(owner, *live, ("", "time", None), waiting=True, devices=span.devices)]
+    found = []
+    for kind, start, end, used in _phases(table, owner):
+        begin, stop = max(start, live[0]), min(end, live[1])
+        if stop > begin or (start == end and live[0] <= start <= live[1]):
+            devices, waiting = used or span.devices, kind in WEIGHTLESS
+            level, rates = _rates(span, kind, (end - start) / NS)
+            group: tuple[str, Level, str | None] = ("", "time", None)
+            if level != "time":
+                group = (f"requests of {span.model}" if span.model is not None else "requests", level, None)
+            found.append(_Row(owner, begin, stop, group, rates, waiting=waiting, devices=devices))
+    return found
+
+
+def _phases(table: SpanTable, owner: int) -> list[tuple[str, int, int, tuple[str, ...]]]:
+    """(kind, start, end, devices) of a span's phases; the one before the first mark goes without saying."""
+    span, t0, t1 = table.rows[owner], int(table.t0_ns[owner]), int(table.t1_ns[owner])
+    marks = sorted(span.phases, key=lambda phase: phase.t0_ns)
+    if not marks:
+        return [("", t0, t1, ())]
+    before = "queue" if marks[0].kind == "prefill" else "prefill"
+    starts = [(before, t0, ()), *((mark.kind, min(max(mark.t0_ns, t0), t1), mark.devices) for mark in marks)]
+    ends = [start for _, start, _ in starts[1:]] + [t1]
+    return [(kind, start, end, used) for (kind, start, used), end in zip(starts, ends, strict=True) if end > start]
+
+
+def _rates(span: SpanRow, kind: str, seconds: float) -> tuple[Level, tuple[float, float, float, float]]:
+    """How well the work of a phase is known, and its tokens per second."""
+    nothing = (0.0, 0.0, 0.0, 0.0)
+    if span.kind != REQUEST or span.output_tokens is None or seconds <= 0:
+        return "time", nothing
+    read = max((span.input_tokens or 0) - (span.cached_tokens or 0), 0)
+    written, context = span.output_tokens, span.input_tokens or 0
+    if not any(phase.kind == "decode" for phase in span.phases):
+        if not read + written:
+            return "time", nothing
+        return "tokens", (read / seconds, written / seconds, 0.0, 0.0)
+    if kind == "prefill":
+        return "phases", (read / _length(span, kind, seconds), 0.0, 0.0, 0.0)
+    # The first token comes out of the prompt's step. Each other one reads all that came before it.
+    steps = max(written - 1, 0) / _length(span, kind, seconds)
+    if kind == "decode":
+        return "phases", (0.0, steps, steps * (context + written / 2.0), 0.0)
+    return "phases", nothing
+
+
+def _length(span: SpanRow, kind: str, seconds: float) -> float:
+    """Seconds of all phases of one kind: one that was interrupted has its tokens once."""
+    marks = sorted(span.phases, key=lambda phase: phase.t0_ns)
+    same = [i for i, mark in enumerate(marks) if mark.kind == kind]
+    if len(same) < 2 or span.t1_ns is None:  # noqa: PLR2004 -- once
+        return seconds
+    ends = [mark.t0_ns for mark in marks[1:]] + [span.t1_ns]
+    return max(sum(max(ends[i] - max(marks[i].t0_ns, span.t0_ns), 0) for i in same) / NS, seconds)
+
+
+def _columns(spans: int, rows: Sequence[_Row], by_name: dict[str, Lane]) -> Work:
+    def floats(which: int) -> Floats:
+        return np.array([row.tokens[which] for row in rows], dtype=float)
+
+    def ints(values: Sequence[int]) -> Ints:
+        return np.array(values, dtype=np.int64)
+
+    members: dict[tuple[str, Level, str | None], list[int]] = {}
+    for i, row in enumerate(rows):
+        members.setdefault(row.group, []).append(i)
+    groups = [
+        Group(name or "spans", level, ints(found), by_name.get(name) if level == "steps" else None, around)
+        for (name, level, around), found in members.items()
+    ]
+    return Work(
+        spans=spans,
+        owner=ints([row.owner for row in rows]),
+        from_ns=ints([row.from_ns for row in rows]),
+        to_ns=ints([row.to_ns for row in rows]),
+        prefill=floats(0),
+        decode=floats(1),
+        context=floats(2),
+        growth=floats(3),
+        first=ints([row.steps[0] for row in rows]),
+        last=ints([row.steps[1] for row in rows]),
+        waiting=np.array([row.waiting for row in rows], dtype=bool),
+        devices=tuple(row.devices for row in rows),
+        groups=tuple(groups),
+    )
