@@ -70,6 +70,11 @@ def warnings(ledger: Ledger) -> list[str]:
     told += [event.reason for event in ledger.events() if event.kind == "warning"]
     if any(segment.t1_ns is None for chapter in ledger.chapters for segment in chapter.timeline.segments):
         told.append("The recording goes on, or was cut off: what came after its last reading is not in the books.")
+    told += [
+        f"{choice.group}: shared by the policy `{choice.policy}`, for {choice.fallback}."
+        for choice in ledger.choices
+        if choice.fallback
+    ]
     for entries in totalled:
         if entries.books.other_j is None:
             name, why = entries.books.domain.name, entries.books.other_reason

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from greengen.accounting import spread as policies
 from greengen.accounting.carbon import Footprint
-from greengen.accounting.curves import NS, Ints
+from greengen.accounting.curves import NS, Floats, Ints
 from greengen.accounting.entries import Entries
 from greengen.accounting.ledger import QUIET_ACCOUNTS, Chapter, Ledger, account_of
 from greengen.accounting.table import REQUEST
@@ -66,6 +67,7 @@ def _domain(chapter: Chapter, entries: Entries) -> dict[str, Any]:
 def models(ledger: Ledger, footprint: Footprint) -> list[dict[str, Any]]:
     """Each model's requests together, per request and per output token."""
     told = []
+    spread = by_policy(ledger)
     for model, rows in ledger.groups(lambda row: row.model if row.kind == REQUEST else None).items():
         if model is None:
             continue
@@ -87,6 +89,7 @@ def models(ledger: Ledger, footprint: Footprint) -> list[dict[str, Any]]:
                 "energy_j_per_output_token": per_token.as_dict(),
                 "carbon_g": carbon.as_dict(),
                 "carbon_g_per_request": (carbon / len(rows)).as_dict(),
+                "energy_j_by_policy": _of_model(spread, ledger, model),
             }
         )
     return told
@@ -95,6 +98,7 @@ def models(ledger: Ledger, footprint: Footprint) -> list[dict[str, Any]]:
 def spans(ledger: Ledger, footprint: Footprint) -> list[dict[str, Any]]:
     """Every span with its own joules (`self`) and those of the spans inside it (`inclusive`)."""
     told = []
+    spread = by_policy(ledger)
     for chapter, i in ledger:
         row, table, start = chapter.table.rows[i], chapter.table, chapter.start_ns
         energy = ledger.span(chapter, i)
@@ -121,9 +125,31 @@ def spans(ledger: Ledger, footprint: Footprint) -> list[dict[str, Any]]:
                 "energy_j": energy.as_dict(),
                 "energy_j_inclusive": inclusive.as_dict(),
                 "carbon_g": footprint.carbon(energy).as_dict(),
+                "energy_j_by_policy": {name: float(j[i]) for name, j in spread.get(id(chapter), {}).items()},
             }
         )
     return told
+
+
+def by_policy(ledger: Ledger) -> dict[int, dict[str, Floats]]:
+    """Each span's own joules under every policy that a chapter allows, where that is more than one; by chapter's id."""
+    found = {}
+    for chapter in ledger.chapters:
+        if any(choice.policy != "equal" or choice.fallback for choice in chapter.choices):
+            several = [policies.by_policy(e.books, ledger.asked, chapter.choices) for e in chapter.totalled]
+            found[id(chapter)] = policies.together(several)
+    return found
+
+
+def _of_model(spread: dict[int, dict[str, Floats]], ledger: Ledger, model: str) -> dict[str, float]:
+    """A model's requests together, with the spans inside them."""
+    totals: dict[str, float] = {}
+    for chapter in ledger.chapters:
+        rows, request = chapter.table.rows, chapter.table.request
+        inside = [i for i, row in enumerate(rows) if row.model == model and request[i] >= 0]
+        for name, joules in spread.get(id(chapter), {}).items():
+            totals[name] = totals.get(name, 0.0) + float(joules[inside].sum())
+    return totals
 
 
 def _account(name: str, type_: str, energy: Quantity, footprint: Footprint) -> dict[str, Any]:
