@@ -6,7 +6,7 @@ readings, and every account is computed by its own definition, none as the rest 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import pairwise
@@ -173,19 +173,46 @@ class Books:
     total: Fraction = Fraction(0)
 
 
-def book(
-    timeline: Timeline, domain: Domain, stretches: Sequence[Stretch], window: tuple[int, int] | None = None
-) -> Books:
-    """Every account of one domain, each from its own definition."""
-    lowest, highest = window or (min(s.t0_ns for s in stretches), max(s.t1_ns for s in stretches))
+@dataclass(frozen=True)
+class Sharing:
+    """Whose part of a domain's own energy is how great between two instants; at no other `instants` that changes."""
+
+    instants: frozenset[int]
+    between: Callable[[Domain, int, int], Mapping[str, Fraction]]
+
+
+def lives(timeline: Timeline) -> Live:
+    """When each span of a timeline was live."""
     last_seen = [process.last_seen_ns for process in timeline.processes]
     ends_ns = [segment.t1_ns for segment in timeline.segments if segment.t1_ns is not None]
     end_ns = max([*last_seen, *ends_ns])
-    live = Live(timeline.spans, {span.uid: end_of(span, timeline.processes, end_ns) for span in timeline.spans})
+    return Live(timeline.spans, {span.uid: end_of(span, timeline.processes, end_ns) for span in timeline.spans})
+
+
+def equally(live: Live) -> Sharing:
+    """Each that is at work the same part."""
+
+    def between(_: Domain, a: int, b: int) -> dict[str, Fraction]:
+        at_work = live.innermost(a, b)
+        return {uid: Fraction(1, len(at_work)) for uid in at_work}
+
+    return Sharing(frozenset(t for span in live.spans for t in (span.t0_ns, live.ends[span.uid])), between)
+
+
+def book(
+    timeline: Timeline,
+    domain: Domain,
+    stretches: Sequence[Stretch],
+    window: tuple[int, int] | None = None,
+    sharing: Sharing | None = None,
+) -> Books:
+    """Every account of one domain, each from its own definition."""
+    lowest, highest = window or (min(s.t0_ns for s in stretches), max(s.t1_ns for s in stretches))
+    sharing = sharing or equally(lives(timeline))
     uses = {segment.uid: busy(timeline, segment) for segment in timeline.segments}
     readable = any(uses.values())
     instants = {s.t0_ns for s in stretches} | {s.t1_ns for s in stretches} | {lowest, highest}
-    instants |= {t for span in timeline.spans for t in (span.t0_ns, live.ends[span.uid])}
+    instants |= sharing.instants
     instants |= {t for use in uses.values() if use for t in use.knots()}
     device = timeline.usage.get((domain.activity or "", "machine"))
     device_points = [(t, Fraction(v)) for t, v in zip(device.t_ns, device.values, strict=True)] if device else []
@@ -201,13 +228,13 @@ def book(
         everyone = parts["work"] + parts["recorder"] + parts["foreign"]
         foreign = parts["foreign"] / everyone if split and everyone else Fraction(0)
         ours = (parts["work"] + parts["recorder"]) / everyone if split and everyone else Fraction(1)
-        at_work = live.innermost(a, b)
+        parts_of = sharing.between(domain, a, b)
         out.total += joules
         if out.other is not None:
             out.other += joules * foreign
-        for uid in at_work:
-            out.spans[uid] += joules * ours / len(at_work)
-        if at_work:
+        for uid, part in parts_of.items():
+            out.spans[uid] += joules * ours * part
+        if parts_of:
             continue
         if domain.activity == "cpu" and readable:
             worked = parts["work"] > 0

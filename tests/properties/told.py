@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from greengen.accounting.books import Books
+from greengen.accounting.choice import Plan
 from greengen.accounting.ledger import Ledger, build
+from greengen.accounting.policies import AUTO
 from greengen.rows import Rows
 from tests.properties import oracle
 
@@ -15,9 +18,11 @@ Accounts = dict[str, float | None]
 TOLERANCE = 1e-9
 
 
-def books(rows: Rows, window: tuple[int, int] | None = None) -> dict[tuple[str, str], Books]:
+def books(
+    rows: Rows, window: tuple[int, int] | None = None, policy: str | Plan = AUTO
+) -> dict[tuple[str, str], Books]:
     """The books of every domain, by (boot, domain)."""
-    return of(build(rows, window=window))
+    return of(build(rows, window=window, policy=policy))
 
 
 def of(ledger: Ledger) -> dict[tuple[str, str], Books]:
@@ -34,8 +39,15 @@ def accounts(book: Books) -> Accounts:
     return spans | {"overhead": book.overhead_j, "idle": book.idle_j, "other": book.other_j}
 
 
-def every_account(rows: Rows, window: tuple[int, int] | None = None) -> dict[tuple[str, str], Accounts]:
-    return {key: accounts(book) for key, book in books(rows, window).items()}
+def every_account(
+    rows: Rows, window: tuple[int, int] | None = None, policy: str | Plan = AUTO
+) -> dict[tuple[str, str], Accounts]:
+    return {key: accounts(book) for key, book in books(rows, window, policy).items()}
+
+
+def whole(found: Accounts) -> float:
+    """All that is known of a domain's accounts."""
+    return math.fsum(joules for joules in found.values() if joules is not None)
 
 
 def expected(book: oracle.Books) -> Accounts:

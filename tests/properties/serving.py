@@ -1,0 +1,124 @@
+"""Small recordings of serving: phases, tokens, devices, and engines with steps and stints of every kind."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from fractions import Fraction
+
+from hypothesis import strategies as st
+
+from greengen.accounting.choice import Plan
+from greengen.accounting.policies import Coefficients
+from greengen.collector import Domain
+from greengen.rows import Engine, EngineStep, Phase, Rows, SpanRow, Stint, Timeline
+from tests.properties import policy_oracle
+from tests.properties.strategies import DOMAINS, MAX_W, MS, Case, Draw, timelines
+
+#: Two accelerators beside what the whole host shares.
+BOARDS = tuple(
+    Domain(f"c:gpu{i}", "c", "gpu", f"GPU {i}", split_reason="no weight", max_power_w=MAX_W) for i in range(2)
+)
+SERVING = (*BOARDS, DOMAINS[0], DOMAINS[3])
+NAMED = ("c:gpu0", "c:gpu1", "c:gpu", "c:package", "elsewhere")
+
+#: Quarters and zeros: exact in a double, and each term alone too.
+_PRICE = st.sampled_from((0.0, 0.0, 0.25, 1.0, 2.5, 40.0))
+coefficients = st.builds(Coefficients, fixed=_PRICE, prefill=_PRICE, decode=_PRICE, context=_PRICE)
+
+_TOKENS = st.none() | st.sampled_from((0, 1, 2, 7, 300))
+
+
+def prices(given: Coefficients | None) -> policy_oracle.Prices | None:
+    return None if given is None else policy_oracle.Prices(*map(Fraction, given.as_tuple()))
+
+
+@st.composite
+def plans(draw: Draw) -> Plan:
+    """Any built-in policy; with what a step costs given, wherever it would be fitted."""
+    policy = draw(st.sampled_from(("auto", "equal", "token", "phase", "affine")))
+    given = draw(coefficients) if policy in {"auto", "affine"} else draw(st.none() | coefficients)
+    return Plan(policy, given=given)
+
+
+def devices(draw: Draw) -> tuple[str, ...]:
+    """Mostly all of them, which goes without saying."""
+    return tuple(draw(st.sampled_from(((), (), (), *((name,) for name in NAMED), ("c:gpu0", "c:gpu1")))))
+
+
+def phased(draw: Draw, span: SpanRow, instants: Sequence[int]) -> SpanRow:
+    """The span with tokens, and with marks in any order, at one time, before its start and after its end."""
+    kinds = st.sampled_from(("queue", "prefill", "decode", "decode", "transfer"))
+    marks = draw(st.lists(st.tuples(kinds, st.sampled_from(instants)), max_size=4))
+    return replace(
+        span,
+        input_tokens=draw(_TOKENS),
+        output_tokens=draw(_TOKENS),
+        cached_tokens=draw(_TOKENS),
+        phases=tuple(Phase(kind, t_ns, devices(draw)) for kind, t_ns in sorted(marks, key=lambda mark: mark[1])),
+        devices=devices(draw),
+    )
+
+
+def steps(draw: Draw, engine: str, instants: Sequence[int]) -> list[EngineStep]:
+    """Iterations that follow one another, with pauses, of no length, or overlapping; some were not recorded."""
+    at = draw(st.sampled_from(instants))
+    seq = draw(st.sampled_from((1, 1, 40)))
+    found = []
+    for _ in range(draw(st.integers(1, 7))):
+        length = draw(st.sampled_from((0, 20, 50, 50, 130))) * MS
+        found.append(EngineStep(engine, seq, at, at + length, draw(st.sampled_from((0, 0, 0, 3)))))
+        seq += draw(st.sampled_from((1, 1, 1, 1, 3)))
+        at += max(length + draw(st.sampled_from((0, 0, 0, 70, -50))) * MS, 0)
+    return found
+
+
+def stints(draw: Draw, engine: str, span: str, sequences: tuple[int, int]) -> list[Stint]:
+    """A prompt in chunks, then tokens one by one or drafted several at a time, with interruptions; anything."""
+    first, last = sequences
+    work = st.sampled_from(((16, 0, 0), (16, 0, 16), (5, 1, 0), (0, 1, 1), (0, 1, 1), (0, 4, 3), (0, 0, 0), (0, 1, 0)))
+    found: dict[int, Stint] = {}
+    begin = draw(st.integers(first - 1, last))
+    for _ in range(draw(st.integers(0, 3))):
+        end = begin + draw(st.sampled_from((0, 0, 1, 2, 5)))
+        prefill, decode, growth = draw(work)
+        context = draw(st.sampled_from((0, 16, 500)))
+        found[begin] = Stint(engine, span, begin, end, prefill, decode, context, growth)
+        # After a pause, or at once; or beside it: another sequence of the same request.
+        begin = draw(st.sampled_from((end + 1, end + 1, end + 2, max(begin + 1, end))))
+    return list(found.values())
+
+
+@st.composite
+def served(
+    draw: Draw, boot: str = "boot0", *, domains: Sequence[Domain] = SERVING, base_ns: int | None = None
+) -> tuple[Timeline, dict[tuple[str, str], list[policy_oracle.oracle.Stretch]]]:
+    """One boot of one host that serves requests."""
+    timeline, truth = draw(timelines(boot, domains=domains, base_ns=base_ns, most_segments=1))
+    read = sorted({t for series in timeline.samples.values() for t in series.t_ns})
+    instants = [read[0] - 200 * MS, *sorted({t + d for t in read for d in (0, 0, 33 * MS, 50 * MS)})]
+    spans = [phased(draw, span, instants) for span in timeline.spans]
+    engines, all_steps, all_stints = [], [], []
+    for number in range(draw(st.integers(0, 2))):
+        uid = f"{boot}:1:1/engine-{number}"
+        if draw(st.integers(0, 4)):
+            engines.append(Engine(uid, f"{boot}:1:1", draw(st.sampled_from((None, "a"))), devices(draw)))
+        mine = steps(draw, uid, instants)
+        for who in [span.uid for span in spans if span.kind != "queue"] + [f"{boot}:9:9/1"]:
+            if draw(st.booleans()):
+                all_stints += stints(draw, uid, who, (mine[0].seq, mine[-1].seq))
+        all_steps += mine
+    whole = replace(timeline, spans=spans, engines=engines, steps=all_steps, stints=all_stints)
+    return whole, truth
+
+
+@st.composite
+def serving(draw: Draw, *, domains: Sequence[Domain] = SERVING, most_boots: int = 1) -> Case:
+    """A recording of one serving host, or of several boots."""
+    found = []
+    truth: dict[tuple[str, str], list[policy_oracle.oracle.Stretch]] = {}
+    for number in range(draw(st.integers(1, most_boots))):
+        timeline, happened = draw(served(f"boot{number}", domains=domains))
+        found.append(timeline)
+        truth |= happened
+    return Case(Rows(meta={"greengen": "0"}, timelines=found), truth)
