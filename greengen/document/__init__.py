@@ -49,6 +49,7 @@ def build(rows: Rows, path: Path, site: Site, *, requests: str = "all", policy: 
         "spans": [span for span in spans if span["kind"] != REQUEST],
         "requests": priced[:most],
         "requests_left_out": len(priced) - len(priced[:most]),
+        "traces": tables.traces(ledger, footprint),
         "events": notes.events(ledger),
         "warnings": notes.warnings(ledger),
         "factors": notes.factors(site),
