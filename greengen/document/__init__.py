@@ -123,7 +123,7 @@ def _policy(ledger: Ledger) -> dict[str, Any]:
     fitted = [group for group in groups if group["coefficients"]]
     # One engine or one model is the usual case: its coefficients are the run's.
     coefficients = fitted[0]["coefficients"] if len(fitted) == 1 else {}
-    return {"name": ledger.policy, "coefficients": coefficients, "groups": groups}
+    return {"name": ledger.policy, "coefficients": coefficients, "groups": groups, "rules": ledger.asked.rules}
 
 
 def _totals(ledger: Ledger, footprint: Footprint) -> dict[str, Any]:

@@ -124,6 +124,7 @@ def spans(ledger: Ledger, footprint: Footprint) -> list[dict[str, Any]]:
                 "coverage": min((float(e.coverage[i]) for e in chapter.totalled), default=0.0),
                 "energy_j": energy.as_dict(),
                 "energy_j_inclusive": inclusive.as_dict(),
+                "energy_j_of_idle": sum(float(e.books.given_j[i]) for e in chapter.totalled),
                 "carbon_g": footprint.carbon(energy).as_dict(),
                 "energy_j_by_policy": {name: float(j[i]) for name, j in spread.get(id(chapter), {}).items()},
             }
