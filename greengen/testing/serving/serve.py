@@ -171,7 +171,7 @@ def prefill_and_decode(
             phases=[
                 *(phase._replace(devices=prefill.devices) for phase in before.phases),
                 Phase("transfer", before.end_ns or 0, (*prefill.devices, *decode.devices)),
-                Phase("queue", after.arrival_ns),
+                *([Phase("queue", after.arrival_ns)] if after.scheduled_ns != after.arrival_ns else []),
                 *(phase._replace(devices=decode.devices) for phase in after.phases),
             ],
         )
