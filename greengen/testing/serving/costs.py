@@ -66,14 +66,14 @@ class Cost(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Affine:
-    """Both J and s are a fixed part and so much per prefill, decode and context token.
+    """Both J and s are a fixed part, and so much per prefill, decode and context token: four numbers each.
 
     The defaults give an 8B model on an H100-class device its usual 2.5 J per token at batch 1 and some
     0.15 J at batch 40, at 350 to 700 W: assumptions, of the order of published measurements.
     """
 
-    joules_of: tuple[float, float, float, float] = (2.3, 0.022, 0.055, 2.0e-5)
-    seconds_of: tuple[float, float, float, float] = (6.0e-3, 4.0e-5, 9.0e-5, 4.5e-8)
+    joules_of: tuple[float, ...] = (2.3, 0.022, 0.055, 2.0e-5)
+    seconds_of: tuple[float, ...] = (6.0e-3, 4.0e-5, 9.0e-5, 4.5e-8)
     idle_w: float = 70.0
 
     def seconds(self, work: Floats) -> Floats:

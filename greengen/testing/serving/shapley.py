@@ -73,18 +73,26 @@ def enumerated(work: Floats, padding: Floats, cost: Cost) -> Floats:
     return found
 
 
-def reference(served: Served, seed: int, *, traces: Mapping[str, Trace] | None = None, orders: int = ORDERS) -> Floats:
-    """J of each request, shape (n,), idle bubbles of pipelines included.
+def by_instance(
+    served: Served, seed: int, *, traces: Mapping[str, Trace] | None = None, orders: int = ORDERS
+) -> Floats:
+    """J of each request from each instance, shape (i, n), idle bubbles of pipelines included.
 
-    traces  the power of the devices where it wandered: then each step's J are those that they drew
-            (not for pipelines, whose steps overlap)
+    traces  the power of the devices where it wandered, or another power that follows their steps: then
+            each step's J are those that it drew (not for pipelines, whose steps overlap)
     """
-    found = np.zeros(len(served.requests))
+    found = np.zeros((len(served.instances), len(served.requests)))
     for number, (instance, steps) in enumerate(zip(served.instances, served.steps, strict=True)):
         of_parts = shapley(steps, instance.cost, seed + number, orders=orders)
-        drawn = steps.joules + bubble_joules(served, number)
-        if traces is not None:
+        if traces is None:
+            drawn = steps.joules + bubble_joules(served, number)
+        else:
             drawn = np.sum([traces[device].energy_j(steps.t0_ns, steps.t1_ns) for device in instance.devices], axis=0)
         of_parts *= (drawn / steps.joules)[steps.step]
-        found += np.bincount(steps.request, of_parts, minlength=found.size)
+        found[number] = np.bincount(steps.request, of_parts, minlength=found.shape[1])
     return found
+
+
+def reference(served: Served, seed: int, *, traces: Mapping[str, Trace] | None = None, orders: int = ORDERS) -> Floats:
+    """J of each request, shape (n,): those of `by_instance` together."""
+    return np.asarray(by_instance(served, seed, traces=traces, orders=orders).sum(axis=0))
