@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from greengen.testing.serving.costs import Affine
+from greengen.testing.serving.engine import Engine
 from greengen.testing.serving.expected import Expected, Scenario, of_steps, scenario, together
 from greengen.testing.serving.meters import METERS
 from greengen.testing.serving.power import Trace, following, traces
@@ -39,7 +40,7 @@ def _on(device: str, values: Floats, what: str, policies: tuple[str, ...] = ()) 
 def tensor_parallel(seed: int) -> Scenario:
     """Two devices run every step together: a request has the same part of both."""
     instance = Instance("m", _ON_TWO, devices=(GPU, OTHER_GPU))
-    served = serve(stream(seed, 14, (50, 800), (30, 200), 80), instance, seed)
+    served = serve(stream(seed, 40, (50, 800), (30, 200), 80), instance, seed)
     half = reference(served, seed) / 2
     per_device = [e for device in instance.devices for e in _on(device, half, "half of its joules", ("affine",))]
     return scenario("tensor parallel", served, seed, [*of_steps(served, seed), *per_device])
@@ -51,7 +52,7 @@ def pipeline_parallel(seed: int) -> Scenario:
     Steps that overlap share each moment; how is a convention, so each request's joules are only expected roughly.
     """
     instance = Instance("m", Affine(), devices=(GPU, OTHER_GPU), stages=2)
-    served = serve(stream(seed, 14, (50, 400), (50, 200), 60), instance, seed)
+    served = serve(stream(seed, 40, (50, 400), (50, 200), 60), instance, seed)
     rough = of_steps(served, seed, tolerance=0.15)
     return scenario(
         "pipeline parallel", served, seed, [*rough, together(served, "all requests", range(len(served.requests)))]
@@ -60,12 +61,12 @@ def pipeline_parallel(seed: int) -> Scenario:
 
 def models_on_a_device(seed: int) -> Scenario:
     """Two models take turns on one device: each step's joules are its model's, though both have requests."""
-    first, second = (stream(seed + 1000 * n, 8, (50, 400), (20, 80), 200) for n in range(2))
+    first, second = (stream(seed + 1000 * n, 25, (50, 400), (20, 80), 500) for n in range(2))
     large, small = Instance("large", _slower(Affine())), Instance("small", _slower(_SMALL))
     served = share_device([(first, large), (second, small)], seed)
     models = [
         together(served, f"all requests of model {name}", members, tolerance=0.02, policies=("affine",))
-        for name, members in (("large", range(8)), ("small", range(8, 16)))
+        for name, members in (("large", range(25)), ("small", range(25, 50)))
     ]
     return scenario("several models on a device", served, seed, [*of_steps(served, seed, tolerance=0.02), *models])
 
@@ -77,7 +78,7 @@ def _slower(cost: Affine) -> Affine:
 
 def models_on_devices(seed: int) -> Scenario:
     """Two models on a device each: nothing of one device is the other model's."""
-    first, second = (stream(seed + 1000 * n, 8, (50, 400), (50, 200), 80) for n in range(2))
+    first, second = (stream(seed + 1000 * n, 30, (50, 400), (50, 200), 80) for n in range(2))
     streams = [(first, Instance("large", Affine())), (second, Instance("small", _SMALL, devices=(OTHER_GPU,)))]
     served = share_device(streams, seed)
     expected = of_steps(served, seed)
@@ -91,8 +92,8 @@ def models_on_devices(seed: int) -> Scenario:
 
 def pools(seed: int) -> Scenario:
     """Prompts on one device, decodes on another: a request has joules of both, each in its phase."""
-    instances = (Instance("m", Affine()), Instance("m", Affine(), devices=(OTHER_GPU,)))
-    served = prefill_and_decode(stream(seed, 12, (200, 2500), (30, 150), 200), *instances, seed)
+    instances = (Instance("m", Affine(), Engine(token_budget=512)), Instance("m", Affine(), devices=(OTHER_GPU,)))
+    served = prefill_and_decode(stream(seed, 120, (200, 2500), (10, 60), 80), *instances, seed)
     per_pool = by_instance(served, seed)
     expected = of_steps(served, seed)
     expected += _on(GPU, per_pool[0], "its prefill", ("affine",))
@@ -102,11 +103,11 @@ def pools(seed: int) -> Scenario:
 
 def host_follows(seed: int) -> Scenario:
     """The host draws more while the accelerator works: its joules follow the accelerator's shares, step by step."""
-    served = served_by(stream(seed, 14, (50, 800), (30, 200), 80), seed)
+    served = served_by(stream(seed, 50, (50, 800), (30, 200), 80), seed)
     power = _with_host(served)
     of_host = reference(served, seed, traces={GPU: power[HOST]})
     expected = [*of_steps_on(served, seed), *_on(HOST, of_host, "its part of the host, as of the device", ("affine",))]
-    meters = {GPU: METERS["perfect"], HOST: METERS["rapl"]}
+    meters = {GPU: METERS["perfect"], HOST: replace(METERS["rapl"], gain=0.0)}
     return scenario("the host follows", served, seed, expected, meters=meters, power=power)
 
 

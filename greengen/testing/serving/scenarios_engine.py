@@ -46,7 +46,7 @@ def served_by(requests: Sequence[Request], seed: int, engine: Engine | None = No
 
 def decode_batches(seed: int) -> Scenario:
     """Short prompts, many tokens: batches of decodes that requests join and leave."""
-    served = served_by(stream(seed, 20, (10, 60), (30, 300), 60), seed)
+    served = served_by(stream(seed, 40, (10, 60), (30, 300), 60), seed)
     return scenario("decode batches", served, seed, of_steps(served, seed))
 
 
@@ -59,13 +59,13 @@ def identical_requests(seed: int) -> Scenario:
 
 def chunked_prefill(seed: int) -> Scenario:
     """Prompts longer than the budget of tokens, computed beside the decodes of others."""
-    served = served_by(stream(seed, 14, (50, 3000), (20, 150), 150), seed, Engine(token_budget=256))
+    served = served_by(stream(seed, 40, (50, 2000), (20, 120), 120), seed, Engine(token_budget=256))
     return scenario("chunked prefill", served, seed, of_steps(served, seed))
 
 
 def speculative_tokens(seed: int) -> Scenario:
     """Three drafted tokens with each decode: the work is what is scheduled, the output what is accepted."""
-    served = served_by(stream(seed, 14, (20, 300), (60, 300), 60), seed, Engine(draft_tokens=3))
+    served = served_by(stream(seed, 80, (20, 300), (60, 300), 60), seed, Engine(draft_tokens=3))
     return scenario("speculative tokens", served, seed, of_steps(served, seed))
 
 
@@ -73,7 +73,7 @@ def prefix_cache(seed: int) -> Scenario:
     """Prompts that share a prefix: whoever finds it in the cache pays for the context, and for no prefill."""
     requests = [
         replace(request, prompt_tokens=request.prompt_tokens + 1024, prefix=i % 2, prefix_tokens=1024)
-        for i, request in enumerate(stream(seed, 14, (20, 300), (20, 150), 150))
+        for i, request in enumerate(stream(seed, 40, (20, 300), (20, 150), 120))
     ]
     served = served_by(requests, seed)
     return scenario("prefix-cache hits", served, seed, of_steps(served, seed))
@@ -81,21 +81,21 @@ def prefix_cache(seed: int) -> Scenario:
 
 def preemption(seed: int) -> Scenario:
     """A cache too small for all: the latest is thrown out and computed again."""
-    served = served_by(stream(seed, 12, (100, 300), (100, 250), 30), seed, Engine(kv_tokens=1600))
+    served = served_by(stream(seed, 30, (100, 300), (100, 250), 60), seed, Engine(kv_tokens=1600))
     return scenario("preemption", served, seed, of_steps(served, seed))
 
 
 def padding(seed: int) -> Scenario:
     """Batches padded to the sizes of compiled graphs: padded tokens are nobody's, and all present pay for them."""
     sizes = (1, 2, 4, 8, 16, 32)
-    served = served_by(stream(seed, 20, (10, 60), (30, 300), 60), seed, Engine(graph_sizes=sizes))
+    served = served_by(stream(seed, 40, (10, 60), (30, 300), 60), seed, Engine(graph_sizes=sizes))
     return scenario("padding", served, seed, of_steps(served, seed, tolerance=0.02))
 
 
 def outcomes(seed: int) -> Scenario:
     """Broken off, failed and sent again: each attempt keeps its joules."""
     requests = []
-    for i, request in enumerate(stream(seed, 16, (50, 800), (20, 150), 100)):
+    for i, request in enumerate(stream(seed, 40, (50, 800), (20, 150), 100)):
         if i % 4 == 0:
             requests.append(replace(request, outcome="failed", output_tokens=0))
             requests.append(replace(request, attempt=2, arrival_ns=request.arrival_ns + 400 * _MS))
@@ -112,7 +112,7 @@ def outcomes(seed: int) -> Scenario:
 def load_and_warm_up(seed: int) -> Scenario:
     """The model is loaded and warmed up before its first request: spans of the model, not idle time."""
     rng = np.random.default_rng([seed, 7])
-    served = served_by(stream(seed, 8, (50, 300), (20, 100), 80), seed)
+    served = served_by(stream(seed, 40, (50, 300), (20, 150), 80), seed)
     load = (300 * _MS, 1500 * _MS, 1.2 * float(rng.uniform(120, 200)))
     warm_up = (1500 * _MS, 1900 * _MS, 0.4 * float(rng.uniform(300, 500)))
     served = replace(served, draws={GPU: [load, warm_up, *served.draws[GPU]]})
@@ -144,7 +144,7 @@ def idle_gaps(seed: int) -> Scenario:
     requests = [
         replace(request, arrival_ns=request.arrival_ns + group * 5_000 * _MS)
         for group in range(3)
-        for request in stream(seed + 1000 * group, 5, (50, 300), (50, 200), 80)
+        for request in stream(seed + 1000 * group, 14, (50, 300), (50, 200), 80)
     ]
     served = served_by(requests, seed)
     quiet = Expected("the time without a request", QUIET, idle_joules(served, traces(served)), 0.02)
