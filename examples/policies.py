@@ -38,8 +38,11 @@ Floats = NDArray[np.float64]
 
 COSTS: dict[str, Cost] = {"affine": Affine(), "roofline": Roofline()}
 
-#: Requests by mean batch: enough that the time with fewer of them matters little.
-REQUESTS = {2.6: 40, 10.0: 100, 40.0: 240}
+#: Mean requests at once.
+BATCHES = (2.6, 10.0, 40.0)
+
+#: How long each service runs, about, and how many requests it has at least.
+SECONDS, REQUESTS = 60.0, 40
 
 PER_TOKEN = "per output token"  # noqa: S105 -- a token of text
 
@@ -87,9 +90,9 @@ def lines_of(workload: Workload, batch: float, cost: str, meters: Sequence[str],
     """One line per meter."""
     errors: dict[str, dict[str, list[Floats]]] = {meter: {} for meter in meters}
     for seed in seeds:
-        served = serve(
-            workload.stream(batch, COSTS[cost], REQUESTS[batch], seed), Instance(workload.name, COSTS[cost]), seed
-        )
+        count = max(REQUESTS, round(SECONDS * workload.rate_per_s(batch, COSTS[cost])))
+        requests = workload.stream(batch, COSTS[cost], count, seed)
+        served = serve(requests, Instance(workload.name, COSTS[cost]), seed)
         truth, power = reference(served, seed), traces(served)
         for meter in meters:
             rows = to_rows(served, power, replace(METERS[meter], gain=0.0), seed)
@@ -151,9 +154,7 @@ def draw(lines: Sequence[Line], path: Path) -> None:
 
 @click.command()
 @click.option("--workload", "workloads", multiple=True, type=click.Choice(list(WORKLOADS)), help="Default: all three.")
-@click.option(
-    "--batch", "batches", multiple=True, type=click.Choice([f"{b:g}" for b in REQUESTS]), help="Default: all."
-)
+@click.option("--batch", "batches", multiple=True, type=click.Choice([f"{b:g}" for b in BATCHES]), help="Default: all.")
 @click.option("--meter", "meters", multiple=True, type=click.Choice(list(METERS)), help="Default: the first three.")
 @click.option("--seeds", type=click.IntRange(1, len(SEEDS)), default=len(SEEDS), show_default=True, help="How many.")
 @click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Draw the table into this page.")
@@ -161,7 +162,7 @@ def main(
     workloads: Sequence[str], batches: Sequence[str], meters: Sequence[str], seeds: int, html: Path | None
 ) -> None:
     """Compare policies with the Shapley values of simulated services."""
-    chosen = list(itertools.product(workloads or WORKLOADS, [float(b) for b in batches] or REQUESTS, COSTS))
+    chosen = list(itertools.product(workloads or WORKLOADS, [float(b) for b in batches] or BATCHES, COSTS))
     lines: list[Line] = []
     for number, (workload, batch, cost) in enumerate(chosen):
         if sys.stderr.isatty():

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 
 from greengen.testing.serving.costs import Affine, Roofline
-from greengen.testing.serving.engine import Engine
+from greengen.testing.serving.engine import Engine, Scheduler
 from greengen.testing.serving.serve import Instance, Served, prefill_and_decode, serve, share_device
 from greengen.testing.serving.workload import SEEDS, WORKLOADS, Request
 from tests.unit.serving_runs import START_NS, served, several
@@ -89,6 +89,19 @@ def test_the_same_seed_gives_the_same_run(run: Served) -> None:
     first, second = (serve(run.requests, run.instances[0], 5) for _ in range(2))
     assert first.lives == second.lives
     assert first.draws == second.draws
+
+
+@given(served())
+def test_many_steps_at_once_are_those_one_by_one(run: Served) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Scheduler, "coasting", lambda _: None)
+        slow = serve(run.requests, run.instances[0], 5)
+    fast = serve(run.requests, run.instances[0], 5)
+    assert [life.output_tokens for life in fast.lives] == [life.output_tokens for life in slow.lives]
+    assert [life.phases for life in fast.lives] == [life.phases for life in slow.lives]
+    for name in ("t0_ns", "t1_ns", "padding", "first", "request", "prefill", "decode", "context"):
+        assert getattr(fast.steps[0], name).tolist() == getattr(slow.steps[0], name).tolist()
+    assert fast.steps[0].joules == pytest.approx(slow.steps[0].joules, rel=1e-12)
 
 
 def test_a_long_prompt_comes_in_chunks_beside_decodes() -> None:

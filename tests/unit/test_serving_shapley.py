@@ -29,7 +29,7 @@ def step_of(parts: list[Part], padding: int, cost: Cost) -> Steps:
     work = work_of(*np.array(parts, dtype=np.int64).T).sum(axis=0) + padding_of(np.array(padding))
     log = Log()
     joules, seconds = float(cost.joules(work)), float(cost.seconds(work))
-    log.add((0, round(seconds * 1e9), padding, joules), [(i, *part) for i, part in enumerate(parts)])
+    log.add((0, round(seconds * 1e9), padding, joules), np.array([(i, *part) for i, part in enumerate(parts)]))
     return log.close()
 
 

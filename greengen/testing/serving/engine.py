@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
 from greengen.rows import Phase
-from greengen.testing.serving.workload import Request
+from greengen.testing.serving.workload import Ints, Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,26 @@ class Planned:
         pairs = sum((p + d) * c + (p + d) * (p + d + 1) / 2 for _, p, d, c in self.parts)
         prefill, decode, context = (sum(part[column] for part in self.parts) for column in (1, 2, 3))
         return prefill, decode + self.padding, context, pairs + self.padding * (self.padding + 1) / 2
+
+
+class Coasting(NamedTuple):
+    """Steps in which the same requests decode a token each: at most `steps`, each begun before `until_ns`.
+
+    contexts  tokens in the cache of each of `numbers` at the first of them, one more at each next one
+    """
+
+    numbers: Ints
+    contexts: Ints
+    steps: int
+    padding: int
+    until_ns: int | None
+
+    def parts(self, steps: int) -> Ints:
+        """(request, prefill, decode, context) of each request in each step, shape (steps, n, 4)."""
+        found = np.zeros((steps, self.numbers.size, 4), dtype=np.int64)
+        found[..., 0], found[..., 2] = self.numbers, 1
+        found[..., 3] = self.contexts + np.arange(steps)[:, None]
+        return found
 
 
 class Scheduler:
@@ -170,6 +191,30 @@ class Scheduler:
                 life.phases.append(Phase("decode", now_ns))
         self._planned = []
 
+    def coasting(self) -> Coasting | None:
+        """The steps ahead if nothing but decodes of the same requests can come before the next arrival, else None."""
+        if self._waiting or not self._running or self.engine.draft_tokens:
+            return None
+        if len(self._running) > self.engine.token_budget or any(live.prefilling for live in self._running):
+            return None
+        left = [self.requests[x.number].output_tokens - self.lives[x.number].output_tokens for x in self._running]
+        room = (self._capacity - self._used) // len(self._running)
+        steps = min(min(left) - 1, (room - 1) * self.engine.block)
+        if steps <= 1:
+            return None
+        numbers, contexts = (
+            np.array(of, dtype=np.int64) for of in zip(*((x.number, x.done) for x in self._running), strict=True)
+        )
+        until = self.requests[self._coming[0]].arrival_ns if self._coming else None
+        size = len(self._running)
+        return Coasting(numbers, contexts, steps, self._padded(size), until)
+
+    def coast(self, steps: int) -> None:
+        """So many steps of `coasting` were run."""
+        for live in self._running:
+            self._grow(live, live.done + steps)
+            self.lives[live.number].output_tokens += steps
+
     def _arrived(self, number: int) -> _Live:
         request = self.requests[number]
         if request.resident:
@@ -234,9 +279,10 @@ class Scheduler:
         return int(refused[0]) if refused.size else drafted
 
     def _padding(self, parts: Sequence[tuple[int, int, int, int]]) -> int:
-        tokens = sum(decode for _, _, decode, _ in parts)
-        if any(prefill for _, prefill, _, _ in parts):
-            return 0
+        prefill = any(prefill for _, prefill, _, _ in parts)
+        return 0 if prefill else self._padded(sum(decode for _, _, decode, _ in parts))
+
+    def _padded(self, tokens: int) -> int:
         return next((size - tokens for size in self.engine.graph_sizes if size >= tokens), 0)
 
     def _blocks(self, tokens: int) -> int:

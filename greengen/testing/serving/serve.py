@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from greengen.rows import Phase
-from greengen.testing.serving.costs import Cost
+from greengen.testing.serving.costs import Cost, padding_of, work_of
 from greengen.testing.serving.engine import Engine, Life, Scheduler
 from greengen.testing.serving.steps import Log, Steps
 from greengen.testing.serving.workload import Floats, Ints, Request
@@ -123,6 +123,9 @@ def _run(lanes: Sequence[_Lane], logs: Sequence[Log], draws: dict[str, list[Draw
         # Of those that could start at once, the one that waited longest.
         start_ns, _, place = min(starts)
         lane = lanes[place]
+        if len(lanes) == 1 and lane.instance.stages == 1 and _coast(lane, start_ns, logs[0], draws):
+            free = dict.fromkeys(draws, lane.ready_ns)
+            continue
         plan = lane.scheduler.plan(start_ns)
         work = np.array(plan.work)
         joules = float(lane.instance.cost.joules(work))
@@ -135,9 +138,36 @@ def _run(lanes: Sequence[_Lane], logs: Sequence[Log], draws: dict[str, list[Draw
             for device in devices:
                 free[device] = end_ns
                 draws[device].append((begin_ns, end_ns, joules / len(lane.instance.devices)))
-        logs[lane.stream].add((start_ns, end_ns, plan.padding, joules), plan.parts)
+        logs[lane.stream].add((start_ns, end_ns, plan.padding, joules), np.array(plan.parts, dtype=np.int64))
         lane.ready_ns = end_ns
         lane.scheduler.finish(end_ns)
+
+
+def _coast(lane: _Lane, start_ns: int, log: Log, draws: dict[str, list[Draw]]) -> bool:
+    """Run many alike steps at once, if there are any: it is ten times as fast."""
+    ahead = lane.scheduler.coasting()
+    if ahead is None:
+        return False
+    cost, devices = lane.instance.cost, lane.instance.devices
+    work = work_of(np.zeros_like(ahead.numbers), np.ones_like(ahead.numbers), ahead.contexts).sum(axis=0)
+    work = work + padding_of(np.array(ahead.padding))
+    # Each request's context grows by a token per step, and with it the pairs.
+    grows = np.array([0.0, 0.0, 1.0, 1.0]) * ahead.numbers.size
+    works = work + grows * np.arange(ahead.steps)[:, None]
+    ends = start_ns + np.cumsum(np.maximum(np.rint(cost.seconds(works) * 1e9), 1.0).astype(np.int64))
+    begins = np.concatenate(([start_ns], ends[:-1]))
+    steps = ahead.steps if ahead.until_ns is None else int(np.searchsorted(begins, ahead.until_ns))
+    if not steps:
+        return False
+    joules = cost.joules(works[:steps])
+    rows = list(zip(begins[:steps].tolist(), ends[:steps].tolist(), joules.tolist(), strict=True))
+    for (begin, end, spent), parts in zip(rows, ahead.parts(steps), strict=True):
+        log.add((begin, end, ahead.padding, spent), parts)
+    for device in devices:
+        draws[device] += [(begin, end, spent / len(devices)) for begin, end, spent in rows]
+    lane.scheduler.coast(steps)
+    lane.ready_ns = rows[-1][1]
+    return True
 
 
 def _stage(instance: Instance, stage: int) -> tuple[str, ...]:

@@ -69,19 +69,19 @@ class Log:
     """Steps while they are being written."""
 
     steps: list[tuple[int, int, int, float]] = field(default_factory=list)
-    parts: list[list[tuple[int, int, int, int]]] = field(default_factory=list)
+    parts: list[Ints] = field(default_factory=list)
 
-    def add(self, step: tuple[int, int, int, float], parts: Sequence[tuple[int, int, int, int]]) -> None:
-        """A step (t0, t1, padding, joules), and the (request, prefill, decode, context) in it."""
+    def add(self, step: tuple[int, int, int, float], parts: Ints) -> None:
+        """A step (t0, t1, padding, joules), and the (request, prefill, decode, context) in it, shape (n, 4)."""
         self.steps.append(step)
-        self.parts.append(list(parts))
+        self.parts.append(parts)
 
     def close(self) -> Steps:
         """All of them, in order of their start."""
         order = sorted(range(len(self.steps)), key=lambda i: self.steps[i][:2])
         t0_ns, t1_ns, padding = (np.array([self.steps[i][c] for i in order], dtype=np.int64) for c in range(3))
         sizes = [len(self.parts[i]) for i in order]
-        flat = np.array([part for i in order for part in self.parts[i]], dtype=np.int64).reshape(-1, 4)
+        flat = np.concatenate([self.parts[i] for i in order])
         return Steps(
             t0_ns,
             t1_ns,
