@@ -138,7 +138,8 @@ def _side_by_side(a: Timeline, b: Timeline) -> list[Segment]:
         if second.t0_ns < ends[first.uid]:
             msg = (
                 f"two recordings of {a.hostname} overlap in time (segments {first.uid} and {second.uid}): "
-                "each counts the other's processes as foreign; report them one by one"
+                "each counts the other's processes as foreign; report them one by one, and record all processes "
+                "of a host by one `greengen profile -- COMMAND` (such as torchrun)"
             )
             raise KindMismatchError(msg)
     return joined

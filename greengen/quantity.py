@@ -187,7 +187,7 @@ class Quantity:
             unit=unit,
             errors=_merged((scaled.errors, theirs)),
             factors=(*self.factors, factor),
-            basis=other.basis or self.basis,
+            basis="; ".join(basis for basis in (self.basis, other.basis) if basis) or None,
         )
 
     def __add__(self, other: Quantity | int) -> Quantity:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -42,14 +42,15 @@ class Run:
 
         return merge(map(_read, self.paths))
 
-    def ledger(self, *, policy: str | Plan = "auto", window: Window = None) -> Ledger:
+    def ledger(self, *, policy: str | Plan = "auto", window: Window = None, **rules: Any) -> Ledger:
         """The joules of every account. Raises RunFileError, PolicyError.
 
         policy  auto, equal, token, phase, affine or one of a plug-in; or an earlier ledger's `plan`
+        rules   idle, static, held and given, as of `greengen.accounting.choice.Plan`
         """
         from greengen.accounting import ledger  # noqa: PLC0415 -- numpy is for those who ask
 
-        return ledger.build(self.rows(), policy=_plan(policy), window=window)
+        return ledger.build(self.rows(), policy=_plan(policy, rules), window=window)
 
     def footprint(
         self,
@@ -58,19 +59,24 @@ class Run:
         intensity: float | None = None,
         pue: float | None = None,
         policy: str | Plan = "auto",
+        **rules: Any,
     ) -> Footprint:
-        """The grams behind the joules, for a grid zone (ISO-3) or an intensity in g/kWh."""
+        """The grams behind the joules, for a grid zone (ISO-3) or an intensity in g/kWh; `rules` as for `ledger`."""
         from greengen.accounting.carbon import Footprint  # noqa: PLC0415 -- numpy is for those who ask
 
-        return Footprint(self.ledger(policy=policy), site(zone=zone, intensity=intensity, pue=pue))
+        return Footprint(self.ledger(policy=policy, **rules), site(zone=zone, intensity=intensity, pue=pue))
 
-    def report(self, *, requests: str = "all", policy: str | Plan = "auto", **where: Any) -> dict[str, Any]:
-        """The report as a document, `greengen.report/1`. `where` as for `footprint`: zone, intensity, pue."""
+    def report(self, *, requests: str = "all", policy: str | Plan = "auto", **options: Any) -> dict[str, Any]:
+        """The report as a document, `greengen.report/1`.
+
+        options  as for `footprint` (zone, intensity, pue) and as for `ledger` (idle, static, held, given)
+        """
         from greengen import document  # noqa: PLC0415 -- numpy is for those who ask
 
         # A name may hold bytes that are no text: half characters, which no file takes.
         path = Path(str(self.path).encode("utf-8", "replace").decode())
-        return document.build(self.rows(), path, site(**where), requests=requests, policy=_plan(policy))
+        where = {name: options.pop(name) for name in ("zone", "intensity", "pue") if name in options}
+        return document.build(self.rows(), path, site(**where), requests=requests, policy=_plan(policy, options))
 
     def render(self, renderer: str, **options: Any) -> str:
         """The report as text of a renderer: terminal, json, html, csv, markdown; options as for `report`."""
@@ -131,18 +137,18 @@ def _read(path: Path) -> Rows:
     return read(path, writer.disconnected())
 
 
-def _plan(policy: str | Plan) -> Plan:
+def _plan(policy: str | Plan, rules: Mapping[str, Any]) -> Plan:
     """How to share, by a policy's name; those of third parties are found by entry points. Raises PolicyError."""
     from greengen.accounting.choice import Plan  # noqa: PLC0415 -- numpy is for those who ask
     from greengen.accounting.policies import AUTO, POLICIES  # noqa: PLC0415 -- the same
 
     if not isinstance(policy, str):
-        return policy
+        return replace(policy, **rules)
     if policy == AUTO or policy in POLICIES:
-        return Plan(policy)
+        return Plan(policy, **rules)
     from greengen import plugins  # noqa: PLC0415 -- 20 ms, and most name one of ours
 
-    return Plan(policy, extra=plugins.load(plugins.POLICIES).plugins)
+    return Plan(policy, extra=plugins.load(plugins.POLICIES).plugins, **rules)
 
 
 def site(*, zone: str | None = None, intensity: float | None = None, pue: float | None = None) -> Site:

@@ -12,17 +12,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from greengen.accounting.choice import Chosen
+from greengen.accounting.choice import Chosen, IdleRule, Plan
 from greengen.accounting.curves import NS, Bools, Curve, Floats, Ints, distinct
 from greengen.accounting.shares import Shares, share
 from greengen.accounting.table import SpanTable
 from greengen.accounting.usage import Use, activity
 from greengen.accounting.work import Work
 from greengen.collector import MACHINE, Domain
+from greengen.errors import PolicyError
 from greengen.rows import Series
 
 #: Domains of these kinds serve every span of the host, whichever accelerator it names.
 SHARED_KINDS = frozenset({"board", "core", "dram", "package", "psys", "soc", "uncore", "wall"})
+
+#: Quiet time from which static power may be told, s (attribution.md A5).
+QUIET_S = 30.0
 
 #: (start, end), ns of the host's monotonic clock; None: all that was recorded.
 Window = tuple[int, int] | None
@@ -60,6 +64,8 @@ class Books:
 
     shares     whose part of each cell that is not foreign is how great
     span_j     each span's own joules, shape (n,)
+    given_j    idle energy that a second pass has given to each span, shape (n,); none by default
+    idle_j     what is left of it
     other_j    foreign work's; None where no split weight can be read, because `other_reason`
     """
 
@@ -71,6 +77,7 @@ class Books:
     grid: Grid
     shares: Shares
     span_j: Floats
+    given_j: Floats
     overhead_j: float
     idle_j: float
     other_j: float | None
@@ -125,7 +132,8 @@ def book(
     used = work.on(domain.uid, shared=domain.kind in SHARED_KINDS)
     shares = share(work, plan.weights, plan.intensity, used, cells.edges)
     live = shares.heads > 0
-    own_j = cells.energy_j * cells.ours
+    static_j, held = _static(curve, cells, live, plan.plan)
+    own_j = (cells.energy_j - static_j) * cells.ours + static_j * held
     quiet_j = np.where(live, 0.0, own_j)
     if by_cpu is not None:
         worked = by_cpu.between(cells.edges).worked
@@ -136,11 +144,14 @@ def book(
     other_j: float | None = None
     reason = domain.split_reason or "no weight says whose work it was; sole tenancy is assumed"
     if split is not None:
-        other_j = float((cells.energy_j * _foreign(split, cells.edges)).sum())
+        other_j = float(((cells.energy_j - static_j) * _foreign(split, cells.edges)).sum())
     elif domain.split == "cpu":
         reason = "the CPU time of processes could not be read; sole tenancy is assumed"
     elif domain.split:
         reason = f"shares of {domain.split} are not told apart in this version; sole tenancy is assumed"
+    span_j = shares.spread(own_j)
+    idle_j = float(np.where(worked, 0.0, quiet_j * (1.0 - recorder)).sum() + (static_j * (1.0 - held)).sum())
+    given_j = _second_pass(table, span_j, idle_j, plan.plan.idle)
     return Books(
         domain=domain,
         curve=curve,
@@ -149,9 +160,10 @@ def book(
         plan=plan,
         grid=cells,
         shares=shares,
-        span_j=shares.spread(own_j),
+        span_j=span_j,
+        given_j=given_j,
         overhead_j=float(np.where(worked, quiet_j, quiet_j * recorder).sum()),
-        idle_j=float(np.where(worked, 0.0, quiet_j * (1.0 - recorder)).sum()),
+        idle_j=0.0 if given_j.any() else idle_j,
         other_j=other_j,
         other_reason=reason,
     )
@@ -161,3 +173,41 @@ def _foreign(use: Use, edges: Ints) -> Floats:
     busy = use.between(edges)
     total = busy.profiled + busy.recorder + busy.foreign
     return np.divide(busy.foreign, total, out=np.zeros_like(total), where=total > 0)
+
+
+def _static(curve: Curve, cells: Grid, live: Bools, plan: Plan) -> tuple[Floats, float]:
+    """(static energy of each cell that goes by the capacity held, the part held)."""
+    if plan.static == "busy-share" or plan.held is None:
+        return np.zeros_like(cells.energy_j), 1.0
+    static_w = quiet_power_w(curve, cells, live)
+    if static_w is None:
+        msg = (
+            f"the static power of {curve.domain.name} is not known: record {QUIET_S:g} s in which nothing runs, "
+            "or leave static power with the busy share"
+        )
+        raise PolicyError(msg)
+    return np.minimum(static_w * cells.seconds, cells.energy_j), plan.held
+
+
+def quiet_power_w(curve: Curve, cells: Grid, live: Bools) -> float | None:
+    """What the domain draws with everything loaded and nothing to do, W, or None where the run does not tell.
+
+    The lowest twentieth of such time, and not the least reading (attribution.md A5).
+    """
+    if curve.domain.idle_w is not None:
+        return curve.domain.idle_w
+    quiet = ~live & cells.known & (cells.seconds > 0)
+    seconds = cells.seconds[quiet]
+    if float(seconds.sum()) < QUIET_S:
+        return None
+    power = cells.energy_j[quiet] / seconds
+    order = np.argsort(power)
+    passed = np.cumsum(seconds[order])
+    return float(power[order][np.searchsorted(passed, passed[-1] / 20)])
+
+
+def _second_pass(table: SpanTable, span_j: Floats, idle_j: float, rule: IdleRule) -> Floats:
+    """What each span is given of idle energy, shape (n,); nothing where there is no span to give it to."""
+    weights = {"pro-rata": span_j, "resident-time": (table.t1_ns - table.t0_ns).astype(float)}.get(rule)
+    total = 0.0 if weights is None else float(weights.sum())
+    return np.zeros(len(table)) if weights is None or not total else idle_j * weights / total

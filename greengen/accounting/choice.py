@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
+from typing import Literal
 
 import numpy as np
 
@@ -34,6 +35,13 @@ INTENSITY = MappingProxyType({"affine": 1.3, "phase": 1.6, "token": 2.0, "equal"
 UNKNOWN_INTENSITY = 2.0
 
 
+#: See `Plan`.
+IdleRule = Literal["none", "pro-rata", "resident-time"]
+StaticRule = Literal["busy-share", "capacity-share"]
+IDLE_RULES: tuple[IdleRule, ...] = ("none", "pro-rata", "resident-time")
+STATIC_RULES: tuple[StaticRule, ...] = ("busy-share", "capacity-share")
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """How to share: a policy's name, and what is already decided about groups.
@@ -41,14 +49,35 @@ class Plan:
     extra    policies of third parties, by name
     frozen   group → how it is shared, from an earlier ledger: then a part is shared as the whole was
     given    what a step of an engine costs, where it is known and not to be fitted
+    idle     a second pass over idle energy: `none` (it stays an account of its own), `pro-rata` to the
+             joules of the spans, or by `resident-time`, the time that they were live
+    static   power that does not follow work: by `busy-share` like all other, or by `capacity-share`:
+             the part `held` of the machine is the profiled processes', the rest is idle
     """
 
     policy: str = AUTO
     extra: Mapping[str, Policy] = field(default_factory=dict)
     frozen: Mapping[str, Choice] = field(default_factory=dict)
     given: Coefficients | None = None
+    idle: IdleRule = "none"
+    static: StaticRule = "busy-share"
+    held: float | None = None
+
+    @property
+    def rules(self) -> str | None:
+        """The kind of number that comes out, where it is not the usual one: others are not compared with it."""
+        named = [] if self.idle == "none" else [f"idle {self.idle}"]
+        named += [] if self.static == "busy-share" else [f"static {self.static} {self.held:g}"]
+        return ", ".join(named) or None
 
     def __post_init__(self) -> None:
+        for name, value, known in (("idle", self.idle, IDLE_RULES), ("static", self.static, STATIC_RULES)):
+            if value not in known:
+                msg = f"unknown rule for {name} power {value!r}: there is {', '.join(known)}"
+                raise PolicyError(msg)
+        if self.static == "capacity-share" and not (self.held is not None and 0 <= self.held <= 1):
+            msg = f"static capacity-share needs the part of the machine that is held, from 0 to 1, and not {self.held}"
+            raise PolicyError(msg)
         if self.given is not None and not all(0 <= value < float("inf") for value in self.given.as_tuple()):
             msg = f"coefficients {self.given.as_tuple()} are not possible: pass numbers of 0 or more"
             raise PolicyError(msg)
@@ -65,6 +94,7 @@ class Chosen:
     """The weights of every group, how each was chosen, and what a fit's error moves (direction → shape (n,))."""
 
     weights: tuple[Weights, ...]
+    plan: Plan
     choices: tuple[Choice, ...]
     intensity: tuple[float, ...]
     directions: Mapping[str, Floats]
@@ -96,6 +126,7 @@ def choose(work: Work, plan: Plan, curves_of: Callable[[Sequence[Group]], Sequen
         choices.append(choice)
     return Chosen(
         tuple(weights),
+        plan,
         tuple(choices),
         tuple(INTENSITY.get(choice.policy, UNKNOWN_INTENSITY) for choice in choices),
         directions,

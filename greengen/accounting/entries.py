@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,14 +65,15 @@ class Entries:
                 f"at most {math.fsum(b for b in bounds if b is not None):.4g} J" if None not in bounds else "no bound"
             )
             note = f"without {len(bounds)} stretch(es) of {self.books.domain.name} that are not known ({most})"
-        return Quantity(self.books.total_j, "J", grade, tuple(e for e in errors if e.sigma), note=note)
+        return self._entry(self.books.total_j, grade, errors, note)
 
     def spans(self, members: Ints, label: str) -> Quantity:
         """The own joules of some spans (indices) together. `label` names them: the workload term is theirs."""
         books = self.books
         if not self.coverage[members].any():
             return Quantity.missing("J", f"{books.domain.name}: {_LOST}")
-        value = float(books.span_j[members].sum())
+        given = float(books.given_j[members].sum())
+        value = float(books.span_j[members].sum()) + given
         if members.size == 1:
             share, timing = float(self.errors.share[members[0]]), float(self.errors.timing[members[0]])
         else:
@@ -90,7 +92,19 @@ class Entries:
         ]
         for name, relative in books.plan.directions.items():
             errors.append(Error(f"coefficients:{name}", float((books.span_j * relative)[members].sum())))
-        return Quantity(value, "J", self._attributed(), tuple(e for e in errors if e.sigma))
+        if given:
+            errors.append(Error(f"idle:{self.key}", given * self._idle_doubt()))
+        return self._entry(value, self._attributed(), errors)
+
+    def _entry(self, value: float, grade: Grade, errors: Iterable[Error], note: str = "") -> Quantity:
+        sized = tuple(error for error in errors if error.sigma)
+        return Quantity(value, "J", grade, sized, basis=self.books.plan.plan.rules, note=note)
+
+    def _idle_doubt(self) -> float:
+        """The relative σ of all idle energy, by timing and by whose work it was."""
+        total = float(self.books.given_j.sum())
+        split, static = uncertainty.of_quiet(self.books, self.static_w)
+        return min(math.hypot(split, static) / total, 1.0) if total else 0.0
 
     def account(self, name: str) -> Quantity:
         """`other`, `idle` or `overhead`."""
@@ -120,7 +134,7 @@ class Entries:
             Error(f"static:{self.key}", static),
             Error(f"ticks:{self.key}", ticks),
         ]
-        return Quantity(value, "J", self._attributed(), tuple(e for e in errors if e.sigma))
+        return self._entry(value, self._attributed(), errors)
 
     def _unread(self) -> Quantity:
         name, read = self.books.domain.name, self.books.curve.known.any()

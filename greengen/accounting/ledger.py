@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -210,7 +211,7 @@ def _chapter(timeline: Timeline, plan: Plan, window: books.Window) -> Chapter:
     recorded = segments(timeline)
     end_ns = max((end for _, end in recorded), default=0)
     last_seen = max((process.last_seen_ns for process in timeline.processes), default=0)
-    spans = table.tabulate(timeline.spans, timeline.processes, max(end_ns, last_seen))
+    spans = table.tabulate(_on_their_tiers(timeline), timeline.processes, max(end_ns, last_seen))
     laid_out = work.lay_out(spans, timeline)
     threaded = [not segment.info.get("own_process", False) for segment in in_order(timeline)]
     asked = [segment.info.get("interval_s") for segment in in_order(timeline)]
@@ -236,6 +237,18 @@ def _chapter(timeline: Timeline, plan: Plan, window: books.Window) -> Chapter:
         if curve.t_ns.size
     )
     return Chapter(timeline, spans, entries, recorded, chosen.choices)
+
+
+def _on_their_tiers(timeline: Timeline) -> Sequence[SpanRow]:
+    """The spans; one that names no tier is on that of the recording it began in."""
+    tiers = [(segment.t0_ns, segment.info.get("tier")) for segment in in_order(timeline)]
+    if not any(tier for _, tier in tiers):
+        return timeline.spans
+    starts = [start for start, _ in tiers]
+    return [
+        span if span.tier is not None else replace(span, tier=tiers[max(bisect_right(starts, span.t0_ns) - 1, 0)][1])
+        for span in timeline.spans
+    ]
 
 
 def _metering(

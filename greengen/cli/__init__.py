@@ -15,6 +15,7 @@ from greengen.errors import GreengenError
 VERBS: Mapping[str, str] = MappingProxyType(
     {
         "doctor": "What this machine can measure, what it cannot, and the remedy.",
+        "merge": "Put several runs into one.",
         "profile": "Run a command and record what it costs.",
         "report": "Show what a run cost.",
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import click
 
@@ -26,6 +26,37 @@ def site(command: F) -> F:
     ):
         command = option(command)
     return command
+
+
+def rules(command: F) -> F:
+    """Whose idle and static power is: --idle, --static, --held; and what a step costs: --coefficients."""
+    for option in (
+        click.option(
+            "--coefficients",
+            type=(float, float, float, float),
+            metavar="FIXED PREFILL DECODE CONTEXT",
+            help="What a step of an engine costs, and each token in it, instead of fitting it from the run.",
+        ),
+        click.option("--held", type=float, metavar="PART", help="Part of the machine held, for capacity-share."),
+        click.option(
+            "--static", default="busy-share", show_default=True, metavar="RULE", help="Or capacity-share; see --held."
+        ),
+        click.option(
+            "--idle", default="none", show_default=True, metavar="RULE", help="Or pro-rata, resident-time: give it out."
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def chosen_rules(
+    *, idle: str, static: str, held: float | None, coefficients: tuple[float, float, float, float] | None
+) -> dict[str, Any]:
+    """The options of `rules`, as `Run.report` takes them."""
+    from greengen.accounting.policies import Coefficients  # noqa: PLC0415 -- numpy is for those who ask
+
+    given = None if coefficients is None else Coefficients(*coefficients)
+    return {"idle": idle, "static": static, "held": held, "given": given}
 
 
 def check_output(path: Path | None, *, force: bool) -> None:

@@ -19,6 +19,7 @@ FORMATS = ("terminal", "json", "html", "csv", "markdown")
 @click.option("-o", "--out", type=click.Path(path_type=Path), metavar="F", help="Write to a file instead of stdout.")
 @click.option("--requests", default="all", show_default=True, metavar="all|top:N|none", help="Which requests to list.")
 @click.option("--policy", default="auto", show_default=True, metavar="P", help="How live spans share a cell's energy.")
+@options.rules
 @options.site
 @click.option("--force", is_flag=True, help="Overwrite an existing file.")
 def command(  # noqa: PLR0913 -- one parameter per option
@@ -28,6 +29,10 @@ def command(  # noqa: PLR0913 -- one parameter per option
     out: Path | None,
     requests: str,
     policy: str,
+    idle: str,
+    static: str,
+    held: float | None,
+    coefficients: tuple[float, float, float, float] | None,
     zone: str | None,
     intensity: float | None,
     pue: float | None,
@@ -42,7 +47,9 @@ def command(  # noqa: PLR0913 -- one parameter per option
         msg = "a page is not for a terminal: name a file with -o, such as -o report.html"
         raise UsageError(msg)
     run = Run(*runs)
-    text = run.render(chosen, requests=requests, policy=policy, zone=zone, intensity=intensity, pue=pue)
+    where = {"zone": zone, "intensity": intensity, "pue": pue}
+    rules = options.chosen_rules(idle=idle, static=static, held=held, coefficients=coefficients)
+    text = run.render(chosen, requests=requests, policy=policy, **rules, **where)
     if out is None:
         click.echo(text, nl=False)
         return

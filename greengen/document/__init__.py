@@ -49,6 +49,7 @@ def build(rows: Rows, path: Path, site: Site, *, requests: str = "all", policy: 
         "spans": [span for span in spans if span["kind"] != REQUEST],
         "requests": priced[:most],
         "requests_left_out": len(priced) - len(priced[:most]),
+        "traces": tables.traces(ledger, footprint),
         "events": notes.events(ledger),
         "warnings": notes.warnings(ledger),
         "factors": notes.factors(site),
@@ -122,7 +123,7 @@ def _policy(ledger: Ledger) -> dict[str, Any]:
     fitted = [group for group in groups if group["coefficients"]]
     # One engine or one model is the usual case: its coefficients are the run's.
     coefficients = fitted[0]["coefficients"] if len(fitted) == 1 else {}
-    return {"name": ledger.policy, "coefficients": coefficients, "groups": groups}
+    return {"name": ledger.policy, "coefficients": coefficients, "groups": groups, "rules": ledger.asked.rules}
 
 
 def _totals(ledger: Ledger, footprint: Footprint) -> dict[str, Any]:

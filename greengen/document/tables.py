@@ -13,7 +13,7 @@ from greengen.accounting.curves import NS, Floats, Ints
 from greengen.accounting.entries import Entries
 from greengen.accounting.ledger import QUIET_ACCOUNTS, Chapter, Ledger, account_of
 from greengen.accounting.table import REQUEST
-from greengen.quantity import Quantity
+from greengen.quantity import Quantity, total
 from greengen.rows import SpanRow
 
 
@@ -124,8 +124,40 @@ def spans(ledger: Ledger, footprint: Footprint) -> list[dict[str, Any]]:
                 "coverage": min((float(e.coverage[i]) for e in chapter.totalled), default=0.0),
                 "energy_j": energy.as_dict(),
                 "energy_j_inclusive": inclusive.as_dict(),
+                "energy_j_of_idle": sum(float(e.books.given_j[i]) for e in chapter.totalled),
                 "carbon_g": footprint.carbon(energy).as_dict(),
                 "energy_j_by_policy": {name: float(j[i]) for name, j in spread.get(id(chapter), {}).items()},
+            }
+        )
+    return told
+
+
+def traces(ledger: Ledger, footprint: Footprint) -> list[dict[str, Any]]:
+    """Requests that several tiers or recordings served, joined by their trace id: what each cost, and all together."""
+    joined: dict[str, list[tuple[Chapter, int]]] = {}
+    for chapter, i in ledger:
+        trace = chapter.table.rows[i].trace_id
+        if trace is not None:
+            joined.setdefault(trace, []).append((chapter, i))
+    told = []
+    for trace, members in joined.items():
+        places: dict[tuple[str | None, str], list[Quantity]] = {}
+        for chapter, i in members:
+            where = (chapter.table.rows[i].tier, chapter.timeline.hostname)
+            places.setdefault(where, []).append(ledger.span(chapter, i))
+        if len(places) < 2:  # noqa: PLR2004 -- on one place it is a request like any other
+            continue
+        sums = {where: total(found, "J") for where, found in places.items()}
+        energy = total(sums.values(), "J")
+        told.append(
+            {
+                "trace_id": trace,
+                "energy_j": energy.as_dict(),
+                "carbon_g": footprint.carbon(energy).as_dict(),
+                "parts": [
+                    {"tier": tier, "hostname": host, "spans": len(places[tier, host]), "energy_j": part.as_dict()}
+                    for (tier, host), part in sums.items()
+                ],
             }
         )
     return told

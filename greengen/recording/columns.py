@@ -7,11 +7,13 @@ import operator
 from collections.abc import Iterable
 from typing import Any, SupportsIndex, cast
 
+from greengen.recording.trace import trace_id
+
 #: Attributes that have a column of their own, or none at all; all others are labels.
 _COLUMNS = frozenset(
     {
         *("kind", "model", "tier", "name", "trace_id", "input_tokens", "output_tokens", "cached_tokens"),
-        *("phases", "devices", "requests", "sync"),
+        *("phases", "devices", "requests", "sync", "traceparent"),
     }
 )
 
@@ -33,7 +35,7 @@ def span_row(span: Any) -> tuple[object, ...]:  # noqa: ANN401 -- spans imports 
         text(known("model")),
         text(known("tier")),
         text(known("name")),
-        text(known("trace_id")),
+        text(known("trace_id")) or trace_id(known("traceparent")),
         count(known("input_tokens")),
         count(known("output_tokens")),
         text(span.outcome) or "ok",

@@ -16,7 +16,7 @@ from time import monotonic_ns
 from types import EllipsisType, FrameType, TracebackType
 from typing import Any, Self, TypeVar, cast
 
-from greengen.recording import device, drive
+from greengen.recording import device, drive, trace
 from greengen.recording.active import STATE, start
 from greengen.recording.writer import Writer
 
@@ -37,9 +37,10 @@ class Span(dict[str, Any]):
     """One piece of work. As a context manager, a decorator, or by `start()` and `end()`.
 
     Attributes that greengen knows: model, tier, name, trace_id, input_tokens, output_tokens,
-    cached_tokens, `devices` (uids of the domains it uses, where not all), `requests` (how many it
-    stands for, where not one) and `sync` (True, or a callable, to wait for the accelerator before
-    the end is taken). Any other keyword is a label (tenant, pod, key id).
+    cached_tokens, `traceparent` (the W3C header that came in), `devices` (uids of the domains it
+    uses, where not all), `requests` (how many it stands for, where not one) and `sync` (True, or a
+    callable, to wait for the accelerator before the end is taken). Any other keyword is a label
+    (tenant, pod, key id).
 
     An object is one span at a time: used again after its end it is another span, and entered again
     before it the same one.
@@ -244,6 +245,18 @@ class Span(dict[str, Any]):
         """The span's id in the run; None where nothing was recorded."""
         writer = getattr(self, "_writer", None)
         return None if writer is None else f"{writer.uid}/{self.seq}"
+
+    @property
+    def traceparent(self) -> str | None:
+        """The header that makes another tier's span part of this request; None where nothing is recorded."""
+        uid = self.uid
+        if uid is None:
+            return None
+        known = self.get("trace_id") or trace.trace_id(self.get("traceparent"))
+        if known is None:
+            known = self["trace_id"] = trace.new_trace_id()
+            self._tell_again()
+        return trace.traceparent(str(known), uid, self.get("traceparent"))
 
     @property
     def flags(self) -> tuple[str, ...]:
