@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -181,18 +182,31 @@ def frozen(plan: Plan, choices: Sequence[Choice]) -> Plan:
 
 
 def _policy(plan: Plan, name: str) -> Policy:
-    return POLICIES[name] if name in POLICIES else plan.extra[name]
+    """Raises PolicyError for one that is not there: a frozen plan may come from where it was."""
+    policy = POLICIES.get(name) or plan.extra.get(name)
+    if policy is None:
+        msg = f"the policy {name!r} is not here: there is {', '.join([*POLICIES, *plan.extra])}"
+        raise PolicyError(msg)
+    return policy
 
 
 def _checked(name: str, given: Weights, rows: Rows) -> Weights:
-    """What a policy gave. Raises PolicyError for what are no weights."""
+    """What a policy gave, about 1 at most: only ratios matter. Raises PolicyError for what are no weights."""
     count = rows.waiting.size
-    weight, growth = (np.asarray(values, dtype=float) for values in (given.weight, given.growth))
-    sound = weight.shape == growth.shape == (count,) and given.fixed >= 0 and given.padding >= 0
-    if not sound or not all(np.isfinite(v).all() and v.min(initial=0.0) >= 0 for v in (weight, growth)):
+    try:
+        weight, growth = (np.asarray(values, dtype=float) for values in (given.weight, given.growth))
+        amounts = [weight, growth, *(np.asarray(value, dtype=float) for value in (given.fixed, given.padding))]
+    except (AttributeError, TypeError, ValueError) as error:
+        msg = f"policy {name!r} gave no weights: {error}"
+        raise PolicyError(msg) from error
+    sound = weight.shape == growth.shape == (count,) and amounts[2].shape == amounts[3].shape == ()
+    if not sound or not all(np.isfinite(v).all() and v.min(initial=0.0) >= 0 for v in amounts):
         msg = f"policy {name!r} gave weights that are negative, no numbers, or not one for each of {count} rows"
         raise PolicyError(msg)
-    return Weights(weight, growth, float(given.fixed), float(given.padding))
+    # By a power of two, which rounds nothing.
+    most = math.frexp(max(float(v.max(initial=0.0)) for v in amounts))[1]
+    weight, growth, fixed, padding = (np.ldexp(v, -most) for v in amounts)
+    return Weights(weight, growth, float(fixed), float(padding))
 
 
 def _rows(work: Work, group: Group) -> Rows:
