@@ -160,7 +160,7 @@ def _place(
     origin = weight - growth * work.first[rows]
     count = np.rint(running(first, last, np.ones(rows.size), steps)).astype(np.int64)
     summed = running(first, last, origin, steps) + np.arange(steps) * running(first, last, growth, steps)
-    fixed = given.fixed + given.padding * lane.padding if given.fixed > 0 else np.zeros(steps)
+    fixed = given.fixed + given.padding * lane.padding
     place = _step_of(lane.t0_ns, lane.t1_ns, edges)
     inside = place >= 0
     live = np.where(inside, count[place], 0)
@@ -191,9 +191,9 @@ def _step_of(t0_ns: Ints, t1_ns: Ints, edges: Ints) -> Ints:
 def _in_steps(work: Work, engine: str, edges: Ints) -> Bools:
     """Whether any step of an engine holds each cell, shape (k,)."""
     busy = np.zeros(edges.size - 1, dtype=bool)
-    for group in work.groups:
-        if group.lane is not None and group.lane.engine == engine:
-            busy |= _step_of(group.lane.t0_ns, group.lane.t1_ns, edges) >= 0
+    for lane in work.lanes:
+        if lane.engine == engine:
+            busy |= _step_of(lane.t0_ns, lane.t1_ns, edges) >= 0
     return busy
 
 

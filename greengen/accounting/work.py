@@ -50,6 +50,7 @@ class Work:
     first, last       its first and last step, positions in the lane, shape (m,)
     waiting           it was live and did nothing, shape (m,)
     devices           uids that it used, none: all
+    lanes             of every engine, with those in which nobody is known to have had a part
     """
 
     spans: int
@@ -65,10 +66,11 @@ class Work:
     waiting: Bools
     devices: tuple[tuple[str, ...], ...]
     groups: tuple[Group, ...]
+    lanes: tuple[Lane, ...] = ()
 
     def borders(self) -> list[Ints]:
         """Times at which any share may change."""
-        steps = [times for g in self.groups if g.lane is not None for times in (g.lane.t0_ns, g.lane.t1_ns)]
+        steps = [times for lane in self.lanes for times in (lane.t0_ns, lane.t1_ns)]
         return [self.from_ns, self.to_ns, *steps]
 
     def on(self, uid: str, *, shared: bool) -> Bools:
@@ -78,67 +80,95 @@ class Work:
         return np.array([not used or uid in used for used in self.devices], dtype=bool)
 
 
+#: Name, level, the engine around whose steps it is, and the lane that it is in.
+_Key = tuple[str, Level, str | None, int]
+
+
 @dataclass(slots=True)
 class _Row:
     owner: int
     from_ns: int
     to_ns: int
-    group: tuple[str, Level, str | None]
+    group: _Key
     tokens: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
     steps: tuple[int, int] = (0, 0)
     waiting: bool = False
     devices: tuple[str, ...] = ()
 
 
+@dataclass(slots=True)
+class _Stay:
+    """A request at an engine: from the start of its first step to the end of its last one."""
+
+    lane: Lane
+    since: int
+    last: int
+
+
+#: (kind, start, end, devices)
+_Phases = list[tuple[str, int, int, tuple[str, ...]]]
+
+
 def lay_out(table: SpanTable, timeline: Timeline) -> Work:
     """The rows of a timeline's spans."""
     index = {row.uid: i for i, row in enumerate(table.rows)}
     known_lanes = lanes(timeline, index)
-    served: dict[int, tuple[str, int]] = {}
+    served: dict[int, dict[str, _Stay]] = {}
     rows: list[_Row] = []
-    by_name: dict[str, Lane] = {}
     for lane in known_lanes:
-        by_name[lane.name] = lane
         for k in range(lane.owner.size):
             owner, first, last = int(lane.owner[k]), int(lane.first[k]), int(lane.last[k])
             begin, end = int(lane.t0_ns[first]), int(lane.t1_ns[last])
             tokens = (lane.prefill[k], lane.decode[k], lane.context[k], lane.growth[k])
-            group: tuple[str, Level, str | None] = (lane.name, "steps", None)
+            group: _Key = (lane.name, "steps", None, lane.number)
             rows.append(_Row(owner, begin, end, group, tokens, (first, last), devices=lane.devices))
-            engine, since = served.get(owner, (lane.engine, begin))
-            served[owner] = (engine, min(since, begin))
+            stay = served.setdefault(owner, {}).setdefault(lane.engine, _Stay(lane, begin, end))
+            stay.since, stay.last = min(stay.since, begin), max(stay.last, end)
     for k in range(table.owner.size):
         owner = int(table.owner[k])
-        rows += _of_life(table, owner, (int(table.from_ns[k]), int(table.to_ns[k])), served.get(owner))
-    return _columns(len(table), rows, by_name)
+        rows += _of_life(table, owner, (int(table.from_ns[k]), int(table.to_ns[k])), served.get(owner, {}))
+    return _columns(len(table), rows, known_lanes)
 
 
-def _of_life(table: SpanTable, owner: int, live: tuple[int, int], served: tuple[str, int] | None) -> list[_Row]:
+def _of_life(table: SpanTable, owner: int, live: tuple[int, int], served: dict[str, _Stay]) -> list[_Row]:
     """The rows of one interval in which a span is innermost."""
     span = table.rows[owner]
-    if served is not None:
-        engine, since = served
-        if live[1] <= since:
-            return []
-        # Between the engine's steps those that it serves are live; before its first one a request waits.
-        return [_Row(owner, max(live[0], since), live[1], (f"between the steps of {engine}", "time", engine))]
+    if served:
+        return _between_steps(owner, live, served)
     if span.kind in WEIGHTLESS:
-        return [_Row(owner, *live, ("", "time", None), waiting=True, devices=span.devices)]
+        return [_Row(owner, *live, ("", "time", None, 0), waiting=True, devices=span.devices)]
     found = []
-    for kind, start, end, used in _phases(table, owner):
+    phases = _phases(table, owner)
+    for kind, start, end, used in phases:
         begin, stop = max(start, live[0]), min(end, live[1])
         if stop > begin or (start == end and live[0] <= start <= live[1]):
             devices, waiting = used or span.devices, kind in WEIGHTLESS
-            level, rates = _rates(span, kind, (end - start) / NS)
-            group: tuple[str, Level, str | None] = ("", "time", None)
+            level, rates = _rates(span, kind, phases)
+            group: _Key = ("", "time", None, 0)
             if level != "time":
-                group = (f"requests of {span.model}" if span.model is not None else "requests", level, None)
+                name = f"requests of {span.model}" if span.model is not None else "requests"
+                # Of one model some may tell their first token, and others not.
+                group = (name if level == "phases" else f"{name}, first token not known", level, None, 0)
             found.append(_Row(owner, begin, stop, group, rates, waiting=waiting, devices=devices))
     return found
 
 
-def _phases(table: SpanTable, owner: int) -> list[tuple[str, int, int, tuple[str, ...]]]:
-    """(kind, start, end, devices) of a span's phases; the one before the first mark goes without saying."""
+def _between_steps(owner: int, live: tuple[int, int], served: dict[str, _Stay]) -> list[_Row]:
+    """Between an engine's steps those that it serves are live; before its first one a request waits."""
+    found = []
+    for uid, stay in served.items():
+        # To the end of the request, or until it goes on at another engine (prefill here, decode there).
+        onward = [at.since for at in served.values() if at.since >= stay.last and at.since > stay.since]
+        until = min(onward, default=live[1])
+        begin, end = max(live[0], stay.since), min(live[1], until)
+        if end > begin:
+            group: _Key = (f"between the steps of {stay.lane.name}", "time", uid, 0)
+            found.append(_Row(owner, begin, end, group, devices=stay.lane.devices))
+    return found
+
+
+def _phases(table: SpanTable, owner: int) -> _Phases:
+    """The phases of a span; the one before the first mark goes without saying."""
     span, t0, t1 = table.rows[owner], int(table.t0_ns[owner]), int(table.t1_ns[owner])
     marks = sorted(span.phases, key=lambda phase: phase.t0_ns)
     if not marks:
@@ -149,49 +179,43 @@ def _phases(table: SpanTable, owner: int) -> list[tuple[str, int, int, tuple[str
     return [(kind, start, end, used) for (kind, start, used), end in zip(starts, ends, strict=True) if end > start]
 
 
-def _rates(span: SpanRow, kind: str, seconds: float) -> tuple[Level, tuple[float, float, float, float]]:
+def _rates(span: SpanRow, kind: str, phases: _Phases) -> tuple[Level, tuple[float, float, float, float]]:
     """How well the work of a phase is known, and its tokens per second."""
     nothing = (0.0, 0.0, 0.0, 0.0)
-    if span.kind != REQUEST or span.output_tokens is None or seconds <= 0:
+    if span.kind != REQUEST or span.output_tokens is None or phases[-1][2] <= phases[0][1]:
         return "time", nothing
     read = max((span.input_tokens or 0) - (span.cached_tokens or 0), 0)
     written, context = span.output_tokens, span.input_tokens or 0
+    # Phases that were interrupted have their tokens once.
+    same_s = sum(end - start for other, start, end, _ in phases if other == kind) / NS
     if not any(phase.kind == "decode" for phase in span.phases):
         if not read + written:
             return "time", nothing
-        return "tokens", (read / seconds, written / seconds, 0.0, 0.0)
+        working_s = sum(end - start for other, start, end, _ in phases if other not in WEIGHTLESS) / NS or same_s
+        return "tokens", (read / working_s, written / working_s, 0.0, 0.0)
     if kind == "prefill":
-        return "phases", (read / _length(span, kind, seconds), 0.0, 0.0, 0.0)
+        return "phases", (read / same_s, 0.0, 0.0, 0.0)
     # The first token comes out of the prompt's step. Each other one reads all that came before it.
-    steps = max(written - 1, 0) / _length(span, kind, seconds)
+    steps = max(written - 1, 0) / same_s
     if kind == "decode":
         return "phases", (0.0, steps, steps * (context + written / 2.0), 0.0)
     return "phases", nothing
 
 
-def _length(span: SpanRow, kind: str, seconds: float) -> float:
-    """Seconds of all phases of one kind: one that was interrupted has its tokens once."""
-    marks = sorted(span.phases, key=lambda phase: phase.t0_ns)
-    same = [i for i, mark in enumerate(marks) if mark.kind == kind]
-    if len(same) < 2 or span.t1_ns is None:  # noqa: PLR2004 -- once
-        return seconds
-    ends = [mark.t0_ns for mark in marks[1:]] + [span.t1_ns]
-    return max(sum(max(ends[i] - max(marks[i].t0_ns, span.t0_ns), 0) for i in same) / NS, seconds)
-
-
-def _columns(spans: int, rows: Sequence[_Row], by_name: dict[str, Lane]) -> Work:
+def _columns(spans: int, rows: Sequence[_Row], known_lanes: Sequence[Lane]) -> Work:
     def floats(which: int) -> Floats:
         return np.array([row.tokens[which] for row in rows], dtype=float)
 
     def ints(values: Sequence[int]) -> Ints:
         return np.array(values, dtype=np.int64)
 
-    members: dict[tuple[str, Level, str | None], list[int]] = {}
+    by_name = {(lane.name, lane.number): lane for lane in known_lanes}
+    members: dict[_Key, list[int]] = {}
     for i, row in enumerate(rows):
         members.setdefault(row.group, []).append(i)
     groups = [
-        Group(name or "spans", level, ints(found), by_name.get(name) if level == "steps" else None, around)
-        for (name, level, around), found in members.items()
+        Group(name or "spans", level, ints(found), by_name.get((name, number)) if level == "steps" else None, around)
+        for (name, level, around, number), found in members.items()
     ]
     return Work(
         spans=spans,
@@ -207,4 +231,5 @@ def _columns(spans: int, rows: Sequence[_Row], by_name: dict[str, Lane]) -> Work
         waiting=np.array([row.waiting for row in rows], dtype=bool),
         devices=tuple(row.devices for row in rows),
         groups=tuple(groups),
+        lanes=tuple(known_lanes),
     )
