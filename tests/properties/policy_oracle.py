@@ -80,7 +80,7 @@ class _Cells:
         for step in timeline.steps:
             self.steps.setdefault(step.engine, []).append(step)
         self.engines = {uid: Engine(uid, "") for uid in self.steps} | {e.uid: e for e in timeline.engines}
-        self.began = {uid: self._began(uid) for uid in self.spans}
+        self.stays = {uid: self._stays(uid) for uid in self.spans}
         self.phases = {uid: self._phases(span) for uid, span in self.spans.items()}
 
     def instants(self) -> set[int]:
@@ -106,13 +106,13 @@ class _Cells:
             for step in running:
                 yield self._step(step)
             if not running:
-                members = [span for span in at_work if self._served_by(span, a) == uid]
+                members = [span for span in at_work if uid in self._at(span, a)]
                 yield Group(Fraction(1), dict.fromkeys(members, NOTHING))
         others: dict[tuple[str | None, str], Group] = {}
         for uid in at_work:
-            if self.began[uid]:
+            if self.stays[uid]:
                 continue
-            kind, start, end, devices = next(p for p in self.phases[uid] if p[1] <= a and b <= p[2])
+            kind, _, _, devices = next(p for p in self.phases[uid] if p[1] <= a and b <= p[2])
             if kind == "queue" or not _uses(domain, devices):
                 continue
             level = self._level(uid)
@@ -150,23 +150,33 @@ class _Cells:
                 group.weights[stint.span] = group.weights.get(stint.span, NOTHING) + weight
         return group
 
-    def _began(self, uid: str) -> list[tuple[int, str]]:
-        """When the span's first step in each of its engines began."""
-        found = []
+    def _stays(self, uid: str) -> dict[str, tuple[int, int]]:
+        """Engine → when the span's first step there began, and its last one ended."""
+        found = {}
         for engine, steps in self.steps.items():
             mine = [
-                step.t0_ns
+                step
                 for step in steps
                 for stint in self.stints
                 if stint.span == uid and stint.engine == engine and stint.first <= step.seq <= stint.last
             ]
             if mine:
-                found.append((min(mine), engine))
-        return sorted(found)
+                found[engine] = (min(step.t0_ns for step in mine), max(step.t1_ns for step in mine))
+        return found
 
-    def _served_by(self, uid: str, t_ns: int) -> str | None:
-        """The engine that it came to last; before its first step it waits."""
-        return max((found for found in self.began[uid] if found[0] <= t_ns), default=(0, None))[1]
+    def _at(self, uid: str, t_ns: int) -> set[str]:
+        """The engines that a request is at: from its first step there until it has gone on to another one.
+
+        Before the first of all it waits.
+        """
+        stays = self.stays[uid]
+        gone = {
+            engine
+            for engine, (since, last) in stays.items()
+            for begun, _ in stays.values()
+            if begun >= last and begun > since and begun <= t_ns
+        }
+        return {engine for engine, (since, _) in stays.items() if since <= t_ns} - gone
 
     def _phases(self, span: SpanRow) -> list[tuple[str, int, int, tuple[str, ...]]]:
         start, end = span.t0_ns, self.live.ends[span.uid]

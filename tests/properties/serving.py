@@ -12,7 +12,7 @@ from greengen.accounting.choice import Plan
 from greengen.accounting.policies import Coefficients
 from greengen.collector import Domain
 from greengen.rows import Engine, EngineStep, Phase, Rows, SpanRow, Stint, Timeline
-from tests.properties import policy_oracle
+from tests.properties import oracle, policy_oracle
 from tests.properties.strategies import DOMAINS, MAX_W, MS, Case, Draw, timelines
 
 #: Two accelerators beside what the whole host shares.
@@ -65,7 +65,7 @@ def steps(draw: Draw, engine: str, instants: Sequence[int]) -> list[EngineStep]:
     at = draw(st.sampled_from(instants))
     seq = draw(st.sampled_from((1, 1, 40)))
     found = []
-    for _ in range(draw(st.integers(1, 7))):
+    for _ in range(draw(st.integers(1, 8))):
         length = draw(st.sampled_from((0, 20, 50, 50, 130))) * MS
         found.append(EngineStep(engine, seq, at, at + length, draw(st.sampled_from((0, 0, 0, 3)))))
         seq += draw(st.sampled_from((1, 1, 1, 1, 3)))
@@ -92,20 +92,20 @@ def stints(draw: Draw, engine: str, span: str, sequences: tuple[int, int]) -> li
 @st.composite
 def served(
     draw: Draw, boot: str = "boot0", *, domains: Sequence[Domain] = SERVING, base_ns: int | None = None
-) -> tuple[Timeline, dict[tuple[str, str], list[policy_oracle.oracle.Stretch]]]:
+) -> tuple[Timeline, dict[tuple[str, str], list[oracle.Stretch]]]:
     """One boot of one host that serves requests."""
     timeline, truth = draw(timelines(boot, domains=domains, base_ns=base_ns, most_segments=1))
     read = sorted({t for series in timeline.samples.values() for t in series.t_ns})
     instants = [read[0] - 200 * MS, *sorted({t + d for t in read for d in (0, 0, 33 * MS, 50 * MS)})]
     spans = [phased(draw, span, instants) for span in timeline.spans]
     engines, all_steps, all_stints = [], [], []
-    for number in range(draw(st.integers(0, 2))):
+    for number in range(draw(st.sampled_from((0, 1, 1, 2)))):
         uid = f"{boot}:1:1/engine-{number}"
         if draw(st.integers(0, 4)):
             engines.append(Engine(uid, f"{boot}:1:1", draw(st.sampled_from((None, "a"))), devices(draw)))
         mine = steps(draw, uid, instants)
         for who in [span.uid for span in spans if span.kind != "queue"] + [f"{boot}:9:9/1"]:
-            if draw(st.booleans()):
+            if draw(st.integers(0, 3)):
                 all_stints += stints(draw, uid, who, (mine[0].seq, mine[-1].seq))
         all_steps += mine
     whole = replace(timeline, spans=spans, engines=engines, steps=all_steps, stints=all_stints)
@@ -116,7 +116,7 @@ def served(
 def serving(draw: Draw, *, domains: Sequence[Domain] = SERVING, most_boots: int = 1) -> Case:
     """A recording of one serving host, or of several boots."""
     found = []
-    truth: dict[tuple[str, str], list[policy_oracle.oracle.Stretch]] = {}
+    truth: dict[tuple[str, str], list[oracle.Stretch]] = {}
     for number in range(draw(st.integers(1, most_boots))):
         timeline, happened = draw(served(f"boot{number}", domains=domains))
         found.append(timeline)

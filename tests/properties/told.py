@@ -18,9 +18,7 @@ Accounts = dict[str, float | None]
 TOLERANCE = 1e-9
 
 
-def books(
-    rows: Rows, window: tuple[int, int] | None = None, policy: str | Plan = AUTO
-) -> dict[tuple[str, str], Books]:
+def books(rows: Rows, window: tuple[int, int] | None = None, policy: str | Plan = AUTO) -> dict[tuple[str, str], Books]:
     """The books of every domain, by (boot, domain)."""
     return of(build(rows, window=window, policy=policy))
 
