@@ -15,7 +15,7 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Any, TypeVar
 
-from greengen.collector import CAPACITY, Domain
+from greengen.collector import CAPACITY, MACHINE, Domain
 from greengen.errors import KindMismatchError, UsageError
 from greengen.rows import EngineStep, ProcessRow, Rows, Segment, Series, SpanRow, Stint, Timeline, no_news
 
@@ -207,32 +207,60 @@ def _cut(timeline: Timeline, t0_ns: int, t1_ns: int) -> Timeline:
         for segment in timeline.segments
         if segment.t0_ns <= end and _end(timeline, segment) >= start
     ]
+    during = [step for step in timeline.steps if step.t0_ns <= end and step.t1_ns >= earliest]
+    serving = frozenset(stint.span for stint in _taking_part(timeline.stints, during))
+    spans = _live(timeline.spans, earliest, end, serving)
+    steps = _with_those_of(timeline, during, frozenset(span.uid for span in spans))
     return replace(
         timeline,
         samples=samples,
         usage=_around(timeline, starts, pieces),
         segments=pieces,
-        spans=_live(timeline.spans, earliest, end),
-        steps=(steps := [step for step in timeline.steps if step.t0_ns <= end and step.t1_ns >= earliest]),
+        spans=spans,
+        steps=steps,
         stints=_taking_part(timeline.stints, steps),
         events=[event for event in timeline.events if start <= event.t_ns <= end],
     )
 
 
-def _live(spans: Sequence[SpanRow], start: int, end: int) -> list[SpanRow]:
-    """The spans live in a stretch, and those around them: a span inside another stays so though one between ended."""
+def _live(spans: Sequence[SpanRow], start: int, end: int, serving: frozenset[str]) -> list[SpanRow]:
+    """The spans live in a stretch, and those around them: a span inside another stays so though one between ended.
+
+    serving  those that have a part in a step of it: a request may end before the step that ends it does
+    """
     around = {span.uid: span.parent for span in spans}
     kept: set[str] = set()
     for span in spans:
-        uid = span.uid if span.t0_ns <= end and (span.t1_ns is None or span.t1_ns >= start) else None
+        live = span.t0_ns <= end and (span.t1_ns is None or span.t1_ns >= start)
+        uid = span.uid if live or span.uid in serving else None
         while uid in around and uid not in kept:
             kept.add(uid)
             uid = around[uid]
     return [span for span in spans if span.uid in kept]
 
 
+def _with_those_of(timeline: Timeline, during: Sequence[EngineStep], spans: frozenset[str]) -> list[EngineStep]:
+    """Some steps, and all others of some spans: before its first one a request waits, and between them it does not."""
+    theirs: dict[str, list[tuple[int, int]]] = {}
+    for stint in sorted(timeline.stints, key=lambda stint: stint.first):
+        if stint.span in spans:
+            runs = theirs.setdefault(stint.engine, [])
+            if runs and stint.first <= runs[-1][1]:
+                runs[-1] = (runs[-1][0], max(runs[-1][1], stint.last))
+            else:
+                runs.append((stint.first, stint.last))
+    known = set(during)
+
+    def one_of_theirs(step: EngineStep) -> bool:
+        runs = theirs.get(step.engine, [])
+        at = bisect_right(runs, (step.seq, _FOREVER)) - 1
+        return at >= 0 and step.seq <= runs[at][1]
+
+    return [step for step in timeline.steps if step in known or one_of_theirs(step)]
+
+
 def _taking_part(stints: Sequence[Stint], steps: Sequence[EngineStep]) -> list[Stint]:
-    """The stints of some steps, whole: a step that is not there takes nothing."""
+    """The stints around some steps, whole: a step that is not there takes nothing."""
     within: dict[str, tuple[int, int]] = {}
     for step in steps:
         first, last = within.get(step.engine, (step.seq, step.seq))
@@ -289,9 +317,12 @@ def _with_seconds_around(
     Seconds in which nothing was read do not count.
     """
     times = sorted({t for (_, consumer), series in usage.items() if consumer != CAPACITY for t in series.t_ns})
+    # The machine may have been read less often than the rest: its last reading ends the last second.
+    last = max((s.t_ns[-1] for (_, consumer), s in usage.items() if consumer == MACHINE and s.t_ns), default=_FOREVER)
+    times = times[: bisect_right(times, last)]
     firsts = [b for a, b in pairwise([-_FOREVER, *times]) if a // _SECOND_NS != b // _SECOND_NS]
-    if len(firsts) > 1 and firsts[-1] != times[-1]:
-        # What is left over at the end belongs to the second before it.
+    if len(firsts) > 1:
+        # What is left over at the end belongs to the second before it, and what comes after goes on like it.
         firsts.pop()
     before = firsts[max(bisect_right(firsts, start) - 1, 0)] if firsts else start
     later = bisect_left(firsts, end) + 1

@@ -13,7 +13,7 @@ from greengen.accounting.ledger import build
 from greengen.collector import Domain, Event, Unavailable
 from greengen.errors import KindMismatchError, UsageError
 from greengen.merging import cut, merge
-from greengen.rows import ProcessRow, Rows, Segment, Series, SpanRow, Timeline
+from greengen.rows import Engine, EngineStep, ProcessRow, Rows, Segment, Series, SpanRow, Stint, Timeline
 from tests.properties import told
 from tests.properties.strategies import DOMAINS, Case, cases
 
@@ -35,6 +35,13 @@ def run(start: int, end: int, *, boot: str = "boot", meta: dict[str, object] | N
         segments=[Segment(f"{uid}/s", uid, t_ns[0], t_ns[-1], start, {"interval_s": 1.0})],
     )
     return Rows(meta=dict(meta or {}), timelines=[timeline])
+
+
+def served(steps: list[EngineStep]) -> tuple[Rows, str]:
+    """A run of ten seconds, and the uid of its request, which an engine serves in some steps."""
+    rows = run(0, 10)
+    rows.timelines[0].engines, rows.timelines[0].steps = [Engine("e", "boot:0:1")], steps
+    return rows, rows.timelines[0].spans[0].uid
 
 
 class TestUnion:
@@ -190,6 +197,40 @@ class TestCut:
         timeline.spans += [between, inner]
         ledger = build(cut(rows, 4 * SECOND, 9 * SECOND))
         assert (ledger[inner.uid].value, ledger[outer.uid].value) == (40.0, 10.0)
+
+    def test_a_request_waits_for_its_first_step_though_that_lies_beyond_the_cut(self) -> None:
+        rows, waiting = served([EngineStep("e", 1, 2 * SECOND, 3 * SECOND), EngineStep("e", 2, 6 * SECOND, 7 * SECOND)])
+        rows.timelines[0].stints = [Stint("e", waiting, 1, 1, 9), Stint("e", waiting, 2, 2, 0, 1)]
+        # It is at its engine from its first step on, in its pause too.
+        for (a, b), joules in (((0, 2), 0.0), ((4, 6), 20.0), ((8, 10), 20.0)):
+            ledger = build(cut(rows, a * SECOND, b * SECOND))
+            assert [ledger.span(chapter, i).value for chapter, i in ledger] == [joules]
+
+    def test_a_step_that_outlasts_its_request_keeps_it(self) -> None:
+        rows, outlasted = served([EngineStep("e", 1, 2 * SECOND, 8 * SECOND)])
+        [timeline] = rows.timelines
+        timeline.spans = [replace(timeline.spans[0], t1_ns=4 * SECOND)]
+        timeline.stints = [Stint("e", outlasted, 1, 1, 9)]
+        assert told.every_account(cut(rows, 6 * SECOND, 10 * SECOND))["boot", PACKAGE.uid][outlasted] == 20.0
+
+    def test_weights_around_a_cut_end_with_the_machine_s_last_reading(self) -> None:
+        """What is left over of a second then belongs to the one before it, in a part as in the whole."""
+        tenth = SECOND // 10
+        rows = run(0, 4)
+        [timeline] = rows.timelines
+        read = {
+            "machine": ([7, 8, 11], [6.0, 6.0, 7.6]),
+            "profiled": ([6, 9, 11, 24], [0.0, 0.0, 1.0, 13.0]),
+            "recorder": ([7, 8, 24], [0.0, 0.0, 0.75]),
+        }
+        for consumer, (times, busy) in read.items():
+            series = Series([t * tenth for t in times], [tenth * b for b in busy], [0] * len(times))
+            timeline.usage["cpu", consumer] = series
+        whole = told.every_account(rows)["boot", PACKAGE.uid]
+        parts = [
+            told.every_account(cut(rows, a * SECOND, b * SECOND))["boot", PACKAGE.uid] for a, b in ((0, 2), (2, 4))
+        ]
+        told.same({name: sum(part[name] or 0.0 for part in parts) for name in whole}, whole, 40.0)
 
     def test_an_empty_stretch_is_refused(self) -> None:
         with pytest.raises(UsageError, match="earlier time first"):
