@@ -101,8 +101,7 @@ def served(
     engines, all_steps, all_stints = [], [], []
     for number in range(draw(st.sampled_from((0, 1, 1, 2)))):
         uid = f"{boot}:1:1/engine-{number}"
-        if draw(st.integers(0, 4)):
-            engines.append(Engine(uid, f"{boot}:1:1", draw(st.sampled_from((None, "a"))), devices(draw)))
+        engines.append(Engine(uid, f"{boot}:1:1", draw(st.sampled_from((None, "a"))), devices(draw)))
         mine = steps(draw, uid, instants)
         for who in [span.uid for span in spans if span.kind != "queue"] + [f"{boot}:9:9/1"]:
             if draw(st.integers(0, 3)):
