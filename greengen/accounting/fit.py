@@ -58,10 +58,9 @@ def fit(work: Work, groups: Sequence[Group], curves: Sequence[Curve]) -> Fit | s
         gaps = np.concatenate(([0.0], np.cumsum(np.diff(curve.t_ns) * ~curve.known)))
         lost = np.interp((edges - curve.t_ns[0]).astype(float), (curve.t_ns - curve.t_ns[0]).astype(float), gaps)
         known &= np.diff(lost) == 0
-    design = np.sum([_features(lane, edges) for lane in engine], axis=0)
-    steps_s = design[:, -1]
-    design[:, -1] = np.diff(edges) / NS - steps_s
-    known &= _alone(work, groups, edges) & (steps_s > 0)
+    busy_s, idle_s = _busy(engine, edges)
+    design = np.column_stack([np.sum([_features(lane, edges) for lane in engine], axis=0), idle_s])
+    known &= _alone(work, groups, edges) & (busy_s > 0)
     if int(known.sum()) < _WINDOWS:
         return f"in only {int(known.sum())} windows did nothing else run beside the engine"
     energy_j, design = energy_j[known], design[known]
@@ -129,19 +128,30 @@ def _windows(engine: Sequence[Lane], curves: Sequence[Curve]) -> Ints:
 
 
 def _features(lane: Lane, edges: Ints) -> Floats:
-    """Steps, prefill, decode and context tokens, and seconds of the steps in each window, shape (windows, 5)."""
+    """Steps, prefill, decode and context tokens in each window, shape (windows, 4)."""
     steps = lane.t0_ns.size
-    tokens = [np.ones(steps), *_tokens(lane), (lane.t1_ns - lane.t0_ns) / NS]
-    base = edges[0]
-    knots = np.ravel(np.column_stack((lane.t0_ns, lane.t1_ns)) - base).astype(float)
-    at = (edges - base).astype(float)
-
     # A step costs as much at its beginning as at its end: half of it, half of its tokens.
-    def within(amount: Floats) -> Floats:
-        cumulated = np.cumsum(amount)
-        return np.diff(np.interp(at, knots, np.ravel(np.column_stack((cumulated - amount, cumulated)))))
+    times = (lane.t0_ns, lane.t1_ns)
+    return np.column_stack([_within(times, amount, edges) for amount in (np.ones(steps), *_tokens(lane))])
 
-    return np.column_stack([within(np.asarray(amount, dtype=float)) for amount in tokens])
+
+def _busy(engine: Sequence[Lane], edges: Ints) -> tuple[Floats, Floats]:
+    """(seconds in which any step ran, those in which none did) of each window, shape (windows,)."""
+    t0_ns, t1_ns = (np.concatenate([getattr(lane, name) for lane in engine]) for name in ("t0_ns", "t1_ns"))
+    order = np.argsort(t0_ns, kind="stable")
+    ends = np.maximum.accumulate(t1_ns[order])
+    starts = np.minimum(np.maximum(t0_ns[order], np.concatenate((t0_ns[order][:1], ends[:-1]))), ends)
+    busy_ns = _within((starts, ends), (ends - starts).astype(float), edges)
+    # To the ns: what is left of a sum of floats is no idle time, and would be fitted like one.
+    return busy_ns / NS, np.maximum(np.rint(np.diff(edges) - busy_ns), 0.0) / NS
+
+
+def _within(times: tuple[Ints, Ints], amount: Floats, edges: Ints) -> Floats:
+    """What falls into each window of amounts that are spread evenly over ascending intervals, shape (windows,)."""
+    knots = np.ravel(np.column_stack(times) - edges[0]).astype(float)
+    cumulated = np.cumsum(amount)
+    levels = np.ravel(np.column_stack((cumulated - amount, cumulated)))
+    return np.diff(np.interp((edges - edges[0]).astype(float), knots, levels))
 
 
 def _tokens(lane: Lane) -> tuple[Floats, Floats, Floats]:

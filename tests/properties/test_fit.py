@@ -108,7 +108,7 @@ def test_no_coefficient_could_be_changed_for_the_better(problem: tuple[Columns, 
     assert (np.abs(gradient[solved[0] > 0]) <= 1e-7 * scale[solved[0] > 0]).all()
 
 
-def _engine_run(costs: tuple[float, float, float, float], seed: int, idle_w: float) -> Rows:
+def _engine_run(costs: tuple[float, float, float, float], seed: int, idle_w: float, pauses: float = 0.1) -> Rows:
     """An engine whose every step costs what it should, read 50 times a second without an error."""
     rng = random.Random(seed)
     steps, stints, spans, points = [], [], [], [(0, 0.0)]
@@ -116,7 +116,7 @@ def _engine_run(costs: tuple[float, float, float, float], seed: int, idle_w: flo
     live: list[list[int]] = []
     at = 0
     for seq in range(1, 3000):
-        if rng.random() < 0.1:
+        if rng.random() < pauses:
             at += 40 * MS
             points.append((at, points[-1][1] + idle_w * 0.04))
         if len(live) < 12 and rng.random() < 0.3:
@@ -166,3 +166,45 @@ def test_what_a_step_costs_is_found_again(costs: tuple[float, float, float, floa
     assert choice.sigma is not None
     assert choice.sigma <= 0.05
     assert choice.details["explained"] > 0.99
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_an_engine_that_never_pauses_is_fitted_from_all_of_its_windows(seed: int) -> None:
+    costs = (2.0, 0.02, 0.4, 0.001)
+    ledger = build(_engine_run(costs, seed, 25.0, pauses=0.0), policy="affine")
+    [choice] = [choice for choice in ledger.choices if choice.policy == "affine"]
+    assert choice.coefficients is not None
+    assert choice.coefficients.as_tuple() == pytest.approx(costs, rel=1e-6)
+    # 30 s of steps of 10 ms; a window holds ten readings of 20 ms.
+    assert choice.details["windows"] > 130
+
+
+def _pipeline(seed: int) -> Rows:
+    """Two micro-batches at a time: a step of 40 ms begins every 20 ms, and costs 1 J and 0.5 J a token."""
+    rng = random.Random(seed)
+    steps, stints, spans, joules = [], [], [], np.zeros(2002)
+    batches: tuple[list[list[int]], list[list[int]]] = ([], [])
+    for seq in range(2000):
+        batch = batches[seq % 2]
+        if rng.random() < 0.15:
+            batch.append([len(spans), rng.randrange(10, 80)])
+            spans.append(SpanRow(f"p/{len(spans)}", "p", None, "request", 20 * seq * MS, 41_000 * MS, "a"))
+        steps.append(EngineStep("e", seq, 20 * seq * MS, 20 * (seq + 2) * MS))
+        stints += [Stint("e", f"p/{number}", seq, seq, 0, 1) for number, _ in batch]
+        joules[seq : seq + 2] += (1.0 + 0.5 * len(batch)) / 2
+        batch[:] = [[number, left - 1] for number, left in batch if left > 1]
+    times = [20 * k * MS for k in range(2003)]
+    read = [0.0, *map(float, np.cumsum(joules))]
+    series = Series(times, read, [20 * MS] * len(times))
+    segment = Segment("s", "p", 0, times[-1], 0, {"interval_s": 0.02})
+    timeline = Timeline("boot", "host", domains=[Domain("gpu", "c", "gpu", "GPU")], samples={"gpu": series})
+    timeline.spans, timeline.segments = spans, [segment]
+    timeline.engines, timeline.steps, timeline.stints = [Engine("e", "p", "a", ("gpu",))], steps, stints
+    return Rows(timelines=[timeline])
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_steps_that_overlap_leave_no_idle_time(seed: int) -> None:
+    [choice] = [c for c in build(_pipeline(seed), policy="affine").choices if c.policy == "affine"]
+    assert choice.coefficients is not None
+    assert choice.coefficients.as_tuple() == pytest.approx((1.0, 0.0, 0.5, 0.0), rel=1e-6, abs=1e-9)
