@@ -48,7 +48,7 @@ class Engine:
 
         items    the requests that it served, with their tokens as scheduled: a prompt's that were
                  computed (not those found in a cache), those written (drafted ones too), and those
-                 in the cache before it
+                 in the cache before it; what a request's sequences did in a step adds up
         padding  tokens that were computed for nobody
         """
         writer = self._join()
@@ -58,14 +58,13 @@ class Engine:
         seq = self._seq
         writer.put(_STEP, self._uid, seq, int(t0_ns), int(t1_ns), int(padding))
         stints = self._stints
-        for request, prefill, decode, context in items:
-            uid = request if isinstance(request, str) else request.uid
-            if uid is None:
-                continue
+        for uid, prefill, decode, context in _by_request(items):
             stint = stints.get(uid)
             if stint is not None:
                 first, last, had_prefill, had_decode, had_context, growth, since_ns = stint
                 same = last == seq - 1 and had_prefill == prefill and had_decode == decode
+                # A request that was interrupted and begins anew holds less than before: that is another stint.
+                same = same and context >= had_context
                 if same and first == last:
                     growth = stint[5] = context - had_context
                 if same and context == had_context + growth * (seq - first) and t0_ns - since_ns < _LONGEST_NS:
@@ -108,3 +107,15 @@ class Engine:
         first, last, *work = stint[:6]
         values: list[Any] = [self._uid, first, uid, last, *work]
         writer.put(_STINT, *values)
+
+
+def _by_request(items: Iterable[Item]) -> Iterable[tuple[str, int, int, int]]:
+    """Each request of a step once."""
+    found: dict[str, tuple[str, int, int, int]] = {}
+    for request, prefill, decode, context in items:
+        uid = request if isinstance(request, str) else request.uid
+        if uid is None:
+            continue
+        _, *more = found.get(uid, (uid, 0, 0, 0))
+        found[uid] = (uid, prefill + more[0], decode + more[1], context + more[2])
+    return found.values()

@@ -111,7 +111,8 @@ def test_no_coefficient_could_be_changed_for_the_better(problem: tuple[Columns, 
 def _engine_run(costs: tuple[float, float, float, float], seed: int, idle_w: float, pauses: float = 0.1) -> Rows:
     """An engine whose every step costs what it should, read 50 times a second without an error."""
     rng = random.Random(seed)
-    steps, stints, spans, points = [], [], [], [(0, 0.0)]
+    steps, stints, points = [], [], [(0, 0.0)]
+    spans: list[SpanRow] = []
     fixed, per_prefill, per_decode, per_context = costs
     live: list[list[int]] = []
     at = 0
@@ -182,7 +183,8 @@ def test_an_engine_that_never_pauses_is_fitted_from_all_of_its_windows(seed: int
 def _pipeline(seed: int) -> Rows:
     """Two micro-batches at a time: a step of 40 ms begins every 20 ms, and costs 1 J and 0.5 J a token."""
     rng = random.Random(seed)
-    steps, stints, spans, joules = [], [], [], np.zeros(2002)
+    steps, stints, joules = [], [], np.zeros(2002)
+    spans: list[SpanRow] = []
     batches: tuple[list[list[int]], list[list[int]]] = ([], [])
     for seq in range(2000):
         batch = batches[seq % 2]

@@ -23,7 +23,7 @@ def _entries(case: Case, plan: Plan) -> Iterator[Entries]:
 
 
 def _only(books: Books, span: int) -> Bools:
-    return np.arange(len(books.table)) == span
+    return np.asarray(np.arange(len(books.table)) == span)
 
 
 def _each(books: Books) -> Floats:

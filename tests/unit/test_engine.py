@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 import greengen
+from greengen.accounting.choice import Plan
+from greengen.accounting.policies import Coefficients
 from greengen.rows import Phase, Timeline
 
 
@@ -60,6 +62,25 @@ def test_what_is_told_of_each_step_is_what_is_recorded(path: Path) -> None:
     assert list(expand(found).values()) == [{uids[n]: t for n, t in items.items()} for items in told]
     # Where a request does the same, steps in a row are one row.
     assert len(found.stints) < sum(map(len, told))
+
+
+def test_a_prompt_that_begins_anew_is_another_stint_and_sequences_add_up(path: Path) -> None:
+    """Less in the cache than before, with as many tokens: context that shrinks would be no weight."""
+    told: list[list[tuple[int, int, int]]] = [[(16, 0, 16)], [(16, 0, 0)], [(0, 1, 16), (0, 1, 20)], [(0, 1, 17)]]
+    with greengen.profile(path), greengen.Engine("m") as engine, greengen.request(model="m") as request:
+        for items in told:
+            at = time.monotonic_ns()
+            engine.step([(request, *tokens) for tokens in items], at, time.monotonic_ns())
+    found = timeline(path)
+    assert min(stint.growth for stint in found.stints) >= 0
+    assert [tokens for [tokens] in (step.values() for step in expand(found).values())] == [
+        (16, 0, 16),
+        (16, 0, 0),
+        (0, 2, 36),
+        (0, 1, 17),
+    ]
+    plan = Plan("affine", given=Coefficients(fixed=1.0, context=1.0))
+    assert greengen.Run(path).ledger(policy=plan).choices[0].policy == "affine"
 
 
 def test_a_long_stint_is_one_row_each_half_second(path: Path) -> None:
