@@ -100,7 +100,7 @@ class Shares:
         for part in self.parts:
             kept = members[part.owner]
             first, last = part.first[kept], part.last[kept]
-            live = running(first, last, np.ones(first.size), found.size)
+            live = counted(first, last, np.ones(first.size), found.size)
             weight = running(first, last, part.weight[kept], found.size)
             growth = running(first, last, part.growth[kept], found.size) if part.growth.any() else 0.0
             share = part.head * live + part.rate * (weight + part.step * growth)
@@ -145,7 +145,7 @@ def _place(
     weight, growth = given.weight[counts], given.growth[counts]
     if group.lane is None:
         first, last = _cells_of(work.from_ns[rows], work.to_ns[rows], edges)
-        live = np.rint(running(first, last, np.ones(rows.size), cells)).astype(np.int64)
+        live = counted(first, last, np.ones(rows.size), cells)
         total = np.where(live > 0, running(first, last, weight, cells), 0.0)
         nothing = np.zeros(cells)
         part = Part(work.owner[rows], first, last, weight, growth, nothing, nothing, nothing, nothing)
@@ -158,7 +158,7 @@ def _place(
     first, last = work.first[rows], work.last[rows] + 1
     # Before the lane's first step: w - growth · first, so that in step q it is w + growth · (q - first).
     origin = weight - growth * work.first[rows]
-    count = np.rint(running(first, last, np.ones(rows.size), steps)).astype(np.int64)
+    count = counted(first, last, np.ones(rows.size), steps)
     summed = running(first, last, origin, steps) + np.arange(steps) * running(first, last, growth, steps)
     fixed = given.fixed + given.padding * lane.padding
     place = _step_of(lane.t0_ns, lane.t1_ns, edges)
@@ -209,7 +209,22 @@ def _between(per_cell: Floats, part: Part) -> Floats:
 
 
 def running(first: Ints, last: Ints, amounts: Floats, cells: int) -> Floats:
-    """Per cell, the sum of the amounts whose [first, last) holds it, shape (cells,)."""
-    change = np.bincount(first, amounts, minlength=cells + 1) - np.bincount(last, amounts, minlength=cells + 1)
+    """Per cell, the sum of the amounts whose [first, last) holds it, shape (cells,).
+
+    In whole steps of 2^-62 of the greatest: what came and went sums to 0 again, however great it was.
+    """
+    if not amounts.any():
+        return np.zeros(cells)
+    exponent = 31 - math.frexp(float(np.abs(amounts).max()))[1]
+    scaled = np.ldexp(amounts, exponent)
+    high = np.floor(scaled)
+    low = np.rint(np.ldexp(scaled - high, 31))
+    high, low = (counted(first, last, part, cells).astype(float) for part in (high, low))
+    return np.asarray(np.ldexp(high, -exponent) + np.ldexp(low, -exponent - 31))
+
+
+def counted(first: Ints, last: Ints, whole: Floats, cells: int) -> Ints:
+    """The same of whole numbers up to 2^31, exactly."""
+    change = np.bincount(first, whole, minlength=cells + 1) - np.bincount(last, whole, minlength=cells + 1)
     # Of no intervals at all numpy counts in integers.
-    return np.cumsum(change.astype(float))[:cells]
+    return np.cumsum(change.astype(np.int64))[:cells]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import random
 from collections.abc import Iterator
 
 import numpy as np
@@ -13,8 +15,10 @@ from greengen.accounting.choice import Plan
 from greengen.accounting.curves import Bools, Floats
 from greengen.accounting.entries import Entries
 from greengen.accounting.ledger import build
+from greengen.collector import Domain
+from greengen.rows import Phase, Rows, Segment, Series, SpanRow, Timeline
 from tests.properties.serving import plans, serving
-from tests.properties.strategies import FEW, Case
+from tests.properties.strategies import FEW, MS, Case
 
 
 def _entries(case: Case, plan: Plan) -> Iterator[Entries]:
@@ -82,3 +86,28 @@ def test_every_error_is_a_number_that_is_not_negative(case: Case, plan: Plan) ->
                 assert quantity.low is not None
                 assert quantity.high is not None
                 assert 0 <= quantity.low <= quantity.value <= quantity.high < np.inf
+
+
+def test_a_great_weight_that_came_and_went_leaves_nothing_behind() -> None:
+    """Prompts of a hundred thousand tokens in a millisecond, and answers of a token in three seconds."""
+    rng = random.Random(1)
+    spans = []
+    for i in range(5_000):
+        t0_ns, read_ns = i * 10 * MS, rng.choice((1, 50, 400)) * MS
+        spans.append(
+            SpanRow(
+                *(f"p/{i}", "p", None, "request", t0_ns, t0_ns + read_ns + rng.choice((1, 100, 3000)) * MS, "a"),
+                input_tokens=rng.choice((1, 100, 100_000)),
+                output_tokens=rng.choice((2, 20, 2000)),
+                phases=(Phase("prefill", t0_ns), Phase("decode", t0_ns + read_ns)),
+            )
+        )
+    times = [100 * MS * k for k in range(540)]
+    board = Domain("gpu", "c", "gpu", "GPU")
+    samples = {"gpu": Series(times, [2.5 * k for k in range(540)], [100 * MS] * 540)}
+    segment = Segment("s", "p", 0, times[-1], 0, {"interval_s": 0.1})
+    timeline = Timeline("b", "h", domains=[board], samples=samples, spans=spans, segments=[segment])
+    [entries] = build(Rows(timelines=[timeline]), policy="phase").chapters[0].entries
+    books = entries.books
+    booked = math.fsum([*map(float, books.span_j), books.overhead_j, books.idle_j])
+    assert abs(booked - books.total_j) <= 1e-13 * books.total_j
