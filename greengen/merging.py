@@ -324,7 +324,8 @@ def _with_seconds_around(
     if len(firsts) > 1:
         # What is left over at the end belongs to the second before it, and what comes after goes on like it.
         firsts.pop()
-    before = firsts[max(bisect_right(firsts, start) - 1, 0)] if firsts else start
+    # With one second more: of clocks read a moment apart, and never taken back, the one ahead tells by how much.
+    before = firsts[max(bisect_right(firsts, start) - 2, 0)] if firsts else start
     later = bisect_left(firsts, end) + 1
     after = firsts[later] if later < len(firsts) else _FOREVER
     return {

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from greengen.accounting.choice import Plan
 from tests.properties import oracle, policy_oracle, told
 from tests.properties.serving import plans, prices, serving
-from tests.properties.strategies import Case
+from tests.properties.strategies import FEW, Case
 
 
 def check(case: Case, plan: Plan, window: tuple[int, int] | None = None) -> None:
@@ -33,6 +33,7 @@ def test_every_account_is_what_its_definition_says(case: Case, plan: Plan) -> No
     check(case, plan)
 
 
+@FEW
 @given(serving(), plans(), st.data())
 def test_so_it_is_within_a_window(case: Case, plan: Plan, data: st.DataObject) -> None:
     stretches = [s for found in case.truth.values() for s in found]

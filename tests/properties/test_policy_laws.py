@@ -50,6 +50,7 @@ def test_order_does_not_matter(case: Case, plan: Plan, seed: int) -> None:
     )
 
 
+@FEW
 @given(serving(), plans(), st.integers(0, 2**32))
 def test_names_do_not_matter(case: Case, plan: Plan, seed: int) -> None:
     rng = random.Random(seed)
@@ -115,6 +116,7 @@ def test_a_request_that_waits_or_weighs_nothing_gets_nothing_and_moves_nobody(
         told.same(more[key], accounts, told.whole(accounts))
 
 
+@FEW
 @given(serving(), plans())
 def test_identical_requests_get_identical_joules(case: Case, plan: Plan) -> None:
     """A twin of every span, at its side in every step."""
@@ -127,6 +129,7 @@ def test_identical_requests_get_identical_joules(case: Case, plan: Plan) -> None
             assert accounts[row.uid] == accounts[f"{row.uid}0000"]
 
 
+@FEW
 @given(serving(), plans(), st.sampled_from((2.0**-900, 1e-6, 3.0, 1e6, 2.0**900)))
 def test_only_ratios_of_coefficients_matter(case: Case, plan: Plan, scale: float) -> None:
     assume(plan.given is not None)
@@ -199,6 +202,7 @@ def test_what_two_meters_tell_adds_up(case: Case, plan: Plan, gains: list[int]) 
     told.same(added, both, told.whole(both))
 
 
+@FEW
 @given(serving(most_boots=2), plans(), st.data())
 def test_no_account_is_negative(case: Case, plan: Plan, data: st.DataObject) -> None:
     ends = [t for stretches in case.truth.values() for s in stretches for t in (s.t0_ns, s.t1_ns)] or [0]
