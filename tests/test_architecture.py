@@ -63,6 +63,8 @@ NEVER = {
     "greengen.recording": (*HEAVY, "greengen.accounting", "greengen.document", "greengen.run", *FREE),
     "greengen.accounting": tuple(INPUT_OUTPUT),
     "greengen.reports": ("greengen.recording", "greengen.collectors", *FREE),
+    # The truth that policies are held against is not of their making.
+    "greengen.testing.serving": ("greengen.accounting",),
 }
 #: Found by entry points, and imported by name by none but `FREE` and themselves.
 PLUGINS = ("greengen.collectors", "greengen.reports")
@@ -285,6 +287,7 @@ PARAMETERS = ", ".join("abcdefgh")
         (imports_in_the_wrong_direction, "greengen.accounting.x", "import os.path"),
         (imports_in_the_wrong_direction, "greengen.collectors.x", "from greengen.recording import spans"),
         (imports_in_the_wrong_direction, "greengen.reports.x", "import greengen.collectors.rapl"),
+        (imports_in_the_wrong_direction, "greengen.testing.serving.x", "from greengen.accounting import ledger"),
         (plugins_imported_by_name, "greengen.run", "from greengen.reports import html"),
         (plugins_imported_by_name, "greengen.plugins", "import_module('greengen.collectors.rapl')"),
         (input_or_output_in_accounting, "greengen.accounting.x", "open('f')"),

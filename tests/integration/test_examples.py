@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from greengen import Run
+from greengen.accounting.policies import POLICIES
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
@@ -45,6 +46,18 @@ def test_library_example_prints_a_row_per_model(tmp_path: Path) -> None:
     printed = start(sys.executable, EXAMPLES / "library.py", cwd=tmp_path)
     assert re.search(r"^small +3 ", printed, re.MULTILINE)
     assert re.search(r"^large +3 ", printed, re.MULTILINE)
+
+
+def test_policies_example_prints_every_policy_and_draws_them(tmp_path: Path) -> None:
+    options = ("--workload", "chat", "--batch", "2.6", "--seeds", "1", "--html", "policies.html")
+    printed = start(sys.executable, EXAMPLES / "policies.py", *options, cwd=tmp_path)
+    lines = re.findall(r"^chat +2\.6  (affine|roofline) +(perfect|noisy gauge) +(.*)$", printed, re.MULTILINE)
+    assert len(lines) == 4
+    # A median and a percentile for each policy, and for the joules per output token.
+    assert {len(figures.split(",")) - 1 for *_, figures in lines} == {len(POLICIES) + 1}
+    assert all(policy in printed for policy in POLICIES)
+    page = (tmp_path / "policies.html").read_text(encoding="utf-8")
+    assert "chat: roofline cost, noisy gauge" in page
 
 
 def test_the_code_in_the_readme_runs(tmp_path: Path) -> None:

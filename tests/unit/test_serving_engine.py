@@ -199,3 +199,19 @@ def test_a_stream_keeps_the_batch_that_was_asked_for(name: str, cost: Affine | R
         serve(workload.stream(8.0, cost, 60, seed), Instance("m", cost), seed).steps[0].mean_batch for seed in SEEDS[:3]
     ]
     assert np.mean(found) == pytest.approx(8.0, rel=0.4)
+
+
+def test_a_workload_has_the_fates_and_the_rate_that_it_says() -> None:
+    workload = replace(WORKLOADS["chat"], aborted=0.2, failed=0.1)
+    requests = workload.requests(4000, 10.0, 1)
+    assert requests == workload.requests(4000, 10.0, 1)
+    assert requests != workload.requests(4000, 10.0, 2)
+    outcomes = [request.outcome for request in requests]
+    assert outcomes.count("aborted") == pytest.approx(800, rel=0.1)
+    assert outcomes.count("failed") == pytest.approx(400, rel=0.15)
+    assert {request.output_tokens for request in requests if request.outcome == "failed"} == {0}
+    assert min(request.output_tokens for request in requests if request.outcome != "failed") >= 1
+    assert requests[-1].arrival_ns - START_NS == pytest.approx(400e9, rel=0.1)
+    assert np.mean([request.prefix >= 0 for request in requests]) == pytest.approx(0.5, abs=0.05)
+    unshared = [request.prompt_tokens for request in requests if request.prefix < 0]
+    assert np.mean(unshared) == pytest.approx(workload.mean_prompt, rel=0.1)
