@@ -43,6 +43,7 @@ def render(document: Document, *, file: TextIO | None = None, width: int | None 
         return fmt.shortened(given, most).encode(console.encoding, "backslashreplace").decode(console.encoding)
 
     _summary(console, document, shorten)
+    _imported(console, document, shorten)
     _accounts(console, document, shorten)
     _models(console, document, shorten)
     _requests(console, document, shorten)
@@ -80,6 +81,18 @@ def _summary(console: Console, document: Document, shorten: Shorten) -> None:
         console.print(words.ALL_MODELLED, style="yellow")
     console.print(words.coverage(document))
     console.print()
+
+
+def _imported(console: Console, document: Document, shorten: Shorten) -> None:
+    from rich.table import Table  # noqa: PLC0415
+
+    for format_, told in words.imported(document):
+        console.print(f"What the {shorten(format_, 40)} log states", style="bold")
+        lines = Table.grid(padding=(0, 2))
+        for what, text in told:
+            lines.add_row(shorten(what, 44), shorten(text, _ANY_LENGTH))
+        console.print(lines)
+        console.print()
 
 
 def _accounts(console: Console, document: Document, shorten: Shorten) -> None:
@@ -149,7 +162,7 @@ def _requests(console: Console, document: Document, shorten: Shorten) -> None:
     for row in top:
         length = None if row["t1_s"] is None else row["t1_s"] - row["t0_s"]
         table.add_row(
-            shorten(row["id"], each),
+            shorten(row["id"], each) + _together(row),
             shorten(row["model"] or "no model", each),
             "still open" if length is None else fmt.seconds(length),
             fmt.count(row["output_tokens"]),
@@ -161,6 +174,12 @@ def _requests(console: Console, document: Document, shorten: Shorten) -> None:
     if more:
         console.print(f"and {fmt.count(more)} more", style="dim")
     console.print()
+
+
+def _together(row: Mapping[str, Any]) -> str:
+    """How many requests a row stands for, where it is more than one."""
+    requests = row.get("requests", 1)
+    return f" x {fmt.count(requests)}" if requests > 1 else ""
 
 
 def _boundary(console: Console, document: Document, shorten: Shorten) -> None:

@@ -8,8 +8,12 @@ from typing import Any
 from greengen.accounting.carbon import REMEDY, Site
 from greengen.accounting.curves import NS
 from greengen.accounting.ledger import Chapter, Ledger
+from greengen.accounting.table import REQUEST
 from greengen.collector import RECORDER
 from greengen.rows import Rows
+
+#: A request that is read for this part of its time counts as read.
+_NEARLY_ALL = 0.99
 
 
 def boundary(ledger: Ledger) -> dict[str, Any]:
@@ -67,6 +71,7 @@ def warnings(ledger: Ledger) -> list[str]:
             if "CVE-" in gone.reason or "ermission" in gone.reason
         ]
         told += _lost(chapter)
+        told += _partly_read(chapter)
     told += [event.reason for event in ledger.events() if event.kind == "warning"]
     if any(segment.t1_ns is None for chapter in ledger.chapters for segment in chapter.timeline.segments):
         told.append("The recording goes on, or was cut off: what came after its last reading is not in the books.")
@@ -98,6 +103,29 @@ def recorder(rows: Rows) -> dict[str, Any]:
             seen = True
             spent_s += sum(max(0.0, b - a) for a, b in zip(series.values, series.values[1:], strict=False)) / NS
     return {"cpu_s": spent_s if seen else None, "note": "CPU time of greengen's own sampling and writing"}
+
+
+def _partly_read(chapter: Chapter) -> Sequence[str]:
+    """Requests that the readings cover in part, or not at all."""
+    rows = chapter.table.rows
+    requests = [i for i, row in enumerate(rows) if row.kind == REQUEST]
+    if not requests or not chapter.totalled:
+        return []
+    coverage = [min(float(entries.coverage[i]) for entries in chapter.totalled) for i in requests]
+    # Work that the last reading misses by a moment is every recording's.
+    part = [i for i, covered in zip(requests, coverage, strict=True) if 0 < covered < _NEARLY_ALL]
+    none = [i for i, covered in zip(requests, coverage, strict=True) if covered <= 0]
+    told = []
+    if none:
+        count = sum(rows[i].requests for i in none)
+        told.append(f"{count:,} request(s) lie where no domain was read: they are not measured, which is not 0.")
+    if part:
+        count, least = sum(rows[i].requests for i in part), min(c for c in coverage if c > 0)
+        told.append(
+            f"{count:,} request(s) are covered by readings in part, the least of them for {least:.1%} of its time: "
+            "their joules are those of the covered time."
+        )
+    return told
 
 
 def _lost(chapter: Chapter) -> Sequence[str]:

@@ -14,7 +14,7 @@ from typing import Any
 from greengen.collector import MACHINE, Event, Unavailable
 from greengen.errors import LogError
 from greengen.integrations._files import digest
-from greengen.integrations._logs import LISTED, Meter, PowerLog, Request, RequestLog, series, stamps
+from greengen.integrations._logs import LISTED, Meter, PowerLog, Request, RequestLog, series, stamps, usual_step_ns
 from greengen.integrations._times import Kind, told, told_range
 from greengen.rows import Phase, ProcessRow, Rows, Segment, Series, SpanRow, Timeline
 
@@ -60,7 +60,6 @@ class Draft:
         """The run."""
         process = f"{self.boot}:0:{int(self.requests_id, 16)}"
         spans = [_span(process, number, request) for number, request in enumerate(self.requests, 1)]
-        steps = {round(s.spacing_ns[-1] / 1e9, 9) for _, s in self.meters if len(s.spacing_ns) > 1}
         notes = [*self.notes, *([_NO_DATE[self.kind]] if self.kind in _NO_DATE else [])]
         imported = {
             "format": self.about.format,
@@ -70,8 +69,8 @@ class Draft:
             "summary": [{"what": what, "told": text} for what, text in self.summary],
         }
         info: dict[str, Any] = {"tier": self.about.tier, "imported": imported}
-        if len(steps) == 1:
-            info["interval_s"] = max(self._usual_s(), *steps)
+        if len(self.meters) == 1:
+            info["interval_s"] = usual_step_ns(self.meters[0][1].t_ns) / 1e9 or None
         busy = {(m.domain.activity, MACHINE): _busy(m) for m, _ in self.meters if m.domain.activity}
         timeline = Timeline(
             boot_id=self.boot,
@@ -87,10 +86,6 @@ class Draft:
             unavailable=self.missing,
         )
         return Rows({"greengen": version("greengen")}, [timeline])
-
-    def _usual_s(self) -> float:
-        every = [s.spacing_ns[1:] for _, s in self.meters if len(s.spacing_ns) > 1]
-        return max((sorted(steps)[len(steps) // 2] / 1e9 for steps in every), default=0.0)
 
 
 def boot_of(content: bytes) -> str:

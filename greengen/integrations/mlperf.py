@@ -273,7 +273,8 @@ def _summary(facts: dict[str, Any]) -> list[tuple[str, str]]:
         (
             "readings",
             f"{count['in_file']:,} in the file, {facts['rejected_count']:,} rejected "
-            f"({facts['rejected_inside_window_count']:,} inside the window), largest gap {facts['largest_gap_s']:.3f} s, "
+            f"({facts['rejected_inside_window_count']:,} inside the window), largest gap {facts['largest_gap_s']:.3f} s "
+            f"({facts['largest_gap_between_valid_in_window_s']:.3f} s between valid readings in the window), "
             f"{facts['duplicate_stamps_count']:,} duplicate time stamps",
         ),
     ]
