@@ -79,7 +79,7 @@ _MODEL = click.option("--model", metavar="NAME", help="The model that was served
 @_MODEL
 @_CLOCK
 @_OUT
-def mlperf(directory: Path, model: str | None, **given: Any) -> None:
+def mlperf(directory: Path, model: str | None, **given: Any) -> None:  # noqa: ANN401 -- click's options
     """An MLPerf run with power: spl.txt (PTDaemon) and mlperf_log_detail.txt (loadgen) in DIR or DIR/run_1."""
     from greengen.integrations import mlperf as logs  # noqa: PLC0415 -- for whom it concerns
 
@@ -104,7 +104,7 @@ def mlperf(directory: Path, model: str | None, **given: Any) -> None:
 @_CLOCK
 @_REQUESTS_CLOCK
 @_OUT
-def csv(power: Path | None, requests: Path | None, labels: tuple[str, ...], **given: Any) -> None:
+def csv(power: Path | None, requests: Path | None, labels: tuple[str, ...], **given: Any) -> None:  # noqa: ANN401 -- click's options
     """A power log and a request log as tables (CSV, or with tabs or semicolons); either one alone will do."""
     from greengen.integrations import _rows, requests_csv  # noqa: PLC0415 -- for whom it concerns
 
@@ -125,7 +125,7 @@ def csv(power: Path | None, requests: Path | None, labels: tuple[str, ...], **gi
 @_CLOCK
 @_REQUESTS_CLOCK
 @_OUT
-def serving(file: Path, power: Path | None, **given: Any) -> None:
+def serving(file: Path, power: Path | None, **given: Any) -> None:  # noqa: ANN401 -- click's options
     """A serving log F: one JSON object per request and line, with arrival, first token and end; alone or with power."""
     from greengen.integrations import _rows  # noqa: PLC0415 -- for whom it concerns
     from greengen.integrations import serving as logs  # noqa: PLC0415
@@ -141,7 +141,7 @@ def serving(file: Path, power: Path | None, **given: Any) -> None:
 @click.option("--columns", metavar="A,B,...", help="The columns of a file without a header, as --query-gpu had them.")
 @_CLOCK
 @_OUT
-def nvidia_smi(file: Path, field: str | None, window: float | None, columns: str | None, **given: Any) -> None:
+def nvidia_smi(file: Path, field: str | None, window: float | None, columns: str | None, **given: Any) -> None:  # noqa: ANN401 -- click's options
     """What nvidia-smi wrote: the CSV of `--query-gpu=timestamp,uuid,power.draw,... -l 1`, or XML (`-q -x`)."""
     from greengen.integrations import _rows  # noqa: PLC0415 -- for whom it concerns
     from greengen.integrations import nvidia_smi as logs  # noqa: PLC0415
@@ -157,7 +157,7 @@ def nvidia_smi(file: Path, field: str | None, window: float | None, columns: str
 @_MODEL
 @click.option("--inferences", type=click.IntRange(1, 10**12), metavar="N", help="Inferences of each window.")
 @_OUT
-def energyrunner(directory: Path, model: str | None, inferences: int | None, **given: Any) -> None:
+def energyrunner(directory: Path, model: str | None, inferences: int | None, **given: Any) -> None:  # noqa: ANN401 -- click's options
     """An EEMBC EnergyRunner run (MLPerf Tiny): trace1-energy.bin and trace1-timestamps.json in DIR."""
     from greengen.integrations import energyrunner as logs  # noqa: PLC0415 -- for whom it concerns
 

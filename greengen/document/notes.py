@@ -10,6 +10,7 @@ from greengen.accounting.curves import NS
 from greengen.accounting.ledger import Chapter, Ledger
 from greengen.accounting.table import REQUEST
 from greengen.collector import RECORDER
+from greengen.document.imported import dated
 from greengen.rows import Rows
 
 #: A request that is read for this part of its time counts as read.
@@ -57,7 +58,9 @@ def warnings(ledger: Ledger) -> list[str]:
     """What a reader must know before trusting the numbers."""
     told: list[str] = []
     totalled = [entries for chapter in ledger.chapters for entries in chapter.totalled]
-    if not totalled:
+    if not totalled and all(dated(s) is not None for c in ledger.chapters for s in c.timeline.segments):
+        told.append("Nothing was measured: the imported logs hold no two readings of any meter.")
+    elif not totalled:
         told.append("Nothing was measured: no domain could be read on this machine. Run `greengen doctor`.")
     elif all(entries.books.domain.grade == "modelled" for entries in totalled):
         told.append(

@@ -147,7 +147,7 @@ def usual_step_ns(times: Sequence[int]) -> int:
 
 
 def stamps(readings: Sequence[Reading], kind: Kind) -> dict[str, Any]:
-    """What the report says of a meter's time stamps: the usual step, the largest gap, the irregular ones, duplicates."""
+    """What the report says of a meter's time stamps: usual step, largest gap, irregular ones, duplicates."""
     times = [reading.t_ns for reading in readings]
     steps = [(b - a, a) for a, b in pairwise(times)]
     usual = usual_step_ns(times)

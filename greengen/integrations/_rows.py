@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
+from itertools import pairwise
 from typing import Any
 
 from greengen.collector import MACHINE, Event, Unavailable
@@ -100,11 +101,13 @@ def together(about: About, power: PowerLog | None, requests: RequestLog | None) 
     ends = [log.ends for log in (power, requests) if log is not None]
     known = [end for end in ends if end is not None]
     main = power or requests
-    if main is None or not known:
-        msg = f"{main.path if main else 'the logs'}: no reading has a time, so there is nothing to import"
+    if main is None:
+        msg = "there is nothing to import: name a power log, a request log, or both"
         raise LogError(msg)
-    start, end = min(a for a, _ in known), max(b for _, b in known)
-    draft = Draft(about, boot_of(main.content), main.kind, start, end)
+    # A log in which every device says N/A has no time either: it says what is not available, and no more.
+    start, end = min((a for a, _ in known), default=0), max((b for _, b in known), default=0)
+    kind = main.kind if requests is None or known[:1] != [requests.ends] else requests.kind
+    draft = Draft(about, boot_of(main.content), kind, start, end)
     if power is not None:
         _add_power(draft, power)
     else:
@@ -147,6 +150,7 @@ def _check_clocks(power: PowerLog, requests: RequestLog) -> None:
 def _add_power(draft: Draft, power: PowerLog) -> None:
     draft.notes += power.notes
     draft.missing += [Unavailable(device, reason, "") for device, reason in power.missing]
+    draft.summary += power.missing
     meters = []
     for meter in power.meters:
         readings = series(meter.readings, meter.window_s)
@@ -160,7 +164,8 @@ def _add_power(draft: Draft, power: PowerLog) -> None:
         text += f", {twice:,} duplicate time stamp(s)" if twice else ""
         if len(meter.readings) == 1:
             text = f"one reading, {meter.readings[0].power_w:.6g} W: power at one moment is no energy"
-        draft.summary.append((meter.domain.name, text))
+        field = power.facts.get("power_field", {}).get(meter.domain.uid)
+        draft.summary.append((meter.domain.name, f"{text}; {field}" if field else text))
     draft.facts |= power.facts | {
         "power_file": power.path.name,
         "meters": meters,
@@ -173,7 +178,9 @@ def _add_power(draft: Draft, power: PowerLog) -> None:
         lines = ", ".join(str(line.line) for line in power.rejected[:10])
         more = " ..." if len(power.rejected) > 10 else ""  # noqa: PLR2004 -- as many as were named
         draft.summary.append(("rejected readings", f"{len(power.rejected):,} (line {lines}{more})"))
-        draft.notes.append(f"{len(power.rejected):,} lines of {power.path.name} hold no valid reading and were left out.")
+        draft.notes.append(
+            f"{len(power.rejected):,} lines of {power.path.name} hold no valid reading and were left out."
+        )
 
 
 def _add_requests(draft: Draft, log: RequestLog) -> None:
@@ -203,7 +210,9 @@ def _add_requests(draft: Draft, log: RequestLog) -> None:
         after = sum(r.requests for r in log.requests if r.t1_ns > last)
         at = (told(first, draft.kind), told(last, draft.kind))
         if before:
-            draft.notes.append(f"{before:,} requests begin before the first power reading ({at[0]}): see their coverage.")
+            draft.notes.append(
+                f"{before:,} requests begin before the first power reading ({at[0]}): see their coverage."
+            )
         if after:
             draft.notes.append(f"{after:,} requests end after the last power reading ({at[1]}): see their coverage.")
 
@@ -236,4 +245,4 @@ def _span(process: str, number: int, request: Request) -> SpanRow:
 def _busy(meter: Meter) -> Series:
     times = [t_ns for t_ns, _ in meter.busy]
     values = [float(busy_ns) for _, busy_ns in meter.busy]
-    return Series(times, values, [0, *(b - a for a, b in zip(times, times[1:], strict=False))])
+    return Series(times, values, [0, *(b - a for a, b in pairwise(times))])

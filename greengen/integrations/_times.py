@@ -93,7 +93,7 @@ def parse(text: str, clock: Clock, where: str) -> Stamp:
 
 def number(value: Decimal | int, clock: Clock, where: str) -> Stamp:
     """A time as a number. Raises LogError where its unit is neither told nor plain."""
-    if not Decimal(value).is_finite() or abs(value) > 10**19:
+    if not Decimal(value).is_finite() or not -(10**19) < int(value) < 10**19:
         msg = f"{where}: {shown(value)} is not a time"
         raise LogError(msg)
     if clock.epoch is not None:
@@ -144,7 +144,8 @@ def _date(plain: str, text: str, clock: Clock, where: str) -> datetime:
     try:
         return datetime.fromisoformat(re.sub(r"\s+([+-]\d\d:?\d\d)$", r"\1", given))
     except ValueError as error:
-        msg = f"{where}: {shown(text)} is not a time that is understood: pass --time-format, or write 2024-07-17T20:58:36Z"
+        remedy = "pass --time-format, or write times as 2024-07-17T20:58:36Z"
+        msg = f"{where}: {shown(text)} is not a time that is understood: {remedy}"
         raise LogError(msg) from error
 
 

@@ -12,7 +12,9 @@ from greengen.quantity import convert
 UNITS = {"W": "W", "kW": "kW", "mW": "mW", "uW": "uW", "\u00b5W": "uW", "\u03bcW": "uW"}
 _SPELT = {"watt": "W", "watts": "W", "kilowatt": "kW", "kilowatts": "kW", "milliwatt": "mW", "milliwatts": "mW"}
 
-_VALUE = re.compile(r"([+-]?[\d.,]+(?:[eE][+-]?\d+)?|[+-]?(?:nan|inf(?:inity)?))\s*([A-Za-z\u00b5\u03bc]*)", re.IGNORECASE)
+_VALUE = re.compile(
+    r"([+-]?[\d.,]+(?:[eE][+-]?\d+)?|[+-]?(?:nan|inf(?:inity)?))\s*([A-Za-z\u00b5\u03bc]*)", re.IGNORECASE
+)
 _IN_BRACKETS = re.compile(r"[\[(]\s*([A-Za-z\u00b5\u03bc]+)\s*[\])]\s*$")
 _ENDING = re.compile(r"[_\s.-](w|kw|watts?|kilowatts?|milliwatts?)$", re.IGNORECASE)
 

@@ -14,14 +14,14 @@ import statistics
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
 from greengen.collector import Domain
 from greengen.errors import LogError
 from greengen.integrations import _rows
-from greengen.integrations._files import decoded, read_bytes, shown
+from greengen.integrations._files import decoded, digest, read_bytes, shown
 from greengen.integrations._logs import Meter, Request
 from greengen.quantity import convert
 from greengen.rows import Rows, Series
@@ -29,6 +29,7 @@ from greengen.rows import Rows, Series
 _TAG = 0xF1
 _ENDING = "-energy.bin"
 _HEAD = 5
+_FASTEST_HZ = 1e9
 
 #: How far a window's energy may be from the published one: the runner rounds its windows to samples.
 _AGREES = 2e-4
@@ -86,7 +87,7 @@ def read(directory: Path, about: _rows.About, *, model: str | None = None, infer
         rows.requests.append(Request(t0_ns, t1_ns, 0, name, f"window {number + 1}", requests=count))
         energy_j = _until(total, end_s * given.rate_hz) - _until(total, start_s * given.rate_hz)
         told.append(_window((start_s, end_s), count, energy_j, published[number] if published else {}))
-    rows.requests_id = _rows.digest(content, read_bytes(times))
+    rows.requests_id = digest(content, read_bytes(times))
     _tell(rows, told, given)
     return rows.rows()
 
@@ -102,7 +103,7 @@ def trace(path: Path, content: bytes) -> Trace:
         msg = f"{path} is cut off in the middle of sample {size // 4 + 1}: copy it again"
         raise LogError(msg)
     (rate_hz,) = struct.unpack_from("<f", content, 1)
-    if not (math.isfinite(rate_hz) and 0 < rate_hz <= 1e9):
+    if not (math.isfinite(rate_hz) and 0 < rate_hz <= _FASTEST_HZ):
         msg = f"{path} is damaged: its sample rate is {rate_hz:g} Hz; copy it again"
         raise LogError(msg)
     samples = struct.unpack_from(f"<{size // 4}f", content, _HEAD)
@@ -168,9 +169,7 @@ def _results(text: str) -> list[dict[str, float]]:
     return [found[number] for number in sorted(found)]
 
 
-def _counts(
-    place: Path, wanted: int, published: Sequence[dict[str, float]], log: str, given: int | None
-) -> list[int]:
+def _counts(place: Path, wanted: int, published: Sequence[dict[str, float]], log: str, given: int | None) -> list[int]:
     """Inferences of each window: as the user says, or results.txt, or log.txt."""
     if given is not None:
         return [given] * wanted
@@ -191,7 +190,7 @@ def _draft(about: _rows.About, content: bytes, given: Trace) -> _rows.Draft:
     step_ns = 1e9 / given.rate_hz
     times = [round(i * step_ns) for i in range(len(given.sample_j) + 1)]
     values = list(accumulate(given.sample_j, initial=0.0))
-    series = Series(times, values, [0, *(b - a for a, b in zip(times, times[1:], strict=False))])
+    series = Series(times, values, [0, *(b - a for a, b in pairwise(times))])
     draft = _rows.Draft(about, _rows.boot_of(content), "relative", 0, times[-1])
     draft.meters.append((Meter(_DOMAIN, []), series))
     return draft
@@ -231,11 +230,15 @@ def _tell(draft: _rows.Draft, told: Sequence[dict[str, Any]], given: Trace) -> N
         "median_energy_uj_per_inference": median,
         "published_median_energy_uj_per_inference": published,
     }
-    text = f"{median:.6g} uJ, median of {len(told)} windows" + (f" (published: {published:.6g} uJ)" if published else "")
+    text = f"{median:.6g} uJ, median of {len(told)} windows" + (
+        f" (published: {published:.6g} uJ)" if published else ""
+    )
     draft.summary = [
         ("trace", f"{len(given.sample_j):,} samples at {given.rate_hz:g} Hz, {given.seconds:g} s"),
         ("energy per inference", text),
     ]
     off = [abs(window["difference"]) for window in told if window["difference"] is not None]
     if off and max(off) > _AGREES:
-        draft.notes.append(f"A window's energy differs by {max(off):.2%} from what results.txt says: are both of one run?")
+        draft.notes.append(
+            f"A window's energy differs by {max(off):.2%} from what results.txt says: are both of one run?"
+        )

@@ -8,10 +8,8 @@ ends. `Watts` is the total; Ch1, Ch2 … are its parts and are left aside. -1 an
 from __future__ import annotations
 
 import math
-import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -19,20 +17,18 @@ from typing import Any
 from greengen.collector import Domain
 from greengen.errors import LogError
 from greengen.integrations import _rows
-from greengen.integrations._files import decoded, read_bytes, shown
+from greengen.integrations._files import decoded, digest, read_bytes
+from greengen.integrations._loadgen import Loadgen, loadgen
 from greengen.integrations._logs import (
     LISTED,
     Meter,
     Reading,
-    Rejected,
-    Request,
-    check_order,
     series,
     stamps,
     usual_step_ns,
 )
-from greengen.integrations._times import Clock, Stamp, parse, told, told_range
-from greengen.integrations._loadgen import Loadgen, loadgen
+from greengen.integrations._ptdaemon import Ptd, ptdaemon, stamp
+from greengen.integrations._times import Clock, told_range
 from greengen.rows import Rows, Series
 
 POWER, DETAIL = "spl.txt", "mlperf_log_detail.txt"
@@ -42,8 +38,6 @@ _GAIN = 0.005
 
 #: A reading further than this many steps from an end of the window does not say what was drawn there.
 _NEAR = 5
-
-_STAMP = re.compile(r"(\d\d)-(\d\d)-(\d{4}) (\d\d:\d\d:\d\d(?:\.\d+)?)")
 
 _DOMAIN = Domain(
     uid="ptdaemon:wall",
@@ -59,16 +53,6 @@ _DOMAIN = Domain(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Ptd:
-    """PTDaemon's log: valid readings, all stamps (failed reads too), and the lines that are not used."""
-
-    valid: tuple[Reading, ...]
-    every: tuple[Reading, ...]
-    rejected: tuple[Rejected, ...]
-    kind: Any
-
-
 def read(directory: Path, about: _rows.About, *, model: str | None = None, clock: Clock | None = None) -> Rows:
     """The run in `directory`, or in its one run_… folder. Raises LogError."""
     clock = clock or Clock()
@@ -78,50 +62,6 @@ def read(directory: Path, about: _rows.About, *, model: str | None = None, clock
     log = loadgen(place / DETAIL, decoded(detail))
     window = tuple(stamp(log.text(key), clock, f"{place / DETAIL}, {key}").t_ns for key in ("power_begin", "power_end"))
     return _draft(about, (content, detail), ptd, log, (window[0], window[1]), model, place)
-
-
-def stamp(text: str, clock: Clock, where: str) -> Stamp:
-    """A time as PTDaemon and loadgen write it: MM-DD-YYYY HH:MM:SS.mmm, in one unnamed zone. Raises LogError."""
-    found = _STAMP.fullmatch(text.strip())
-    if not found:
-        msg = f"{where}: {shown(text)} is not a time as MM-DD-YYYY HH:MM:SS.mmm: is this an MLPerf power run?"
-        raise LogError(msg)
-    return parse(f"{found[3]}-{found[1]}-{found[2]} {found[4]}", clock, where)
-
-
-def ptdaemon(path: Path, text: str, clock: Clock) -> Ptd:
-    """PTDaemon's readings of the total channel. Raises LogError where the file is none of its logs."""
-    valid, every, rejected = [], [], []
-    kind = "local"
-    for number, line in enumerate(text.splitlines(), 1):
-        cells = line.split(",")
-        if not line.strip():
-            continue
-        if cells[0] != "Time" or len(cells) < 4 or cells[2] != "Watts":  # noqa: PLR2004 -- Time, its value, Watts, its
-            rejected.append(Rejected(number, line[:200], "no reading: it does not begin Time,...,Watts,..."))
-            continue
-        at = stamp(cells[1], clock, f"{path} line {number}")
-        kind = at.kind
-        power_w = _watts(cells[3])
-        every.append(Reading(at.t_ns, power_w, number))
-        if power_w > 0:
-            valid.append(every[-1])
-        else:
-            why = "a failed read" if power_w < 0 else "no power" if power_w == 0 else "not a number"
-            rejected.append(Rejected(number, line[:200], f"{why}: Watts is {shown(cells[3])}"))
-    if not every:
-        msg = f"{path} is not a PTDaemon log: no line begins 'Time,MM-DD-YYYY HH:MM:SS.mmm,Watts,'"
-        raise LogError(msg)
-    check_order(path, every, kind)
-    return Ptd(tuple(valid), tuple(every), tuple(rejected), kind)
-
-
-def _watts(cell: str) -> float:
-    try:
-        value = float(cell)
-    except ValueError:
-        return math.nan
-    return value if math.isfinite(value) else math.nan
 
 
 def _place(directory: Path) -> Path:
@@ -146,7 +86,7 @@ def _place(directory: Path) -> Path:
     return found[0]
 
 
-def _draft(  # noqa: PLR0913, PLR0917 -- the two logs and what they say of one another
+def _draft(
     about: _rows.About,
     contents: tuple[bytes, bytes],
     ptd: Ptd,
@@ -158,8 +98,9 @@ def _draft(  # noqa: PLR0913, PLR0917 -- the two logs and what they say of one a
     begin, end = window
     whole = told_range([reading.t_ns for reading in ptd.every], ptd.kind)
     if end <= begin:
-        msg = f"{place / DETAIL}: power_end {log.text('power_end')} is not after power_begin {log.text('power_begin')}"
-        raise LogError(f"{msg}: is the log of one run?")
+        order = f"power_end {log.text('power_end')} is not after power_begin {log.text('power_begin')}"
+        msg = f"{place / DETAIL}: {order}: is the log of one run?"
+        raise LogError(msg)
     inside = [reading for reading in ptd.valid if begin < reading.t_ns < end]
     if not inside:
         msg = (
@@ -170,13 +111,12 @@ def _draft(  # noqa: PLR0913, PLR0917 -- the two logs and what they say of one a
     readings, ends = within(ptd.valid, begin, end)
     duration_s = (end - begin) / 1e9
     energy_j = math.fsum(
-        (a + b) / 2 * (t1 - t0) / 1e9
-        for (t0, a), (t1, b) in pairwise(zip(readings.t_ns, readings.values, strict=True))
+        (a + b) / 2 * (t1 - t0) / 1e9 for (t0, a), (t1, b) in pairwise(zip(readings.t_ns, readings.values, strict=True))
     )
     mean_w = math.fsum(reading.power_w for reading in inside) / len(inside)
     known_s = (readings.t_ns[-1] - readings.t_ns[0]) / 1e9
     draft = _rows.Draft(about, _rows.boot_of(contents[0]), ptd.kind, begin, end)
-    draft.requests_id = _rows.digest(contents[1])
+    draft.requests_id = digest(contents[1])
     draft.meters.append((Meter(_DOMAIN, inside), readings))
     draft.requests.append(log.request(begin, end, model))
     rejected = [
@@ -213,7 +153,7 @@ def _draft(  # noqa: PLR0913, PLR0917 -- the two logs and what they say of one a
 
 
 def within(valid: Sequence[Reading], begin: int, end: int) -> tuple[Series, list[str]]:
-    """The readings inside a window, and one interpolated at each end of it that has neighbours; which ends those are."""
+    """The readings inside a window, with one interpolated at each end that has neighbours; which ends those are."""
     whole = series(valid)
     step = usual_step_ns(whole.t_ns)
     first, last = bisect_right(whole.t_ns, begin), bisect_left(whole.t_ns, end)
@@ -256,25 +196,25 @@ def _notes(ptd: Ptd, ends: Sequence[str], facts: dict[str, Any], known_s: float)
             f"window (line {lines}): the power is taken along a line from the reading before to the one after."
         )
     if facts["duplicate_stamps_count"]:
-        notes.append(f"{facts['duplicate_stamps_count']:,} readings bear the time stamp of the one before: their mean counts.")
+        notes.append(
+            f"{facts['duplicate_stamps_count']:,} readings bear the time stamp of the one before: their mean counts."
+        )
     return notes
 
 
 def _summary(facts: dict[str, Any]) -> list[tuple[str, str]]:
-    window, count = facts["window"], facts["readings"]
+    window, inside = facts["window"], facts["readings"]["strictly_inside_window"]
+    rule = f"mean of the {inside:,} valid readings inside the window, as MLPerf publishes it"
+    gaps = (facts["largest_gap_s"], facts["largest_gap_between_valid_in_window_s"])
+    readings = [
+        f"{facts['readings']['in_file']:,} in the file",
+        f"{facts['rejected_count']:,} rejected ({facts['rejected_inside_window_count']:,} inside the window)",
+        f"largest gap {gaps[0]:.3f} s ({gaps[1]:.3f} s between valid readings in the window)",
+        f"{facts['duplicate_stamps_count']:,} duplicate time stamps",
+    ]
     return [
         ("window", f"{window['begin']} to {window['end']}, {window['duration_s']:.3f} s"),
-        (
-            "mean power",
-            f"{facts['mean_power_w']:.3f} W: mean of the {count['strictly_inside_window']:,} valid readings inside "
-            "the window, as MLPerf publishes it",
-        ),
+        ("mean power", f"{facts['mean_power_w']:.3f} W: {rule}"),
         ("energy", f"{facts['energy_j']:,.0f} J: integral over the window"),
-        (
-            "readings",
-            f"{count['in_file']:,} in the file, {facts['rejected_count']:,} rejected "
-            f"({facts['rejected_inside_window_count']:,} inside the window), largest gap {facts['largest_gap_s']:.3f} s "
-            f"({facts['largest_gap_between_valid_in_window_s']:.3f} s between valid readings in the window), "
-            f"{facts['duplicate_stamps_count']:,} duplicate time stamps",
-        ),
+        ("readings", ", ".join(readings)),
     ]

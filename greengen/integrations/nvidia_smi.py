@@ -7,29 +7,22 @@ power.draw; then the average. With MIG the power is the whole board's: slices ar
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from xml.etree import ElementTree as ET
 
 from greengen.collector import Domain
 from greengen.errors import LogError
 from greengen.integrations import _units
-from greengen.integrations._files import decoded, read_bytes, shown, table
+from greengen.integrations._files import decoded, read_bytes
 from greengen.integrations._logs import Meter, PowerLog, Reading, Rejected, check_order
-from greengen.integrations._times import Clock, Kind, Stamp, parse
-
-#: Best first: name as --query-gpu has it, tag of the XML, the window that its name tells, s.
-_FIELDS = (
-    ("power.draw.instant", "instant_power_draw", 0.0),
-    ("power.draw", "power_draw", None),
-    ("power.draw.average", "average_power_draw", 1.0),
-)
-_XML_BLOCKS = ("gpu_power_readings", "power_readings")
-_XML_TIME = "%a %b %d %H:%M:%S %Y"
+from greengen.integrations._smi_files import FIELDS, Shot, of_csv, of_xml
+from greengen.integrations._times import Clock
 
 #: Boards whose power.draw is instantaneous: GA100, and all before Ampere (the rest average over 1 s).
-_INSTANT = re.compile(r"A100|A30\b|A800|V100|P100|P40\b|P4\b|T4\b|K80|M60|TITAN|Quadro|GTX|RTX 20|RTX (?:3|4|5|6|8)000$")
+_INSTANT = re.compile(
+    r"A100|A30\b|A800|V100|P100|P40\b|P4\b|T4\b|K80|M60|TITAN|Quadro|GTX|RTX 20|RTX (?:3|4|5|6|8)000$"
+)
 
 #: The class of the sensor: boards differ by 5 % (95 %).
 _GAIN = 0.025
@@ -43,20 +36,6 @@ class Choice:
     field: str | None = None
     window_s: float | None = None
     columns: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Shot:
-    """One device at one time, as texts; `at` is None where the file gives no time."""
-
-    line: int
-    uid: str
-    name: str
-    at: Stamp | None
-    powers: Mapping[str, str]
-    busy: str = ""
-    mig: bool = False
-    count: int = 0
 
 
 def read(path: Path, clock: Clock, choice: Choice) -> PowerLog:
@@ -74,7 +53,9 @@ def wrote(content: bytes) -> bool:
 def readings(path: Path, content: bytes, clock: Clock, choice: Choice) -> PowerLog:
     """The readings in `content`. Raises LogError."""
     text = decoded(content)
-    shots = list(_of_xml(path, text, clock) if "<nvidia_smi_log" in text else _of_csv(path, content, clock, choice))
+    shots = list(
+        of_xml(path, text, clock) if "<nvidia_smi_log" in text else of_csv(path, content, clock, choice.columns)
+    )
     if not shots:
         msg = f"{path} holds no reading: name a file that nvidia-smi wrote"
         raise LogError(msg)
@@ -86,88 +67,6 @@ def readings(path: Path, content: bytes, clock: Clock, choice: Choice) -> PowerL
     for uid in dict.fromkeys(shot.uid for shot in shots):
         _add(log, [shot for shot in shots if shot.uid == uid], choice)
     return log
-
-
-def _of_csv(path: Path, content: bytes, clock: Clock, choice: Choice) -> Iterator[Shot]:
-    given = table(path, content, choice.columns or None)
-    names = {re.sub(r"\s*\[.*\]$", "", name).strip(): i for i, name in enumerate(given.header)}
-    if "timestamp" not in names or not any(name in names for name, _, _ in _FIELDS):
-        msg = (
-            f"{path} is not a table of nvidia-smi: it needs the columns timestamp and power.draw; record it with "
-            "nvidia-smi --query-gpu=timestamp,index,uuid,name,power.draw,power.draw.instant,utilization.gpu --format=csv "
-            "-l 1, or name the columns of a file without a header with --columns"
-        )
-        raise LogError(msg)
-    if given.cut:
-        # nvidia-smi is stopped in the middle of a line; any other line of another width is no reading either.
-        lines = [row for row in given.cut if row.line != max(r.line for r in (*given.rows, *given.cut))]
-        if lines:
-            msg = f"{path} line {lines[0].line} has {len(lines[0].cells)} cells, the header {len(given.header)}: mend it"
-            raise LogError(msg)
-    identity = next((name for name in ("uuid", "gpu_uuid", "pci.bus_id", "index") if name in names), None)
-    for row in given.rows:
-        cell = {name: row.cells[i] for name, i in names.items()}
-        where = given.where(row, names["timestamp"])
-        count = cell.get("count", "0")
-        if identity is None and count.isdecimal() and int(count) > 1:
-            msg = f"{path} tells of {count} GPUs, and no column which one: record index or uuid too"
-            raise LogError(msg)
-        yield Shot(
-            row.line,
-            _uid(cell, identity),
-            cell.get("name") or cell.get("gpu_name") or "GPU",
-            parse(cell["timestamp"], clock, where),
-            {name: cell[name] for name, _, _ in _FIELDS if name in cell},
-            cell.get("utilization.gpu", ""),
-            cell.get("mig.mode.current", "").lower() == "enabled",
-        )
-
-
-def _uid(cell: Mapping[str, str], identity: str | None) -> str:
-    if identity is None:
-        return "nvidia-smi:gpu"
-    masked = identity.endswith("uuid") and not re.search(r"[1-9a-f]", cell[identity].removeprefix("GPU-"))
-    if masked and "index" in cell:
-        # Ids that were blanked out are all alike.
-        return f"nvidia-smi:{cell['index']}"
-    return f"nvidia-smi:{cell[identity]}"
-
-
-def _of_xml(path: Path, text: str, clock: Clock) -> Iterator[Shot]:
-    if "<!ENTITY" in text:
-        msg = f"{path} declares entities, which nvidia-smi never writes: it is not read"
-        raise LogError(msg)
-    bodies = re.findall(r"<nvidia_smi_log>.*?</nvidia_smi_log>", text, re.DOTALL)
-    if not bodies or text.count("<nvidia_smi_log>") > len(bodies) + 1:
-        msg = f"{path} is cut off before its first </nvidia_smi_log>: record it again"
-        raise LogError(msg)
-    for number, body in enumerate(bodies, 1):
-        try:
-            root = ET.fromstring(body)  # noqa: S314 -- it declares no entity, see above
-        except ET.ParseError as error:
-            msg = f"{path}, log {number}: not the XML of nvidia-smi ({error}): record it again with nvidia-smi -q -x"
-            raise LogError(msg) from error
-        told = root.findtext("timestamp")
-        if told is None and len(bodies) > 1:
-            msg = f"{path}, log {number} has no timestamp: without times, there is no energy"
-            raise LogError(msg)
-        at = None if told is None else parse(told.strip(), replace(clock, pattern=_XML_TIME), f"{path}, log {number}")
-        for gpu in root.findall("gpu"):
-            block = next((found for name in _XML_BLOCKS if (found := gpu.find(name)) is not None), None)
-            powers = {name: _of(block, tag) for name, tag, _ in _FIELDS} if block is not None else {}
-            yield Shot(
-                number,
-                f"nvidia-smi:{_of(gpu, 'uuid') or gpu.get('id', 'gpu')}",
-                _of(gpu, "product_name") or "GPU",
-                at,
-                {name: value for name, value in powers.items() if value},
-                _of(gpu, "utilization/gpu_util"),
-                _of(gpu, "mig_mode/current_mig").lower() == "enabled",
-            )
-
-
-def _of(element: ET.Element, tag: str) -> str:
-    return (element.findtext(tag) or "").strip()
 
 
 def _add(log: PowerLog, shots: Sequence[Shot], choice: Choice) -> None:
@@ -221,7 +120,7 @@ def _field(path: Path, shots: Sequence[Shot], choice: Choice) -> str | None:
             msg = f"{path} has no {choice.field}: the powers in it are {there}"
             raise LogError(msg)
         return choice.field
-    for name, _, _ in _FIELDS:
+    for name, _, _ in FIELDS:
         if any(_watts(shot.powers.get(name, ""), f"{path} line {shot.line}") is not None for shot in shots):
             return name
     return None
@@ -237,7 +136,7 @@ def _watts(text: str, where: str) -> float | None:
 def _window(field: str, name: str, choice: Choice, log: PowerLog) -> float:
     if choice.window_s is not None:
         return choice.window_s
-    window_s = next(window for known, _, window in _FIELDS if known == field)
+    window_s = next(window for known, _, window in FIELDS if known == field)
     if window_s is not None:
         return window_s
     if name == "GPU":

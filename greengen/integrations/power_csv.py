@@ -76,12 +76,14 @@ def read(path: Path, columns: Columns, clock: Clock) -> PowerLog:
         found.setdefault(device, []).append(reading)
         kinds.add(kind)
     if given.cut and not columns.drop_bad:
-        msg = f"{path} line {given.cut[0].line} is cut off, or of another width than the header: mend it, or pass --drop-bad"
+        msg = (
+            f"{path} line {given.cut[0].line} is cut off, or is not as wide as the header: mend it, or pass --drop-bad"
+        )
         raise LogError(msg)
     return _log(path, content, found, missing, sorted(rejected), _one(path, kinds), columns)
 
 
-def _log(  # noqa: PLR0913, PLR0917 -- what was found in one file
+def _log(
     path: Path,
     content: bytes,
     found: dict[str, list[Reading]],
@@ -94,12 +96,16 @@ def _log(  # noqa: PLR0913, PLR0917 -- what was found in one file
         check_order(path, readings, kind)
     log = PowerLog(path, content, kind, [], rejected)
     log.meters = [Meter(_domain(path, device, columns), found[device], columns.window_s) for device in sorted(found)]
-    log.missing = [(device or path.name, "no reading: every cell is empty or N/A") for device in missing if device not in found]
+    log.missing = [
+        (device or path.name, "no reading: every cell is empty or N/A") for device in missing if device not in found
+    ]
     if not found and not missing:
         msg = f"{path} holds no reading: name a log with rows"
         raise LogError(msg)
     if columns.covers is None:
-        log.notes.append(f"What the meter of {path.name} covers was not told (--covers): what it leaves out is not known.")
+        log.notes.append(
+            f"What the meter of {path.name} covers was not told (--covers): what it leaves out is not known."
+        )
     return log
 
 

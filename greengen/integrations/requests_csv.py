@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 from greengen.errors import LogError
@@ -58,7 +59,7 @@ def read(path: Path, columns: Columns, clock: Clock) -> RequestLog:
     labels = {name: given.column(name, "--label") for name in columns.labels}
     rejected = [Rejected(row.line, ",".join(row.cells)[:200], "cut off, or of another width") for row in given.cut]
     if rejected and not columns.drop_bad:
-        msg = f"{path} line {rejected[0].line} is cut off, or of another width than the header: mend it, or pass --drop-bad"
+        msg = f"{path} line {rejected[0].line} is cut off, or is not as wide as the header: mend it, or pass --drop-bad"
         raise LogError(msg)
     found: list[Request] = []
     kinds: set[Kind] = set()
@@ -84,7 +85,8 @@ def finished(
         msg = f"{path} holds no request: name a log with rows"
         raise LogError(msg)
     if len(kinds) > 1:
-        msg = f"{path} mixes times of several kinds ({', '.join(sorted(kinds))}): pass --requests-timezone or --requests-epoch"
+        several = ", ".join(sorted(kinds))
+        msg = f"{path} mixes times of several kinds ({several}): pass --requests-timezone or --requests-epoch"
         raise LogError(msg)
     return RequestLog(path, content, kinds.pop(), found, rejected)
 
@@ -98,7 +100,7 @@ def checked(request: Request, kind: Kind, where: str) -> Request:
         ("end", request.t1_ns),
     ]
     known = [(name, t_ns) for name, t_ns in order if t_ns is not None]
-    for (before, t0_ns), (after, t1_ns) in zip(known, known[1:], strict=False):
+    for (before, t0_ns), (after, t1_ns) in pairwise(known):
         if t1_ns < t0_ns:
             msg = (
                 f"{where}: the {after}, {told(t1_ns, kind)}, lies before the {before}, {told(t0_ns, kind)}: "
@@ -125,14 +127,15 @@ def _places(given: Table, columns: Columns) -> dict[str, int]:
         if place is not None:
             places[name] = place
         elif name in _NEEDED:
-            msg = f"{given.path}: which column holds the {name} of a request? Pass {option}, one of {', '.join(given.header)}"
+            names = ", ".join(given.header)
+            msg = f"{given.path}: which column holds the {name} of a request? Pass {option}, one of {names}"
             raise LogError(msg)
     if columns.model is not None and "model" not in columns.names:
         places.pop("model", None)
     return places
 
 
-def _request(  # noqa: PLR0913, PLR0917 -- a row, and all that says how to read it
+def _request(
     given: Table, row: Row, places: Mapping[str, int], labels: Mapping[str, int], model: str | None, clock: Clock
 ) -> tuple[Request, Kind]:
     def cell(name: str) -> str:

@@ -103,9 +103,7 @@ def _parts(record: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
             yield from _parts(inner)
 
 
-def _request(
-    fields: Mapping[str, Any], clock: Clock, model: str | None, at: tuple[str, int]
-) -> tuple[Request, Kind]:
+def _request(fields: Mapping[str, Any], clock: Clock, model: str | None, at: tuple[str, int]) -> tuple[Request, Kind]:
     where, line = at
 
     def first(field: str) -> tuple[str, Any] | None:
