@@ -23,6 +23,7 @@ Shorten = Callable[[object, int], str]
 
 _TOP = 10
 _WIDE = 100
+_NEARLY_ALL = 0.99
 _ANY_LENGTH = 1_000_000
 _UNKNOWN = "not known"
 
@@ -155,10 +156,11 @@ def _requests(console: Console, document: Document, shorten: Shorten) -> None:
     top = words.largest(document["requests"], _TOP)
     if not top:
         return
-    table = _table(
-        "Requests with the most joules", ["id", "model"], ["length", "tokens out", "energy", "95 % interval"]
-    )
-    each = min(max((console.width - 46) // 2, 8), 32)
+    # Said of each only where readings are missing: else it is all of each.
+    partly = any(row["coverage"] < _NEARLY_ALL for row in top)
+    numbers = ["length", "tokens out", "energy", "95 % interval", *(["coverage"] if partly else [])]
+    table = _table("Requests with the most joules", ["id", "model"], numbers)
+    each = min(max((console.width - (56 if partly else 46)) // 2, 8), 32)
     for row in top:
         length = None if row["t1_s"] is None else row["t1_s"] - row["t0_s"]
         table.add_row(
@@ -168,6 +170,7 @@ def _requests(console: Console, document: Document, shorten: Shorten) -> None:
             fmt.count(row["output_tokens"]),
             fmt.value(row["energy_j_inclusive"]),
             fmt.interval(row["energy_j_inclusive"]) or _UNKNOWN,
+            *([fmt.percent(row["coverage"])] if partly else []),
         )
     console.print(table)
     more = len(document["requests"]) - len(top) + document["requests_left_out"]

@@ -43,6 +43,11 @@ def of_column(name: str) -> str | None:
     return {"w": "W", "kw": "kW"}.get(ending[1].lower()) or _SPELT.get(ending[1].lower())
 
 
+def plain(name: str) -> str:
+    """A column's name without its unit: `power` of `Power [mW]` and of `power_kw`."""
+    return _ENDING.sub("", _IN_BRACKETS.sub("", name).strip()).lower()
+
+
 def watts(text: str, given: str | None, where: str) -> float:
     """A power in W. Raises LogError for what is no number, or has no unit or two."""
     found = _VALUE.fullmatch(text)

@@ -15,7 +15,7 @@ from greengen.integrations._times import Clock, Kind, parse
 
 #: Names of columns that mean one thing only.
 _TIME = ("time", "timestamp", "datetime", "date_time")
-_POWER = ("power", "watts", "power_w", "power_kw", "power (w)", "power [w]", "power (kw)", "power [kw]", "power (mw)")
+_POWER = ("power", "watts")
 
 #: What a logger writes where it has no reading.
 _NONE = ("", "n/a", "[n/a]", "na", "none", "null", "-")
@@ -116,13 +116,18 @@ def _places(given: Table, columns: Columns) -> tuple[int, int, int | None]:
         (columns.time, _TIME, "--time-column", "times"),
         (columns.power, _POWER, "--power-column", "powers"),
     ):
-        place = given.usual(usual) if asked is None else given.column(asked, option)
+        place = _usual(given, usual) if asked is None else given.column(asked, option)
         if place is None:
             names = ", ".join(given.header)
             msg = f"{given.path}: which column holds the {what}? Pass {option}, one of {names}"
             raise LogError(msg)
         places.append(place)
     return places[0], places[1], device
+
+
+def _usual(given: Table, names: tuple[str, ...]) -> int | None:
+    places = [i for i, name in enumerate(given.header) if _units.plain(name) in names]
+    return places[0] if len(places) == 1 else None
 
 
 def _reading(

@@ -1,4 +1,4 @@
-"""Published runs with published answers: MLPerf inference with a wall-plug analyser, MLPerf Tiny with its energy trace."""
+"""Published runs with published answers: MLPerf inference with an analyser at the wall, MLPerf Tiny with its trace."""
 
 from __future__ import annotations
 
@@ -112,6 +112,20 @@ def test_a_duplicate_stamp_and_a_hole_are_listed(tmp_path: Path) -> None:
     assert math.isclose(found["totals"]["coverage"], request["coverage"], rel_tol=1e-9)
 
 
+def test_the_folder_of_a_submission(tmp_path: Path) -> None:
+    """run_1 is the measured run; ranging, beside it, only sets the analyser's ranges."""
+    for name, inside in (("mlperf_server", "run_1"), ("mlperf_dirty", "ranging")):
+        unpacked(name, tmp_path).rename(tmp_path / inside)
+    imported(tmp_path, "mlperf", ".", "--model", "my-llama", "--timezone", "UTC")
+    found = report(tmp_path)
+    assert found["models"][0]["model"] == "my-llama"
+    assert round(found["totals"]["energy_j"]["value"]) == 15_700_327
+    assert found["run"]["started"] == "2024-07-17T20:58:36+00:00"
+    (tmp_path / "ranging").rename(tmp_path / "run_2")
+    (tmp_path / "m.greengen").unlink()
+    assert "holds several runs" in refused(tmp_path, "mlperf", ".")
+
+
 def test_importing_again_is_the_same_run(tmp_path: Path) -> None:
     place = unpacked("mlperf_dirty", tmp_path)
     imported(tmp_path, "mlperf", place, out="a.greengen")
@@ -119,6 +133,22 @@ def test_importing_again_is_the_same_run(tmp_path: Path) -> None:
     one, both = report(tmp_path, "a.greengen"), report(tmp_path, "a.greengen", "b.greengen")
     for key in ("totals", "accounts", "domains", "models", "requests", "imported"):
         assert one[key] == both[key], key
+
+
+def test_lines_that_hold_no_reading(tmp_path: Path) -> None:
+    """A read that failed in other ways, and a last line that was cut off: listed, and no part of the mean."""
+    place = unpacked("mlperf_server", tmp_path)
+    lines = (place / "spl.txt").read_text().splitlines()
+    kept = [float(line.split(",")[3]) for line in lines[520:3020]]
+    for i, value in ((1000, "nan"), (1500, "0.000000"), (2000, "-2.000000"), (2500, "x")):
+        cells = lines[i].split(",")
+        kept.remove(float(cells[3]))
+        lines[i] = ",".join([*cells[:3], value, *cells[4:]])
+    (place / "spl.txt").write_text("\n".join([*lines, lines[-1][:20]]))
+    imported(tmp_path, "mlperf", place)
+    (log,) = report(tmp_path)["imported"]
+    assert [line["line"] for line in log["rejected"]] == [1001, 1501, 2001, 2501, 3057]
+    assert math.isclose(log["mean_power_w"], math.fsum(kept) / len(kept), rel_tol=1e-12)
 
 
 def test_a_power_log_that_ends_too_early(tmp_path: Path) -> None:
