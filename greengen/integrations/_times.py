@@ -27,6 +27,8 @@ EPOCHS = tuple(_PER_UNIT)
 _PLAUSIBLE_NS = (10**18, 41 * 10**17)
 #: Numbers below this, in the unit that the user named, count from another start than 1970.
 _SINCE_1970_NS = 10**17
+#: No time is as large as this in any unit.
+_LARGEST = Decimal(10**19)
 
 _NUMBER = re.compile(r"[+-]?\d+(\.\d*)?([eE][+-]?\d+)?")
 _FRACTION = re.compile(r"(?<=:\d\d)[.,](\d+)")
@@ -93,7 +95,9 @@ def parse(text: str, clock: Clock, where: str) -> Stamp:
 
 def number(value: Decimal | int, clock: Clock, where: str) -> Stamp:
     """A time as a number. Raises LogError where its unit is neither told nor plain."""
-    if not Decimal(value).is_finite() or not -(10**19) < int(value) < 10**19:
+    exact = Decimal(value)
+    # Before it is made whole: 1e999999999 would be written out.
+    if not exact.is_finite() or not -_LARGEST < exact < _LARGEST:
         msg = f"{where}: {shown(value)} is not a time"
         raise LogError(msg)
     if clock.epoch is not None:
