@@ -74,7 +74,7 @@ _POWER = _options(
 _MODEL = click.option("--model", metavar="NAME", help="The model that was served.")
 
 
-@command.command("mlperf")
+@command.command("mlperf", short_help="An MLPerf run with power: PTDaemon and loadgen.")
 @click.argument("directory", type=_FILE, metavar="DIR")
 @_MODEL
 @_CLOCK
@@ -86,16 +86,24 @@ def mlperf(directory: Path, model: str | None, **given: Any) -> None:  # noqa: A
     _write(given, logs.read(directory, _about("mlperf", given), model=model, clock=_clock(given)))
 
 
-@command.command("csv")
+@command.command("csv", short_help="Tables of powers and of requests.")
 @click.option("--power", type=_FILE, metavar="F", help="The power log.")
 @click.option("--requests", type=_FILE, metavar="F", help="The request log.")
 @_POWER
 @_options(
     *(
-        click.option(f"--{name}-column", metavar="C", help=f"Column of the {name.replace('-', ' ')} of a request.")
-        for name in (
-            *("start", "end", "model", "input-tokens", "output-tokens", "cached-tokens"),
-            *("first-token", "scheduled", "id", "outcome"),
+        click.option(f"--{name}-column", metavar="C", help=f"Column of a request's {told}.")
+        for name, told in (
+            ("start", "arrival"),
+            ("end", "end"),
+            ("model", "model"),
+            ("input-tokens", "input tokens"),
+            ("output-tokens", "output tokens"),
+            ("cached-tokens", "cached input tokens"),
+            ("first-token", "first token's time"),
+            ("scheduled", "first scheduled time"),
+            ("id", "id"),
+            ("outcome", "outcome"),
         )
     ),
     click.option("--label", "labels", multiple=True, metavar="C", help="Column that groups requests; may be repeated."),
@@ -117,7 +125,7 @@ def csv(power: Path | None, requests: Path | None, labels: tuple[str, ...], **gi
     _write(given, _rows.together(_about("csv", given), _power(power, given), served))
 
 
-@command.command("serving")
+@command.command("serving", short_help="JSON lines of a serving engine or proxy.")
 @click.argument("file", type=_FILE, metavar="F")
 @click.option("--power", type=_FILE, metavar="P", help="The power log: a table, or what nvidia-smi wrote.")
 @_POWER
@@ -134,7 +142,7 @@ def serving(file: Path, power: Path | None, **given: Any) -> None:  # noqa: ANN4
     _write(given, _rows.together(_about("serving", given), _power(power, given), served))
 
 
-@command.command("nvidia-smi")
+@command.command("nvidia-smi", short_help="The CSV or XML of nvidia-smi.")
 @click.argument("file", type=_FILE, metavar="F")
 @click.option("--field", type=click.Choice(("power.draw", "power.draw.instant", "power.draw.average")), help="Which.")
 @click.option("--window", type=float, metavar="S", help="Seconds over which the power averages, where known.")
@@ -152,7 +160,7 @@ def nvidia_smi(file: Path, field: str | None, window: float | None, columns: str
     _write(given, _rows.together(_about("nvidia-smi", given), log, None))
 
 
-@command.command("energyrunner")
+@command.command("energyrunner", short_help="An MLPerf Tiny run: energy per sample.")
 @click.argument("directory", type=_FILE, metavar="DIR")
 @_MODEL
 @click.option("--inferences", type=click.IntRange(1, 10**12), metavar="N", help="Inferences of each window.")

@@ -6,6 +6,7 @@ import json
 import random
 import struct
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -137,3 +138,13 @@ def test_what_is_whole_is_imported(tmp_path: Path, name: str) -> None:
     for file, content in files.items():
         (tmp_path / file).write_bytes(content)
     assert load(tmp_path).timelines[0].segments
+
+
+def test_a_run_that_cannot_be_written_leaves_no_file(tmp_path: Path) -> None:
+    (tmp_path / "s.jsonl").write_text(JSONL)
+    rows = _serving(tmp_path)
+    (timeline,) = rows.timelines
+    timeline.spans[-1] = replace(timeline.spans[-1], output_tokens=2**70)
+    with pytest.raises(OverflowError):
+        export.write(rows, tmp_path / "out.greengen")
+    assert [path.name for path in tmp_path.iterdir()] == ["s.jsonl"]
