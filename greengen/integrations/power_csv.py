@@ -102,6 +102,8 @@ def _log(
     if not found and not missing:
         msg = f"{path} holds no reading: name a log with rows"
         raise LogError(msg)
+    if not columns.gain:
+        log.notes.append(f"How exact the meter of {path.name} is was not told (--gain): intervals leave that out.")
     if columns.covers is None:
         log.notes.append(
             f"What the meter of {path.name} covers was not told (--covers): what it leaves out is not known."

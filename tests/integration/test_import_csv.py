@@ -29,9 +29,30 @@ def by_name(found: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_requests_get_their_energy(tmp_path: Path) -> None:
-    imported(tmp_path, *logs(tmp_path), "--covers", "wall", "--label", "tenant", "--tier", "cloud", "--host", "h1")
+    said = imported(tmp_path, *logs(tmp_path))
+    assert "--covers" in said
+    assert "--gain" in said
+    (tmp_path / "m.greengen").unlink()
+    said = imported(
+        tmp_path,
+        *logs(tmp_path),
+        "--covers",
+        "wall",
+        "--gain",
+        "0.01",
+        "--label",
+        "tenant",
+        "--tier",
+        "cloud",
+        "--host",
+        "h1",
+    )
+    assert "--covers" not in said
+    assert "--gain" not in said
     found = report(tmp_path)
     rows = by_name(found)
+    total = found["totals"]["energy_j"]
+    assert math.isclose(total["high"] - total["low"], 2 * 1.96 * 0.01 * total["value"], rel_tol=0.05)
     assert math.isclose(rows["a"]["energy_j"]["value"], 1000.0)
     assert math.isclose(rows["b"]["energy_j"]["value"], 3000.0)
     assert (rows["b"]["input_tokens"], rows["b"]["output_tokens"], rows["b"]["model"]) == (100, 50, "large")
