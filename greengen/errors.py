@@ -16,6 +16,10 @@ class UsageError(GreengenError):
     """A bad argument: an unknown zone, a negative PUE, an interval of 0."""
 
 
+class LogError(GreengenError):
+    """A log recorded elsewhere that cannot be imported: not of this format, cut off, or ambiguous."""
+
+
 class RunFileError(GreengenError):
     """A run file that cannot be written, or a file that is not a run file this version can read."""
 

@@ -29,6 +29,7 @@ _UNITS: dict[str, tuple[str, float]] = {
     "kJ": ("J", 1e3),
     "MJ": ("J", 1e6),
     "mJ": ("J", 1e-3),
+    "uJ": ("J", 1e-6),
     "Wh": ("J", 3600.0),
     "kWh": ("J", 3.6e6),
     "g": ("g", 1.0),
@@ -36,6 +37,8 @@ _UNITS: dict[str, tuple[str, float]] = {
     "kg": ("g", 1e3),
     "W": ("W", 1.0),
     "kW": ("W", 1e3),
+    "mW": ("W", 1e-3),
+    "uW": ("W", 1e-6),
     "s": ("s", 1.0),
     "ms": ("s", 1e-3),
 }

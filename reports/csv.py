@@ -19,13 +19,14 @@ def render(document: Mapping[str, Any]) -> str:
     """CSV text: a header, the spans, then the requests; a missing value is empty and says why in `…_reason`."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow((*_PLAIN, *_COUNTS, "flags", "labels", *(column for q in _QUANTITIES for column in _columns(q))))
+    columns = [column for q in _QUANTITIES for column in _columns(q)]
+    writer.writerow((*_PLAIN, *_COUNTS, "flags", "labels", *columns, "requests"))
     for span in (*document["spans"], *document["requests"]):
         labels = " ".join(f"{key}={value}" for key, value in span["labels"].items())
         plain = [_text(span[key]) for key in _PLAIN]
         counts = [span[key] for key in _COUNTS]
         quantities = [cell for key in _QUANTITIES for cell in _cells(span[key])]
-        writer.writerow((*plain, *counts, " ".join(span["flags"]), _text(labels), *quantities))
+        writer.writerow((*plain, *counts, " ".join(span["flags"]), _text(labels), *quantities, span.get("requests", 1)))
     return buffer.getvalue()
 
 

@@ -18,10 +18,10 @@ NOT_MEASURED = "not measured"
 
 #: unit -> the units of its kind, from small to large.
 _LADDERS = {
-    "J": ("mJ", "J", "kJ", "MJ"),
+    "J": ("uJ", "mJ", "J", "kJ", "MJ"),
     "Wh": ("Wh", "kWh"),
     "g": ("mg", "g", "kg"),
-    "W": ("W", "kW"),
+    "W": ("mW", "W", "kW"),
     "s": ("ms", "s"),
 }
 _DIGITS = 3
@@ -85,6 +85,11 @@ def unit(given: Mapping[str, Any]) -> str:
 def number(given: float) -> str:
     """A bare number with three significant digits."""
     return _fixed(given, _decimals({"value": given}))
+
+
+def joules(given: float) -> str:
+    """Joules to be compared with other joules: to the mJ, or to nine digits where that would show less."""
+    return f"{given:,.3f} J" if not given or abs(given) >= 1e3 else f"{given:.9g} J"  # noqa: PLR2004 -- as many digits
 
 
 def count(given: int | None) -> str:

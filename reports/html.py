@@ -68,6 +68,7 @@ def render(document: Mapping[str, Any], series: Sequence[PowerSeries] | None = N
         "seconds": fmt.seconds,
         "percent": fmt.percent,
         "number": fmt.number,
+        "joules": fmt.joules,
         "wh": lambda quantity: fmt.in_unit(quantity, "Wh"),
         "grades": words.grades,
         "nested": lambda rows: any(row["energy_j"] != row["energy_j_inclusive"] for row in rows),

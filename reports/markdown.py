@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from greengen.reports import format as fmt
+from greengen.reports import words
 
 
 def render(document: Mapping[str, Any]) -> str:
@@ -33,6 +34,8 @@ def render(document: Mapping[str, Any]) -> str:
         keys = ("energy_j_per_request", "energy_j_per_output_token", "carbon_g_per_request")
         rows = ((m["model"], m["requests"], *(fmt.quantity(m[key]) for key in keys)) for m in document["models"])
         parts += ["## Models", _table(columns, rows)]
+    for format_, told in words.imported(document):
+        parts += [f"## What the {_cell(format_)} log states", _table(("what", "told"), told)]
     missing = [f"- {_cell(gone['what'])}: {_cell(gone['why'])}" for gone in document["boundary"]["not_covered"]]
     parts += ["## Not covered", "\n".join(missing)]
     if document["warnings"]:

@@ -23,6 +23,7 @@ Shorten = Callable[[object, int], str]
 
 _TOP = 10
 _WIDE = 100
+_NEARLY_ALL = 0.99
 _ANY_LENGTH = 1_000_000
 _UNKNOWN = "not known"
 
@@ -43,6 +44,7 @@ def render(document: Document, *, file: TextIO | None = None, width: int | None 
         return fmt.shortened(given, most).encode(console.encoding, "backslashreplace").decode(console.encoding)
 
     _summary(console, document, shorten)
+    _imported(console, document, shorten)
     _accounts(console, document, shorten)
     _models(console, document, shorten)
     _requests(console, document, shorten)
@@ -80,6 +82,18 @@ def _summary(console: Console, document: Document, shorten: Shorten) -> None:
         console.print(words.ALL_MODELLED, style="yellow")
     console.print(words.coverage(document))
     console.print()
+
+
+def _imported(console: Console, document: Document, shorten: Shorten) -> None:
+    from rich.table import Table  # noqa: PLC0415
+
+    for format_, told in words.imported(document):
+        console.print(f"What the {shorten(format_, 40)} log states", style="bold")
+        lines = Table.grid(padding=(0, 2))
+        for what, text in told:
+            lines.add_row(shorten(what, 44), shorten(text, _ANY_LENGTH))
+        console.print(lines)
+        console.print()
 
 
 def _accounts(console: Console, document: Document, shorten: Shorten) -> None:
@@ -142,25 +156,33 @@ def _requests(console: Console, document: Document, shorten: Shorten) -> None:
     top = words.largest(document["requests"], _TOP)
     if not top:
         return
-    table = _table(
-        "Requests with the most joules", ["id", "model"], ["length", "tokens out", "energy", "95 % interval"]
-    )
-    each = min(max((console.width - 46) // 2, 8), 32)
+    # Said of each only where readings are missing: else it is all of each.
+    partly = any(row["coverage"] < _NEARLY_ALL for row in top)
+    numbers = ["length", "tokens out", "energy", "95 % interval", *(["coverage"] if partly else [])]
+    table = _table("Requests with the most joules", ["id", "model"], numbers)
+    each = min(max((console.width - (56 if partly else 46)) // 2, 8), 32)
     for row in top:
         length = None if row["t1_s"] is None else row["t1_s"] - row["t0_s"]
         table.add_row(
-            shorten(row["id"], each),
+            shorten(row["id"], each) + _together(row),
             shorten(row["model"] or "no model", each),
             "still open" if length is None else fmt.seconds(length),
             fmt.count(row["output_tokens"]),
             fmt.value(row["energy_j_inclusive"]),
             fmt.interval(row["energy_j_inclusive"]) or _UNKNOWN,
+            *([fmt.percent(row["coverage"])] if partly else []),
         )
     console.print(table)
     more = len(document["requests"]) - len(top) + document["requests_left_out"]
     if more:
         console.print(f"and {fmt.count(more)} more", style="dim")
     console.print()
+
+
+def _together(row: Mapping[str, Any]) -> str:
+    """How many requests a row stands for, where it is more than one."""
+    requests = row.get("requests", 1)
+    return f" x {fmt.count(requests)}" if requests > 1 else ""
 
 
 def _boundary(console: Console, document: Document, shorten: Shorten) -> None:

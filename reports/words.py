@@ -126,6 +126,14 @@ def carbon_factors(document: Mapping[str, Any]) -> str:
     return ", ".join(str(part) for part in (*parts, factors["year"], pue, factors["intensity_source"]) if part)
 
 
+def imported(document: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
+    """(format, lines of what and told) of each log that was recorded elsewhere."""
+    return [
+        (str(entry["format"]), [(line["what"], line["told"]) for line in entry["summary"]])
+        for entry in document.get("imported", ())
+    ]
+
+
 def partly_missing(document: Mapping[str, Any]) -> set[str]:
     """The accounts of which some counted domain's part is not measured."""
     return {

@@ -270,7 +270,9 @@ def segments(timeline: Timeline) -> tuple[tuple[int, int], ...]:
     closed = []
     for segment, following in itertools.zip_longest(found, found[1:]):
         start, end = segment.t0_ns, segment.t1_ns
-        limit = max(last_reading, start) if following is None else following.t0_ns - 1
+        # A log recorded elsewhere says itself how long it lasts: requests go on where the readings have stopped.
+        until = end if end is not None and "imported" in segment.info else last_reading
+        limit = max(until, start) if following is None else following.t0_ns - 1
         closed.append((start, min(limit, end if end is not None else limit)))
     return tuple(closed)
 

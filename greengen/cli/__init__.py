@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keyword
 import sys
 from collections.abc import Mapping
 from importlib import import_module
@@ -11,10 +12,11 @@ import click
 
 from greengen.errors import GreengenError
 
-#: verb → (module, what it is for)
+#: verb, which is also its module → what it is for
 VERBS: Mapping[str, str] = MappingProxyType(
     {
         "doctor": "What this machine can measure, what it cannot, and the remedy.",
+        "import": "Bring in logs recorded elsewhere.",
         "merge": "Put several runs into one.",
         "profile": "Run a command and record what it costs.",
         "report": "Show what a run cost.",
@@ -29,7 +31,9 @@ class _Verbs(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in VERBS:
             return None
-        command: click.Command = import_module(f"greengen.cli.{cmd_name}").command
+        # `import` is a word of Python's own, so its module is `import_`.
+        module = f"{cmd_name}_" if keyword.iskeyword(cmd_name) else cmd_name
+        command: click.Command = import_module(f"greengen.cli.{module}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002

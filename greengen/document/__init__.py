@@ -23,6 +23,7 @@ from greengen.accounting.curves import NS
 from greengen.accounting.ledger import Ledger
 from greengen.accounting.table import REQUEST
 from greengen.document import notes, tables
+from greengen.document.imported import dated, imported
 from greengen.errors import UsageError
 from greengen.rows import Rows
 
@@ -52,6 +53,7 @@ def build(rows: Rows, path: Path, site: Site, *, requests: str = "all", policy: 
         "traces": tables.traces(ledger, footprint),
         "events": notes.events(ledger),
         "warnings": notes.warnings(ledger),
+        "imported": imported(rows),
         "factors": notes.factors(site),
         "recorder": notes.recorder(rows),
         "versions": {"greengen": version("greengen"), "numpy": np.__version__, "python": platform.python_version()},
@@ -88,7 +90,8 @@ def _most(requests: str) -> int | None:
 
 def _run(rows: Rows, ledger: Ledger, path: Path) -> dict[str, Any]:
     segments = [(timeline, segment) for timeline in rows.timelines for segment in timeline.segments]
-    first = min((segment.epoch_ns for _, segment in segments), default=None)
+    # A log that names no zone, or counts from a start of its own, does not say when it was recorded.
+    first = min((segment.epoch_ns for _, segment in segments if dated(segment) is not False), default=None)
     info = segments[0][1].info if segments else {}
     return {
         "path": str(path),

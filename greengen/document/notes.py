@@ -8,8 +8,13 @@ from typing import Any
 from greengen.accounting.carbon import REMEDY, Site
 from greengen.accounting.curves import NS
 from greengen.accounting.ledger import Chapter, Ledger
+from greengen.accounting.table import REQUEST
 from greengen.collector import RECORDER
+from greengen.document.imported import dated
 from greengen.rows import Rows
+
+#: A request that is read for this part of its time counts as read.
+_NEARLY_ALL = 0.99
 
 
 def boundary(ledger: Ledger) -> dict[str, Any]:
@@ -53,7 +58,9 @@ def warnings(ledger: Ledger) -> list[str]:
     """What a reader must know before trusting the numbers."""
     told: list[str] = []
     totalled = [entries for chapter in ledger.chapters for entries in chapter.totalled]
-    if not totalled:
+    if not totalled and all(dated(s) is not None for c in ledger.chapters for s in c.timeline.segments):
+        told.append("Nothing was measured: the imported logs hold no two readings of any meter.")
+    elif not totalled:
         told.append("Nothing was measured: no domain could be read on this machine. Run `greengen doctor`.")
     elif all(entries.books.domain.grade == "modelled" for entries in totalled):
         told.append(
@@ -67,6 +74,7 @@ def warnings(ledger: Ledger) -> list[str]:
             if "CVE-" in gone.reason or "ermission" in gone.reason
         ]
         told += _lost(chapter)
+        told += _partly_read(chapter)
     told += [event.reason for event in ledger.events() if event.kind == "warning"]
     if any(segment.t1_ns is None for chapter in ledger.chapters for segment in chapter.timeline.segments):
         told.append("The recording goes on, or was cut off: what came after its last reading is not in the books.")
@@ -103,6 +111,29 @@ def recorder(rows: Rows) -> dict[str, Any]:
             seen = True
             spent_s += sum(max(0.0, b - a) for a, b in zip(series.values, series.values[1:], strict=False)) / NS
     return {"cpu_s": spent_s if seen else None, "note": "CPU time of greengen's own sampling and writing"}
+
+
+def _partly_read(chapter: Chapter) -> Sequence[str]:
+    """Requests that the readings cover in part, or not at all."""
+    rows = chapter.table.rows
+    requests = [i for i, row in enumerate(rows) if row.kind == REQUEST]
+    if not requests or not chapter.totalled:
+        return []
+    coverage = [min(float(entries.coverage[i]) for entries in chapter.totalled) for i in requests]
+    # Work that the last reading misses by a moment is every recording's.
+    part = [i for i, covered in zip(requests, coverage, strict=True) if 0 < covered < _NEARLY_ALL]
+    none = [i for i, covered in zip(requests, coverage, strict=True) if covered <= 0]
+    told = []
+    if none:
+        count = sum(rows[i].requests for i in none)
+        told.append(f"{count:,} request(s) lie where no domain was read: they are not measured, which is not 0.")
+    if part:
+        count, least = sum(rows[i].requests for i in part), min(c for c in coverage if c > 0)
+        told.append(
+            f"{count:,} request(s) are covered by readings in part, the least of them for {least:.1%} of its time: "
+            "their joules are those of the covered time."
+        )
+    return told
 
 
 def _lost(chapter: Chapter) -> Sequence[str]:

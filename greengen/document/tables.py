@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -68,27 +68,31 @@ def models(ledger: Ledger, footprint: Footprint) -> list[dict[str, Any]]:
     """Each model's requests together, per request and per output token."""
     told = []
     spread = by_policy(ledger)
+    unread = _unread(ledger)
     for model, rows in ledger.groups(lambda row: row.model if row.kind == REQUEST else None).items():
         if model is None:
             continue
         energy = ledger.serving(model)
-        succeeded = sum(row.outcome == "ok" for row in rows)
-        tokens = [sum(getattr(row, f"{way}_tokens") or 0 for row in rows) for way in ("input", "output")]
+        # A request outside the readings has no joules in the sum, and no place in the count that divides it.
+        read = [row for row in rows if row.uid not in unread] or rows
+        requests, divisor = _requests(rows), _requests(read)
         carbon = footprint.carbon(energy)
-        per_token = energy / tokens[1] if tokens[1] else Quantity.missing("J", "no output tokens were told")
+        tokens = _tokens(read, "output")
+        per_token = energy / tokens if tokens else Quantity.missing("J", "no output tokens were told")
         told.append(
             {
                 "model": model,
-                "requests": len(rows),
-                "succeeded": succeeded,
-                "input_tokens": tokens[0],
-                "output_tokens": tokens[1],
+                "requests": requests,
+                "requests_not_measured": _requests(row for row in rows if row.uid in unread),
+                "succeeded": _requests(row for row in rows if row.outcome == "ok"),
+                "input_tokens": _tokens(rows, "input"),
+                "output_tokens": _tokens(rows, "output"),
                 "span_s": sum((row.t1_ns - row.t0_ns) / NS for row in rows if row.t1_ns is not None),
                 "energy_j": energy.as_dict(),
-                "energy_j_per_request": (energy / len(rows)).as_dict(),
+                "energy_j_per_request": (energy / divisor).as_dict(),
                 "energy_j_per_output_token": per_token.as_dict(),
                 "carbon_g": carbon.as_dict(),
-                "carbon_g_per_request": (carbon / len(rows)).as_dict(),
+                "carbon_g_per_request": (carbon / divisor).as_dict(),
                 "energy_j_by_policy": _of_model(spread, ledger, model),
             }
         )
@@ -121,6 +125,7 @@ def spans(ledger: Ledger, footprint: Footprint) -> list[dict[str, Any]]:
                 "t1_s": (int(table.t1_ns[i]) - start) / NS,
                 "input_tokens": row.input_tokens,
                 "output_tokens": row.output_tokens,
+                "requests": row.requests,
                 "coverage": min((float(e.coverage[i]) for e in chapter.totalled), default=0.0),
                 "energy_j": energy.as_dict(),
                 "energy_j_inclusive": inclusive.as_dict(),
@@ -182,6 +187,27 @@ def _of_model(spread: dict[int, dict[str, Floats]], ledger: Ledger, model: str) 
         for name, joules in spread.get(id(chapter), {}).items():
             totals[name] = totals.get(name, 0.0) + float(joules[inside].sum())
     return totals
+
+
+def _requests(rows: Iterable[SpanRow]) -> int:
+    """How many requests some spans stand for."""
+    return sum(row.requests for row in rows)
+
+
+def _tokens(rows: Iterable[SpanRow], way: str) -> int | None:
+    """The tokens of some spans; None where none of them was told."""
+    known = [count for row in rows if (count := getattr(row, f"{way}_tokens")) is not None]
+    return sum(known) if known else None
+
+
+def _unread(ledger: Ledger) -> frozenset[str]:
+    """The spans of which no counted domain was read at any moment."""
+    return frozenset(
+        chapter.table.rows[i].uid
+        for chapter in ledger.chapters
+        for i in np.flatnonzero(np.max([e.coverage for e in chapter.totalled], axis=0, initial=0.0) <= 0)
+        if chapter.totalled
+    )
 
 
 def _account(name: str, type_: str, energy: Quantity, footprint: Footprint) -> dict[str, Any]:

@@ -31,6 +31,10 @@ def write(rows: Rows, path: Path, *, force: bool = False) -> None:
         runfile.remove(path)
         msg = f"cannot write {path}: {error}; name another file with --out"
         raise RunFileError(msg) from error
+    except BaseException:
+        # Half a run is no run: a number too large for the file, or an interrupt.
+        runfile.remove(path)
+        raise
 
 
 def _timeline(connection: sqlite3.Connection, timeline: Timeline) -> None:

@@ -27,7 +27,7 @@ def joules(value: float | None, low: float | None = None, high: float | None = N
         (joules(1234.567, 617, 2469), "1.23 kJ (0.62 to 2.47)"),
         (joules(2_500_000), "2.50 MJ"),
         (joules(0.0042, 0.004, 0.005), "4.20 mJ (4.00 to 5.00)"),
-        (joules(0.000599, 0.0, 1.161691), "0.599 mJ (0 to 1,160)"),
+        (joules(0.000599, 0.0, 1.161691), "599 uJ (0 to 1,160,000)"),
         (joules(0.0, 0.0, 0.5), "0 J (0 to 0.500)"),
         (joules(0.0, 0.0, 0.0), "0 J (0 to 0)"),
         (joules(-3.2, -4.0, 1.0), "-3.20 J (-4.00 to 1.00)"),
@@ -36,7 +36,7 @@ def joules(value: float | None, low: float | None = None, high: float | None = N
         (joules(12_000, unit="g"), "12.0 kg"),
         (joules(344, 336, 352, unit="g/kWh"), "344 g/kWh (336 to 352)"),
         (joules(40_000_000_000), "40,000 MJ"),
-        (joules(5e-8), "5.00e-05 mJ"),
+        (joules(5e-8), "0.0500 uJ"),
     ],
 )
 def test_a_quantity_has_three_digits_a_handy_unit_and_its_interval(quantity: dict[str, Any], shown: str) -> None:
