@@ -106,7 +106,8 @@ def parquet(path: Path, columns: Sequence[str], meters: Sequence[Steps], *, sink
 def stream(batches: Iterable[Batch], meters: Sequence[Steps], sink: Sink | None = None) -> tuple[Floats, float, float]:
     """(J by model, J while no span was live, J in all) of spans as they come, which `Models.batch` made.
 
-    All the meters are shared among all the spans. A span outside the meters' time costs nothing that is known: `sink` is not told of it.
+    All the meters are shared among all the spans. Of a span outside the meters' time nothing is known, and `sink` is
+    not told.
     """
     energy_j, quiet_j = np.zeros(0), 0.0
     so_far, owner = np.zeros(0), np.zeros(0, dtype=np.int64)
