@@ -49,9 +49,7 @@ class Energies:
 def energies(part: Partition, *, summed: bool = False) -> Energies:
     """Share one partition; `summed`: over all curves at once, which is less work. Pure, and picklable."""
     n, s = part.to_ns.size, part.from_ns.size
-    order, edges_ns = _in_order((part.to_ns, part.from_ns, *part.knots), part.length_ns)
-    place = np.empty_like(order)
-    place[order] = np.arange(order.size)
+    order, place, edges_ns = _in_order((part.to_ns, part.from_ns, *part.knots), part.length_ns)
     begin, end = place[n : n + s], place[:n]
     knots = _split(place[n + s :], [knots.size for knots in part.knots])
     # Cell i lies before edge i, and one more behind the last edge.
@@ -77,47 +75,57 @@ def energies(part: Partition, *, summed: bool = False) -> Energies:
     return Energies(part.owner, part.goes_on, energy_j, quiet_j, part.stretch)
 
 
-def _in_order(times_ns: Sequence[Ints], length_ns: int) -> tuple[Ints, Ints]:
-    """(where each stood, times ascending between 0 and `length_ns`); of equal times, what stood first is first."""
+def _in_order(times_ns: Sequence[Ints], length_ns: int) -> tuple[Ints, Ints, Ints]:
+    """(where each stood, where each came to, times ascending between 0 and `length_ns`).
+
+    Of equal times, what stood first is first: ends before starts.
+    """
     size = sum(some.size for some in times_ns)
     bits = size.bit_length()
     edges_ns = np.empty(size + 2, dtype=np.int64)
     edges_ns[0], edges_ns[-1] = 0, length_ns
     inner = edges_ns[1:-1]
     np.concatenate(times_ns, out=inner)
+    places = np.arange(size)
     if length_ns < 1 << (63 - bits):
         # Time and place in one number: sorting numbers is several times as fast as sorting places.
         inner <<= bits
-        inner |= np.arange(size)
+        inner |= places
         inner.sort()
         order = inner & ((1 << bits) - 1)
         inner >>= bits
     else:
         order = np.argsort(inner, kind="stable")
         inner[:] = inner[order]
-    return order, edges_ns
+    place = np.empty_like(order)
+    place[order] = places
+    return order, place, edges_ns
 
 
 def _live(part: Partition, order: Ints) -> tuple[Floats, Floats | float]:
     """(sum of live weights in each cell, 0 exactly where there is none; weights), in one unit of their own."""
-    weight, begin = part.weight, part.from_ns.size
-    if weight is None or not weight.size or weight.min() == weight.max():
-        return _running(np.ones(part.owner.size, dtype=np.int64), begin, order).astype(float), 1.0
-    bits = _BITS - weight.size.bit_length()
-    scaled = _doubled(weight, bits - math.frexp(float(weight.max()))[1])
-    whole = scaled.astype(np.int64)
-    live = _running(whole, begin, order).astype(float)
-    rest = scaled - whole  # both of them exactly
+    weight, begin, n = part.weight, part.from_ns.size, part.owner.size
+    smallest, greatest = (1.0, 1.0) if weight is None or not n else (float(weight.min()), float(weight.max()))
+    if weight is None or smallest == greatest:
+        return _running(1, n, begin, order).astype(float), 1.0
+    bits = _BITS - n.bit_length()
+    scaled = _doubled(weight, bits - math.frexp(greatest)[1])
+    rest = np.floor(scaled)
+    whole = rest.astype(np.int64)
+    live = _running(whole, n, begin, order).astype(float)
+    np.subtract(scaled, rest, out=rest)
     if not rest.any():
         return live, scaled
     # What a whole number has no digits for, in another one: weights may differ by 15 decades.
     rest *= 2.0**bits
     low = rest.astype(np.int64)
-    low[(whole | low) == 0] = 1
-    fine = _running(low, begin, order).astype(float)
+    if smallest / greatest < 2.0 ** (-2 * bits):
+        low[(whole | low) == 0] = 1
+        scaled = whole + low * 2.0**-bits
+    fine = _running(low, n, begin, order).astype(float)
     fine *= 2.0**-bits
     live += fine
-    return live, whole + low * 2.0**-bits
+    return live, scaled
 
 
 def _doubled(values: Floats, times: int) -> Floats:
@@ -126,14 +134,16 @@ def _doubled(values: Floats, times: int) -> Floats:
     return values * 2.0**first if first == times else _doubled(values * 2.0**first, times - first)
 
 
-def _running(amount: Ints, begin: int, order: Ints) -> Ints:
-    """In each cell, the sum of the live amounts."""
-    n = amount.size
+def _running(amount: Ints | int, n: int, begin: int, order: Ints) -> Ints:
+    """In each cell, the sum of the live amounts, of which the last `begin` begin here; a number: all the same."""
     change = np.zeros(order.size, dtype=np.int64)
-    np.negative(amount, out=change[:n])
-    change[n : n + begin] = amount[n - begin :]
     running = np.empty(order.size + 1, dtype=np.int64)
-    running[0] = amount[: n - begin].sum()
+    if isinstance(amount, int):
+        change[:n], change[n : n + begin], running[0] = -amount, amount, amount * (n - begin)
+    else:
+        np.negative(amount, out=change[:n])
+        change[n : n + begin] = amount[n - begin :]
+        running[0] = amount[: n - begin].sum()
     # Places are within bounds; to say so spares a copy.
     np.take(change, order, out=running[1:], mode="clip")
     return np.cumsum(running, out=running)
@@ -151,12 +161,13 @@ def _growth(steps: Floats, begin: Ints, end: Ints) -> Floats:
     cells[end.size - begin.size :] -= begin + 1
     grown = _between(np.cumsum(whole), begin, end)
     exact = grown.astype(float)
-    # So little that a part of one counts: what whole numbers leave of the steps, in whole numbers of its own.
-    short = np.flatnonzero(grown <= cells << _FINE)
+    # So little that a part of one counts: from the steps themselves, or where those are many, from what whole
+    # numbers leave of them, in whole numbers of its own.
+    short = np.flatnonzero((grown <= cells << _FINE) & (cells > 0))
     if cells[short].sum() <= steps.size:
-        first = end[short] + 1 - cells[short]
-        for i, at, after in zip(short.tolist(), first.tolist(), (end[short] + 1).tolist(), strict=True):
-            exact[i] = steps[at:after].sum()
+        after = end[short] + 1
+        pairs = np.stack([after - cells[short], after], axis=1).ravel()
+        exact[short] = np.add.reduceat(steps, pairs)[::2] if short.size else 0.0
     else:
         bits = _BITS - steps.size.bit_length()
         steps -= whole  # both of them exactly

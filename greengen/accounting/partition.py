@@ -114,15 +114,19 @@ def batches(
 ) -> Iterator[Batch]:
     """Intervals in any order as batches by start, each its own owner; those of `chosen`, if given."""
     order = chosen
-    begin = from_ns if chosen is None else from_ns[chosen]
-    if (begin[1:] < begin[:-1]).any():
-        order = np.argsort(begin, kind="stable")
+    count = from_ns.size if chosen is None else chosen.size
+    if _falls(from_ns) or (chosen is not None and _falls(chosen)):
+        order = np.argsort(from_ns if chosen is None else from_ns[chosen], kind="stable")
         order = order if chosen is None else chosen[order]
-    for at in range(0, begin.size, size):
-        owner = np.arange(at, min(at + size, begin.size)) if order is None else order[at : at + size]
+    for at in range(0, count, size):
+        owner = np.arange(at, min(at + size, count)) if order is None else order[at : at + size]
         some = slice(at, at + size) if order is None else owner
         batch = Batch(owner, from_ns[some], to_ns[some], None if weight is None else weight[some])
         yield batch if batch.weight is None or batch.weight.all() else batch[np.flatnonzero(batch.weight)]
+
+
+def _falls(numbers: Ints) -> bool:
+    return bool((numbers[1:] < numbers[:-1]).any())
 
 
 class _Queue:
@@ -160,7 +164,7 @@ class _Queue:
         for batch in self._source:
             if not batch.owner.size:
                 continue
-            if batch.from_ns[0] < self._last_ns or (batch.from_ns[1:] < batch.from_ns[:-1]).any():
+            if batch.from_ns[0] < self._last_ns or _falls(batch.from_ns):
                 msg = "intervals must come in the order of their start"
                 raise ValueError(msg)
             self._last_ns = int(batch.from_ns[-1])
@@ -195,7 +199,8 @@ def _partition(
     start_ns, stop_ns = between
     # Before a window, intervals may begin and even end.
     from_ns = np.maximum(present.from_ns[present.owner.size - begin :], start_ns)
-    to_ns = np.clip(present.to_ns, start_ns, stop_ns)
+    to_ns = np.minimum(present.to_ns, stop_ns)
+    np.maximum(to_ns, start_ns, out=to_ns)
     from_ns -= start_ns
     to_ns -= start_ns
     knots, power, stretch = zip(*(_piece(curve, start_ns, stop_ns) for curve in curves), strict=True)

@@ -1,12 +1,14 @@
 """Energy curves shared among weighted intervals: partitions, the kernel over each, and their sum.
 
-What maps the kernel over the partitions is the caller's to choose: `map`, a pool's `imap`, or any
-engine's. The results may come in any order.
+What maps the kernel over the partitions is the caller's to choose: `map`, `threaded`, a pool's `imap`,
+or any engine's. The results may come in any order.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
@@ -19,6 +21,22 @@ from greengen.accounting.partition import Partition, Steps
 
 Kernel = Callable[[Partition], Energies]
 Mapper = Callable[[Kernel, Iterable[Partition]], Iterable[Energies]]
+
+
+def threaded(workers: int) -> Mapper:
+    """A `mapper` of so many threads, with a few partitions under way: numpy computes beside the interpreter."""
+
+    def mapper(kernel: Kernel, parts: Iterable[Partition]) -> Iterator[Energies]:
+        with ThreadPoolExecutor(workers) as pool:
+            under_way: deque[Future[Energies]] = deque()
+            for part in parts:
+                under_way.append(pool.submit(kernel, part))
+                if len(under_way) > 2 * workers:
+                    yield under_way.popleft().result()
+            while under_way:
+                yield under_way.popleft().result()
+
+    return mapper
 
 
 @dataclass(frozen=True, slots=True)

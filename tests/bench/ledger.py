@@ -1,4 +1,4 @@
-"""Sharing millions of spans: argv is SPANS SHAPE WEIGHTS, or `stream` SPANS. Prints a line of JSON.
+"""Sharing millions of spans: argv is SPANS SHAPE WEIGHTS [THREADS], or `stream` SPANS. Prints a line of JSON.
 
 SHAPE    `one`: each span on one of 4 devices; `all`: every span on all 4; `rows`: the same, each device apart
 WEIGHTS  `equal` or `mixed`
@@ -23,7 +23,7 @@ from greengen import streaming
 from greengen.accounting.curves import Floats, Ints
 from greengen.accounting.kernel import energies
 from greengen.accounting.partition import Batch, batches, cut
-from greengen.accounting.sharing import Intervals, collect, share
+from greengen.accounting.sharing import Intervals, Mapper, collect, share, threaded
 
 Bytes = NDArray[np.uint8]
 
@@ -55,20 +55,20 @@ def sort_s(start: Ints, stop: Ints) -> float:
     return time.perf_counter() - began
 
 
-def booked(intervals: Intervals, device: Bytes, curves: list[Meter], shape: str) -> float:
+def booked(intervals: Intervals, device: Bytes, curves: list[Meter], shape: str, mapper: Mapper) -> float:
     """Share everything; J of all spans and of the quiet time."""
     if shape != "one":
-        found = share(intervals, curves, summed=shape == "all")
+        found = share(intervals, curves, summed=shape == "all", mapper=mapper)
         return float(found.energy_j.sum()) + sum(float(quiet.sum()) for quiet in found.quiet_j)
     energy_j = np.zeros((1, device.size))
     quiet_j = 0.0
     for i, curve in enumerate(curves):
         parts = cut(batches(*intervals.columns, np.flatnonzero(device == i)), [curve])
-        quiet_j += float(collect(map(energies, parts), [curve], energy_j)[0].sum())
+        quiet_j += float(collect(mapper(energies, parts), [curve], energy_j)[0].sum())
     return float(energy_j.sum()) + quiet_j
 
 
-def at_once(spans: int, shape: str, weights: str) -> dict[str, float]:
+def at_once(spans: int, shape: str, weights: str, threads: str = "1") -> dict[str, float]:
     """All spans in memory."""
     rng = np.random.default_rng(3)
     curves = meters(rng)
@@ -77,10 +77,11 @@ def at_once(spans: int, shape: str, weights: str) -> dict[str, float]:
     weight = rng.lognormal(0, 1, spans) if weights == "mixed" else None
     device = rng.integers(0, DEVICES, spans).astype(np.uint8)
     total_j = sum(float(curve.step_j.sum()) for curve in curves)
+    mapper: Mapper = threaded(int(threads)) if int(threads) > 1 else map
     ours, floor, peak_mb, error = [], [sort_s(start, stop)], 0.0, 0.0
     for _ in range(RUNS):
         began = time.perf_counter()
-        error = booked(Intervals(start, stop, weight), device, curves, shape) / total_j - 1
+        error = booked(Intervals(start, stop, weight), device, curves, shape, mapper) / total_j - 1
         ours.append(time.perf_counter() - began)
         peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         floor.append(sort_s(start, stop))
