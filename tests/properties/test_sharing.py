@@ -17,7 +17,7 @@ from greengen.accounting import exact, partition
 from greengen.accounting.curves import Floats, Ints
 from greengen.accounting.exact import share_exactly
 from greengen.accounting.kernel import energies
-from greengen.accounting.sharing import Intervals, collect, share
+from greengen.accounting.sharing import Intervals, collect, share, threaded
 from tests.properties.sharing_oracle import Work, shared
 
 SECOND = 10**9
@@ -169,6 +169,28 @@ def test_partitions_go_through_pickle_and_come_in_any_order(case: Case) -> None:
     collect(reversed(done), case.meters, total)
     expected = share(case.intervals, case.meters, size=case.size).energy_j
     np.testing.assert_allclose(total, expected, rtol=1e-14, atol=0)
+
+
+@given(cases(), st.data())
+def test_some_chosen_share_as_if_they_were_all(case: Case, data: st.DataObject) -> None:
+    every = range(len(case.works))
+    chosen = np.array(
+        data.draw(st.lists(st.sampled_from(every), unique=True) if every else st.just([])), dtype=np.int64
+    )
+    found = share(case.intervals, case.meters, chosen=chosen, size=case.size)
+    alone = share(replace(case, works=[case.works[i] for i in chosen]).intervals, case.meters, size=case.size)
+    np.testing.assert_allclose(found.energy_j[:, chosen], alone.energy_j, rtol=1e-12, atol=0)
+    assert not np.delete(found.energy_j, chosen, axis=1).any()
+
+
+def test_threads_change_nothing() -> None:
+    rng = np.random.default_rng(2)
+    start = np.sort(rng.integers(0, 100 * SECOND, 5_000))
+    intervals = Intervals(start, start + rng.integers(0, SECOND, 5_000), rng.uniform(0, 3, 5_000))
+    meter = Meter(np.arange(1_001) * SECOND // 10, rng.uniform(0, 9, 1_000))
+    one, other = (share(intervals, [meter], size=100, mapper=mapper) for mapper in (map, threaded(3)))
+    np.testing.assert_array_equal(one.energy_j, other.energy_j)
+    np.testing.assert_array_equal(one.quiet_j[0], other.quiet_j[0])
 
 
 # --- adversarial sizes
