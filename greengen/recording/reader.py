@@ -34,11 +34,19 @@ _DAMAGE = (sqlite3.Error, ArithmeticError, AttributeError, LookupError, Recursio
 _STRANGE = "SELECT name FROM sqlite_master WHERE type IN ('view', 'trigger') OR sql LIKE 'create virtual%'"
 
 
-def read(path: Path, hold: AbstractContextManager[None] | None = None) -> Rows:
+def read(path: Path, hold: AbstractContextManager[None] | None = None, *, spans: bool = True) -> Rows:
     """All rows of a run file. Raises RunFileError for anything that is not one, or is a newer one.
 
-    hold  what to be in while the file is open: this process may be writing to it (`Writer.disconnected`)
+    hold   what to be in while the file is open: this process may be writing to it (`Writer.disconnected`)
+    spans  without them, and without what engines did with them, rows take little memory however long the run
     """
+    with opened(path, hold) as (connection, version):
+        return _rows(connection, version, spans=spans)
+
+
+@contextmanager
+def opened(path: Path, hold: AbstractContextManager[None] | None = None) -> Iterator[tuple[sqlite3.Connection, int]]:
+    """A connection that reads a run file, and the file's version. Raises RunFileError, as `read` does."""
     if not path.exists():
         msg = f"there is no run file {path}"
         raise RunFileError(msg)
@@ -53,7 +61,7 @@ def read(path: Path, hold: AbstractContextManager[None] | None = None) -> Rows:
             if version < 1:
                 msg = f"{path} holds no recording: it was cut off before the first reading"
                 raise RunFileError(msg)
-            return _rows(connection, version)
+            yield connection, version
     except OSError as error:
         msg = f"cannot read {path}: {error.strerror or error}"
         raise RunFileError(msg) from error
@@ -143,7 +151,7 @@ def _connection(path: Path, source: Path) -> Iterator[sqlite3.Connection]:
         connection.close()
 
 
-def _rows(connection: sqlite3.Connection, version: int) -> Rows:
+def _rows(connection: sqlite3.Connection, version: int, *, spans: bool) -> Rows:
     rows = Rows(meta={key: json.loads(value) for key, value in connection.execute("SELECT key, value FROM meta")})
     timelines: dict[str, Timeline] = {}
 
@@ -166,8 +174,9 @@ def _rows(connection: sqlite3.Connection, version: int) -> Rows:
         of(boot).segments.append(Segment(_text(uid), _text(process), *times, dict(json.loads(info))))
     processes = _processes(connection, of)
     _series(connection, of)
-    _spans(connection, of, processes, version)
-    if version >= _STEPS:
+    if spans:
+        _spans(connection, of, processes, version)
+    if spans and version >= _STEPS:
         _steps(connection, of)
     rows.timelines = [timelines[boot] for boot in sorted(timelines)]
     return rows

@@ -146,11 +146,44 @@ def concurrency() -> None:
         )
 
 
+def ledger() -> None:
+    """Ten million spans over four devices of a million readings each, and how it grows."""
+    for shape, what in (("one", "each on one of 4 devices"), ("all", "each on all 4 devices")):
+        for weights in ("equal", "mixed"):
+            got = _ledger("10000000", shape, weights)
+            row(
+                f"10 M spans, {what}, {weights}",
+                f"{got['ratio']:.2f} x, {got['peak_mb']:.0f} MB",
+                "3 x, 1500 MB",
+                f"{got['ours_s']:.2f} s, numpy.sort of the edges {got['sort_s']:.2f} s; balance {got['error']:.0e}",
+            )
+    # Two edges per span, and one per reading.
+    per_edge = []
+    for many in (1, 3, 10, 30):
+        got = _ledger(str(many * 1_000_000), "one", "equal")
+        per_edge.append(f"{many} M: {1e9 * got['ours_s'] / (many * 2e6 + 4e6):.0f}")
+    row("ns per edge", ", ".join(per_edge), "constant", "")
+
+
+def streamed() -> None:
+    """A hundred million spans, one batch after another."""
+    got = _ledger("stream", "100000000")
+    row("100 M spans streamed", f"{got['peak_mb']:.0f} MB, {got['s']:.0f} s", "2000 MB", f"balance {got['error']:.0e}")
+
+
+def _ledger(*arguments: str) -> dict[str, float]:
+    command = [sys.executable, str(HERE / "ledger.py"), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return result
+
+
 def main() -> None:
-    """All of them."""
+    """All of them; with `--stream`, those that take minutes too."""
     print(f"{'what':<46} {'greengen':>22} {'budget':>14}   beside it, in the same run", flush=True)
     started = time.monotonic()
-    for part in (imports, spans, sampling, whole_command, concurrency):
+    parts = [imports, spans, sampling, whole_command, concurrency, ledger]
+    for part in [*parts, streamed] if "--stream" in sys.argv[1:] else parts:
         part()
     print(f"\n{time.monotonic() - started:.0f} s, load {os.getloadavg()[0]:.1f} on {os.cpu_count()} CPUs")
 
