@@ -30,7 +30,7 @@ from greengen.recording.drive import outcome_of
 from greengen.recording.spans import span
 
 #: The versions whose engine was read, and run under the tests: the first, and the one after the last.
-VERSIONS = ("5.17", "5.24")
+VERSIONS = ("5.20", "5.24")
 
 #: A method that is hooked, to be called in its turn.
 Method = Callable[..., Any]
