@@ -175,32 +175,33 @@ class Serving:
         batch, t1_ns = self._launched.popleft(), monotonic_ns()
         t0_ns, self._last_ns = max(batch.t0_ns, self._last_ns), t1_ns
         padding = batch.padding
-        items: dict[_Served, tuple[int, int, int]] = {}
+        items: dict[_Served, tuple[int, int, int, bool]] = {}
         for served, work in batch.work:
             if served.sequences <= 0:
                 padding += work.prefill + work.decode  # launched before the engine knew that it was over
                 continue
-            prefill, decode, context = items.get(served, (0, 0, 0))
-            items[served] = (prefill + work.prefill, decode + work.decode, context + work.context)
-            _tell_phase(served, work, t0_ns, t1_ns)
+            prefill, decode, context, answers = items.get(served, (0, 0, 0, False))
+            items[served] = (
+                prefill + work.prefill,
+                decode + work.decode,
+                context + work.context,
+                answers or work.answers,
+            )
+        for served, (prefill, decode, _, answers) in items.items():
+            if not (prefill and decode and served.phase == "decode"):
+                # A request whose arrival was not seen begins within this step.
+                served.tell("prefill" if prefill else "decode", max(t0_ns, getattr(served.span, "t0_ns", 0)))
+            if answers:
+                served.tell("decode", t1_ns)
         # One that was launched before the recording began is not in it.
         if all(served.span.uid for served in items):
-            tokens = [(served.span, *of) for served, of in items.items()]
+            tokens = [(served.span, *of[:3]) for served, of in items.items()]
             self._engine.step(tokens, t0_ns, t1_ns, padding=padding)
 
     def _end_those_over(self) -> None:
         over, self._over = self._over, []
         for request, output_tokens in over:
             self._finish(request, output_tokens, "ok", 1)
-
-
-def _tell_phase(served: _Served, work: Work, t0_ns: int, t1_ns: int) -> None:
-    if served.sequences > 1 and served.phase == "decode":
-        return  # one of its samples writes already
-    # A request whose arrival was not seen begins within this step.
-    served.tell("prefill" if work.prefill else "decode", max(t0_ns, getattr(served.span, "t0_ns", 0)))
-    if work.answers:
-        served.tell("decode", t1_ns)
 
 
 def _nothing_to_wait_for() -> None:
