@@ -20,10 +20,11 @@ from typing import Any, NamedTuple
 import pytest
 import torch
 from transformers import ContinuousBatchingConfig, GenerationConfig, LlamaConfig, LlamaForCausalLM
+from transformers.generation.continuous_batching.requests import RequestState
 
 import greengen
 from greengen.errors import UsageError
-from greengen.integrations.transformers import continuous_batching
+from greengen.integrations.transformers import _prompt_tokens, continuous_batching
 from greengen.rows import EngineStep, SpanRow, Timeline
 from tests.integration.commands import balanced
 
@@ -228,6 +229,41 @@ def test_samples_of_one_prompt_are_one_request(model: Any, path: Path) -> None:
         # All but the last token of the prompt are computed once, the last by each sample for itself.
         assert tokens_of(line, span) == ((span.input_tokens or 0) + 2, 3 * (OUTPUT - 1))
         assert phases(span) == ["prefill", "decode"]
+
+
+def test_a_step_begins_with_the_scheduling_that_found_something(model: Any, path: Path) -> None:
+    manager = model.init_continuous_batching(**batching())
+    with greengen.profile(path), continuous_batching(manager):
+        manager.warmup()
+        found, *_ = manager.batch_processor.scheduler.schedule_batch(32, 32)
+        assert found == []
+        manager.add_request([1, 2, 3])
+        manager.start()
+        until(lambda: manager.get_result(timeout=30) is not None)
+        manager.stop()
+    line = timeline(path)
+    [span] = requests(line).values()
+    assert span.t0_ns < line.steps[0].t0_ns
+
+
+def test_warming_up_is_no_request(model: Any, path: Path) -> None:
+    manager = model.init_continuous_batching(**batching())
+    with greengen.profile(path), continuous_batching(manager):
+        manager.warmup()
+        # On a CPU there are no graphs to capture, and it would run nothing.
+        with torch.no_grad():
+            assert manager.batch_processor.model_runner.run_one_warmup(model, num_q_tokens=8, max_kv_read=16)
+    line = timeline(path)
+    assert [span.kind for span in line.spans] == ["warmup"]
+    assert line.steps == []
+
+
+def test_a_prompt_stays_what_it_was_when_its_output_is_computed_again() -> None:
+    state = RequestState(request_id="a", initial_tokens=[1, 2, 3], generated_tokens=[4, 5])
+    for _ in range(2):
+        assert _prompt_tokens(state) == 3
+        state = state.create_equivalent_initial_request()
+    assert len(state.initial_tokens) == 5
 
 
 # -- requests that do not go well ------------------------------------------------------------------------
