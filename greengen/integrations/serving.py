@@ -31,12 +31,14 @@ class Work(NamedTuple):
 class _Served:
     """A request that the engine has.
 
+    uid        its span's; None while nothing is recorded
     sequences  how many of its samples go on
     phase      queue, prefill or decode; empty where its beginning was not seen
     new        no step has computed anything of it
     """
 
     span: Span
+    uid: str | None
     sequences: int
     phase: str = ""
     new: bool = False
@@ -87,6 +89,10 @@ class Serving:
             if served is not None:
                 served.new, served.phase = True, "queue"
 
+    def __contains__(self, request: str) -> bool:
+        """Whether a request is there."""
+        return request in self._served
+
     def see(self, request: str, prompt_tokens: int, *, sequences: int = 1) -> None:
         """A request is there. Where its arrival was not seen, it begins here."""
         with self._lock:
@@ -118,10 +124,7 @@ class Serving:
         served = self._served.get(request)
         if served is None and not self._closed:
             new = Request(self._attributes, name=request).tokens(input=prompt_tokens).start()
-            served = self._served[request] = _Served(new, sequences)
-        elif served is not None and served.span.uid is None:
-            served.span.start()  # the recording began since
-            served.phase = ""
+            served = self._served[request] = _Served(new, new.uid, sequences)
         return served
 
     def _finish(self, request: str, output_tokens: int, outcome: str, sequences: int) -> None:
@@ -148,6 +151,9 @@ class Serving:
             known = [(self._served[of.request], of) for of in work]
             self._launched.append(_Batch(t0_ns, known, padding))
             for served, of in known:
+                if served.uid is None:
+                    # A recording may have begun since: the request is in it from here on.
+                    served.uid, served.phase = served.span.start().uid, ""
                 if served.new:
                     served.new = False
                     served.span.tokens(cached=of.context)
@@ -175,33 +181,33 @@ class Serving:
         batch, t1_ns = self._launched.popleft(), monotonic_ns()
         t0_ns, self._last_ns = max(batch.t0_ns, self._last_ns), t1_ns
         padding = batch.padding
-        items: dict[_Served, tuple[int, int, int, bool]] = {}
+        items: dict[_Served, Work] = {}
         for served, work in batch.work:
             if served.sequences <= 0:
                 padding += work.prefill + work.decode  # launched before the engine knew that it was over
-                continue
-            prefill, decode, context, answers = items.get(served, (0, 0, 0, False))
-            items[served] = (
-                prefill + work.prefill,
-                decode + work.decode,
-                context + work.context,
-                answers or work.answers,
-            )
-        for served, (prefill, decode, _, answers) in items.items():
-            if not (prefill and decode and served.phase == "decode"):
+            else:
+                items[served] = _both(items[served], work) if served in items else work
+        for served, work in items.items():
+            if served.phase != "decode" or (work.prefill and not work.decode):
                 # A request whose arrival was not seen begins within this step.
-                served.tell("prefill" if prefill else "decode", max(t0_ns, getattr(served.span, "t0_ns", 0)))
-            if answers:
-                served.tell("decode", t1_ns)
-        # One that was launched before the recording began is not in it.
-        if all(served.span.uid for served in items):
-            tokens = [(served.span, *of[:3]) for served, of in items.items()]
-            self._engine.step(tokens, t0_ns, t1_ns, padding=padding)
+                begin_ns = max(t0_ns, getattr(served.span, "t0_ns", 0))
+                served.tell("prefill" if work.prefill else "decode", begin_ns)
+                if work.answers:
+                    served.tell("decode", t1_ns)
+        # A step that was launched before the recording began is not in it.
+        told = [(served.uid, work.prefill, work.decode, work.context) for served, work in items.items() if served.uid]
+        if len(told) == len(items):
+            self._engine.step(told, t0_ns, t1_ns, padding=padding)
 
     def _end_those_over(self) -> None:
         over, self._over = self._over, []
         for request, output_tokens in over:
             self._finish(request, output_tokens, "ok", 1)
+
+
+def _both(a: Work, b: Work) -> Work:
+    """What a step does for two sequences of a request."""
+    return Work(a.request, a.prefill + b.prefill, a.decode + b.decode, a.context + b.context, a.answers or b.answers)
 
 
 def _nothing_to_wait_for() -> None:

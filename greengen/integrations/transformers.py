@@ -135,7 +135,8 @@ class _Manager:
     def _work(self, future: Any) -> Work:
         state, tokens, context = future.state, future.query_length, future.state.position_offset
         request = _request_of(state.request_id)
-        self.serving.see(request, _prompt_tokens(state), sequences=1 + state.num_children)
+        if request not in self.serving:
+            self.serving.see(request, _prompt_tokens(state), sequences=1 + state.num_children)
         # By place, and not by status, which says decoding as soon as the end of the prompt is scheduled.
         prefill = min(max(len(state.initial_tokens) - context, 0), tokens)
         return Work(request, prefill, tokens - prefill, context, answers=future.has_new_token)

@@ -57,13 +57,19 @@ def timeline(path: Path) -> Timeline:
     return found
 
 
+def work_of(line: Timeline, span: SpanRow) -> list[tuple[int, int, int]]:
+    """(prefill, decode, context) of a request in each step; a stint may be told in pieces."""
+    stints = sorted((stint for stint in line.stints if stint.span == span.uid), key=lambda stint: stint.first)
+    return [
+        (stint.prefill, stint.decode, stint.context + stint.growth * (seq - stint.first))
+        for stint in stints
+        for seq in range(stint.first, stint.last + 1)
+    ]
+
+
 def tokens_of(line: Timeline, span: SpanRow) -> tuple[int, int]:
-    stints = [stint for stint in line.stints if stint.span == span.uid]
-    lengths = [stint.last - stint.first + 1 for stint in stints]
-    return (
-        sum(stint.prefill * length for stint, length in zip(stints, lengths, strict=True)),
-        sum(stint.decode * length for stint, length in zip(stints, lengths, strict=True)),
-    )
+    work = work_of(line, span)
+    return sum(prefill for prefill, _, _ in work), sum(decode for _, decode, _ in work)
 
 
 def test_rows_are_requests_and_padding_is_nobodys(model: Any, path: Path) -> None:
@@ -81,8 +87,8 @@ def test_rows_are_requests_and_padding_is_nobodys(model: Any, path: Path) -> Non
     for span in line.spans:
         assert tokens_of(line, span) == (span.input_tokens, 5)
         assert [phase.kind for phase in span.phases] == ["prefill", "decode"]
-        first, following = (stint for stint in line.stints if stint.span == span.uid)
-        assert (first.context, following.context, following.growth) == (0, span.input_tokens, 1)
+        length = span.input_tokens or 0
+        assert work_of(line, span) == [(length, 0, 0)] + [(0, 1, length + place) for place in range(5)]
     assert [step.padding for step in line.steps] == [3 * 12 - sum(PROMPTS), 0, 0, 0, 0, 0]
     # All that reached the model is somebody's, or padding.
     computed = sum(sum(tokens_of(line, span)) for span in line.spans) + sum(step.padding for step in line.steps)
