@@ -60,11 +60,41 @@ def test_policies_example_prints_every_policy_and_draws_them(tmp_path: Path) -> 
     assert "chat: roofline cost, noisy gauge" in page
 
 
+def python_in_the_readme() -> list[str]:
+    return re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+
+
 def test_the_code_in_the_readme_runs(tmp_path: Path) -> None:
-    [code] = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    code, _ = python_in_the_readme()
     (tmp_path / "readme.py").write_text(
         f"prompt, generate = 'p', lambda p: sum(range(10**7))\n{code}", encoding="utf-8"
     )
     printed = start(sys.executable, "readme.py", cwd=tmp_path)
     assert re.search(r"^llama-3\.2-1b-int8 +1 ", printed, re.MULTILINE)
     assert (tmp_path / "chat.greengen").exists()
+
+
+def test_the_code_in_the_readme_for_engines_runs(tmp_path: Path) -> None:
+    _, code = python_in_the_readme()
+    setup = f"""
+import sys
+sys.path.insert(0, {str(EXAMPLES)!r})
+from continuous_batching import ContinuousBatchingConfig, GenerationConfig, tiny_llama
+model, prompts = tiny_llama(), [[1, 2, 3], [4, 5]]
+generation = GenerationConfig(max_new_tokens=7, do_sample=False, eos_token_id=-1)
+engine = ContinuousBatchingConfig(num_blocks=16, page_size=16)  # without it, 60 % of the memory
+"""
+    (tmp_path / "readme.py").write_text(setup + code, encoding="utf-8")
+    printed = start(sys.executable, "readme.py", cwd=tmp_path)
+    assert re.search(r"^req_0 3 7 .*J", printed, re.MULTILINE)
+    assert re.search(r"^req_1 2 7 .*J", printed, re.MULTILINE)
+
+
+def test_engine_example_prints_every_request_and_balances(tmp_path: Path) -> None:
+    printed = start(sys.executable, EXAMPLES / "continuous_batching.py", cwd=tmp_path)
+    rows = re.findall(r"^request +(\d+) +(\d+) +(\d+) +\d", printed, re.MULTILINE)
+    assert [int(number) for number, _, _ in rows] == list(range(16))
+    assert ("1", "400", "4") in rows
+    balanced = re.findall(r"^(\w+) +accounts .*: balanced$", printed, re.MULTILINE)
+    assert "equal" in balanced
+    assert "NOT BALANCED" not in printed
