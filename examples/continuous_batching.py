@@ -24,7 +24,7 @@ from greengen.integrations.transformers import continuous_batching
 from greengen.rows import SpanRow
 
 #: (prompt tokens, output tokens): chat turns, long documents with short answers, short questions with long ones.
-REQUESTS = [(24, 40), (400, 4), (12, 96), (150, 24), (8, 8), (320, 48), (64, 64), (16, 120)] * 2
+REQUESTS = [(24, 40), (400, 4), (12, 96), (150, 24), (8, 8), (320, 48), (64, 64), (16, 120)] * 6
 POLICIES = ("affine", "phase", "equal")
 
 
@@ -81,7 +81,7 @@ def main() -> None:
     """Serve, then print the table and check the books."""
     path = Path(tempfile.mkdtemp()) / "run.greengen"
     model = tiny_llama()
-    with greengen.profile(path, interval_s=0.05) as run, continuous_batching(model, name="tiny-llama"):
+    with greengen.profile(path, interval_s=0.02) as run, continuous_batching(model, name="tiny-llama"):
         serve(model)
 
     [timeline] = run.rows().timelines
@@ -93,6 +93,9 @@ def main() -> None:
     print()
     for policy, ledger in books.items():
         print(f"{policy:<8}{balance(ledger)}")
+        for choice in ledger.choices:
+            if choice.group.startswith("engine") and choice.fallback:
+                print(f"        shared by {choice.policy}, for {choice.fallback}")
     print("\nThe rest was not spent on requests:")
     print(next(iter(books.values())).by("account")[["energy_j", "grade"]])
 

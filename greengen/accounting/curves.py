@@ -57,6 +57,7 @@ class Curve:
     known      whether the stretch after each knot is known, shape (n-1,)
     spacing_s  the coarsest spacing of the readings behind each stretch, shape (n-1,)
     hidden_j   what wraps may hide in flagged gaps: known energy may be this much too low
+    window_s   what each reading of a gauge is the mean of, s
     """
 
     domain: Domain
@@ -68,6 +69,7 @@ class Curve:
     unknown: tuple[Unknown, ...] = ()
     events: tuple[Event, ...] = ()
     hidden_j: float = 0.0
+    window_s: float = 0.0
 
     @property
     def total_j(self) -> float:
@@ -115,6 +117,7 @@ class _Builder:
     unknown: list[Unknown] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     hidden_j: float = 0.0
+    window_s: float = 0.0
 
     def begin(self, t_ns: int) -> None:
         if self.t_ns and t_ns > self.t_ns[-1]:
@@ -149,6 +152,7 @@ class _Builder:
             tuple(self.unknown),
             tuple(self.events),
             self.hidden_j,
+            self.window_s,
         )
 
 
@@ -168,7 +172,7 @@ def build(
 
     intervals_s  how often each segment was to be read, where that is known
     """
-    builder = _Builder(domain)
+    builder = _Builder(domain, window_s=series.window_s if domain.reading == "power" else 0.0)
     t_ns = np.array(series.t_ns, dtype=np.int64)
     for (start, end), interval_s in itertools.zip_longest(segments, intervals_s[: len(segments)]):
         first, last = np.searchsorted(t_ns, (start, end + 1))

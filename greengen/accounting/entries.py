@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from greengen.accounting import edges, uncertainty
+from greengen.accounting import edges, timing, uncertainty
 from greengen.accounting.books import Books
-from greengen.accounting.curves import NS, Floats, Ints
+from greengen.accounting.curves import NS, Bools, Floats, Ints
 from greengen.accounting.usage import Use
 from greengen.quantity import Z95, Error, Grade, Quantity
 
@@ -26,6 +26,7 @@ class Entries:
     in_total   whether a run's total counts this domain; `left_out` says why not
     static_w   power that does not follow work, W: an upper estimate (`static_fitted`) or bound
     coverage   which part of each span's time the domain was read in, shape (n,)
+    unresolved spans too short for what this domain can tell, shape (n,)
     ticks_j    what the step of the machine's clock of busy time makes of `other`, J, standard uncertainty
     """
 
@@ -37,6 +38,7 @@ class Entries:
     static_fitted: bool
     errors: uncertainty.SpanErrors
     coverage: Floats
+    unresolved: Bools
     ticks_j: float
 
     @property
@@ -75,17 +77,17 @@ class Entries:
         given = float(books.given_j[members].sum())
         value = float(books.span_j[members].sum()) + given
         if members.size == 1:
-            share, timing = float(self.errors.share[members[0]]), float(self.errors.timing[members[0]])
+            share, between = float(self.errors.share[members[0]]), float(self.errors.timing[members[0]])
         else:
             inside = np.zeros(len(books.table), dtype=bool)
             inside[members] = True
             part = books.shares.of(inside)
             share = uncertainty.share_of_group(books, part, books.shares.doubt(inside))
-            timing = edges.of_account(books, part * books.grid.ours)
-        timing = math.hypot(timing, float(np.sqrt((self.errors.seconds[members] ** 2).sum())))
+            between = edges.of_account(books, part * books.grid.ours)
+        between = math.hypot(between, float(np.sqrt((self.errors.seconds[members] ** 2).sum())))
         errors = [
             *self._common(value, label),
-            Error(f"timing:{self.key}:{label}", timing),
+            Error(f"timing:{self.key}:{label}", between),
             Error(f"share:{self.key}:{label}", share, log=True),
             Error(f"split:{self.key}", float(self.errors.split[members].sum()), log=True),
             Error(f"static:{self.key}", float(self.errors.static[members].sum())),
@@ -126,10 +128,10 @@ class Entries:
             ticks = 0.0
         # What the edges of spans may have put on the wrong side, the quiet time has too little or too much of.
         quiet = np.where(books.live, 0.0, books.grid.ours)
-        timing = edges.of_account(books, quiet, quiet=True) if name != "other" and value else 0.0
+        between = edges.of_account(books, quiet, quiet=True) if name != "other" and value else 0.0
         errors = [
             *self._common(value, name),
-            Error(f"timing:{self.key}:{name}", timing),
+            Error(f"timing:{self.key}:{name}", between),
             Error(f"split:{self.key}", split, log=True),
             Error(f"static:{self.key}", static),
             Error(f"ticks:{self.key}", ticks),
@@ -168,6 +170,7 @@ def enter(books: Books, use: Use | None, left_out: str, *, boot: str, host: str)
         static_fitted=fitted,
         errors=uncertainty.of_spans(books, static_w),
         coverage=_coverage(books),
+        unresolved=timing.unresolved(books),
         ticks_j=uncertainty.of_ticks(books, split),
     )
 

@@ -99,13 +99,11 @@ def nonnegative(design: Floats, energy_j: Floats) -> tuple[Floats, Floats, float
         return None
     rest, chosen, solution = best
     found, covariance = np.zeros(columns), np.zeros((columns, columns))
-    places = list(chosen)
-    found[places] = solution / scale[places]
-    freedom = max(energy_j.size - len(places), 1)
-    part = design[:, places] / scale[places]
-    inverse = np.linalg.pinv(part.T @ part) * (rest / freedom)
-    covariance[np.ix_(places, places)] = inverse / np.outer(scale[places], scale[places])
-    # What was pressed to 0 is known to be small, and not known to be 0.
+    found[list(chosen)] = solution / scale[list(chosen)]
+    # Of all of them: what was pressed to 0 is known to be small, and not known to be 0.
+    part = design[:, usable] / scale[usable]
+    inverse = np.linalg.pinv(part.T @ part) * (rest / max(energy_j.size - len(usable), 1))
+    covariance[np.ix_(usable, usable)] = inverse / np.outer(scale[usable], scale[usable])
     total = float(((energy_j - energy_j.mean()) ** 2).sum())
     return found, covariance, 1.0 - rest / total if total > 0 else 1.0
 
@@ -116,8 +114,8 @@ def _windows(engine: Sequence[Lane], curves: Sequence[Curve]) -> Ints:
         return np.zeros(0, dtype=np.int64)
     start = max([min(int(lane.t0_ns[0]) for lane in engine), *(int(curve.t_ns[0]) for curve in curves)])
     end = min([max(int(lane.t1_ns[-1]) for lane in engine), *(int(curve.t_ns[-1]) for curve in curves)])
-    coarsest = min(curves, key=lambda curve: np.count_nonzero((curve.t_ns >= start) & (curve.t_ns <= end)))
-    knots = coarsest.t_ns[(coarsest.t_ns >= start) & (coarsest.t_ns <= end)][::_READINGS]
+    read = [t_ns[(t_ns >= start) & (t_ns <= end)] for t_ns in map(_readings, curves)]
+    knots = min(read, key=len)[::_READINGS]
     if knots.size < 2 or end <= start:  # noqa: PLR2004 -- one window
         return knots
     steps = sum(lane.t0_ns.size for lane in engine)
@@ -125,6 +123,16 @@ def _windows(engine: Sequence[Lane], curves: Sequence[Curve]) -> Ints:
     # By time, so that no window is short of steps.
     marks = np.arange(start, end, max(int(length_ns), 1))
     return knots[distinct(np.clip(np.searchsorted(knots, marks), 0, knots.size - 1))]
+
+
+def _readings(curve: Curve) -> Ints:
+    """When a curve was read; also where recording has left out what lies on the line between two others."""
+    length = np.diff(curve.t_ns)
+    spacing = np.where(curve.spacing_s > 0, curve.spacing_s * NS, length)
+    pieces = np.maximum(np.rint(length / np.maximum(spacing, 1.0)), 1.0).astype(np.int64)
+    stretch = np.repeat(np.arange(length.size), pieces)
+    place = np.arange(stretch.size) - np.repeat(np.cumsum(pieces) - pieces, pieces)
+    return np.concatenate((curve.t_ns[:-1][stretch] + length[stretch] * place // pieces[stretch], curve.t_ns[-1:]))
 
 
 def _features(lane: Lane, edges: Ints) -> Floats:

@@ -224,7 +224,7 @@ def _chapter(timeline: Timeline, plan: Plan, window: books.Window) -> Chapter:
     }
     readable = frozenset(uid for uid, curve in found.items() if curve.known.any())
     left_out = cover.cover(timeline.domains, readable)
-    chosen = choose(laid_out, plan, lambda groups: _metering(groups, found, left_out))
+    chosen = choose(laid_out, plan, lambda groups: _metering(groups, found, left_out, use))
     entries = tuple(
         enter(
             books.book(curve, (spans, laid_out, chosen), (use, timeline.usage), window),
@@ -252,14 +252,28 @@ def _on_their_tiers(timeline: Timeline) -> Sequence[SpanRow]:
 
 
 def _metering(
-    groups: Sequence[work.Group], found: Mapping[str, curves.Curve], left_out: Mapping[str, str]
+    groups: Sequence[work.Group],
+    found: Mapping[str, curves.Curve],
+    left_out: Mapping[str, str],
+    use: usage.Use | None,
 ) -> list[curves.Curve]:
-    """The curves from which an engine's cost is fitted: its own devices', else all accelerators', else all."""
+    """The curves from which an engine's cost is fitted: its own devices', else all accelerators', else all.
+
+    Without foreign work, where that can be told.
+    """
     known = [curve for uid, curve in found.items() if curve.known.any()]
     named = {uid for group in groups if group.lane is not None for uid in group.lane.devices}
     counted = [curve for curve in known if not left_out[curve.domain.uid]]
     own = [curve for curve in known if curve.domain.uid in named]
-    return own or [c for c in counted if c.domain.kind not in books.SHARED_KINDS] or counted
+    chosen = own or [c for c in counted if c.domain.kind not in books.SHARED_KINDS] or counted
+    return [_without_foreign(curve, use) if use is not None else curve for curve in chosen]
+
+
+def _without_foreign(curve: curves.Curve, use: usage.Use) -> curves.Curve:
+    if curve.domain.split != "cpu":
+        return curve
+    step_j = curve.step_j * use.between(curve.t_ns).ours
+    return replace(curve, step_j=step_j, energy_j=np.concatenate(([0.0], np.cumsum(step_j))))
 
 
 def segments(timeline: Timeline) -> tuple[tuple[int, int], ...]:

@@ -12,9 +12,23 @@ from dataclasses import dataclass
 import numpy as np
 
 from greengen.accounting.books import Books
-from greengen.accounting.curves import NS, Curve, Floats, Ints
+from greengen.accounting.curves import NS, Bools, Curve, Floats, Ints
 from greengen.accounting.usage import FOREIGN_S
 from greengen.quantity import Z95
+
+#: A span is resolved from so many times the meter's resolution on (attribution.md 4.4).
+UNRESOLVED = 3.0
+
+#: What leaks of a step of the power at each edge of a busy time, as a part of ΔP·(w+h): averaged by a gauge,
+#: and of a counter whose change is seen at its next poll. Sizes held against examples/intervals.py.
+LEAK, LATE = 0.4, 0.5
+
+#: Between two requests, with others live, it does so over this time at most, s; held against the same.
+AMONG_S = 0.5
+
+#: Power varies more within a stretch than from one to the next, for each is a mean: by this factor, held
+#: against the same.
+WITHIN = 2.3
 
 _NONE = np.zeros(0, dtype=np.int64)
 
@@ -32,7 +46,14 @@ def of_spans(books: Books) -> Floats:
     span, edge = place // cells.edges.size, place % cells.edges.size
     _, half_j = half_width(curve, cells.edges[edge])
     quantum = books.domain.resolution_j / math.sqrt(12.0)
-    variance = np.bincount(span, (half_j * change / Z95) ** 2 + (quantum * change) ** 2, minlength=n)
+    variance = np.bincount(span, (half_j * change / Z95) ** 2 + (quantum * change) ** 2, minlength=n).astype(float)
+    # What leaks at one edge leaks at the other: out of the busy time, at both.
+    live = np.concatenate(([False], books.live, [False]))
+    at_border = live[edge] != live[edge + 1]
+    leaked_j = np.bincount(
+        span, leak(curve, cells.edges[edge], np.where(at_border, np.inf, AMONG_S)) * np.abs(change), minlength=n
+    )
+    variance = variance + (leaked_j / Z95) ** 2
     # A life within one stretch: all that the stretch holds may lie in it, or none of it.
     start, end = np.full(n, cells.edges.size - 1), np.zeros(n, dtype=np.int64)
     np.minimum.at(start, owner, first)
@@ -47,7 +68,22 @@ def of_spans(books: Books) -> Floats:
     if books.domain.max_power_w is not None:
         limit = books.domain.max_power_w * (end_ns - begin_ns) / NS
     within = np.minimum(np.maximum(inside, curve.step_j[at] - inside), limit) * most / Z95
-    return np.sqrt(np.where(same, within**2 + 2 * (quantum * most) ** 2, variance + _of_whole_stretches(books)))
+    sigma = np.sqrt(np.where(same, within**2 + 2 * (quantum * most) ** 2, variance + _of_whole_stretches(books)))
+    busy_j = _busy_period(books, start)
+    # Too short to be told from those beside it: anything from nothing to all of its busy time's joules.
+    widest = np.maximum(busy_j - books.span_j, books.span_j) / Z95
+    return np.asarray(np.where(unresolved(books), np.maximum(sigma, widest), sigma))
+
+
+def _busy_period(books: Books, start: Ints) -> Floats:
+    """J of the time without a pause in which each span begins (its first cell: `start`), shape (n,)."""
+    live = books.live
+    if not live.size:
+        return np.zeros(start.size)
+    period = np.cumsum(np.diff(live, prepend=False))
+    own_j = np.bincount(period, books.grid.energy_j * books.grid.ours * live, minlength=int(period[-1]) + 1)
+    place = np.clip(start, 0, live.size - 1)
+    return np.asarray(np.where(live[place], own_j[period[place]], 0.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +132,7 @@ def _of_whole_stretches(books: Books) -> Floats:
     stretches = curve.step_j.size
     of_cell = np.clip(np.searchsorted(curve.t_ns, cells.edges[:-1], side="right") - 1, 0, stretches - 1)
     seconds = np.bincount(of_cell, cells.seconds, minlength=stretches)
-    energy_sigma = power_sigma(curve) * seconds
+    energy_sigma = WITHIN * power_sigma(curve) * seconds
     found = np.zeros(len(books.table))
 
     def mean(values: Floats) -> Floats:
@@ -125,6 +161,18 @@ def _of_whole_stretches(books: Books) -> Floats:
     return found
 
 
+def resolution_s(curve: Curve) -> float:
+    """The shortest time that this meter tells: its spacing of readings, its refresh, its averaging window."""
+    spacing = float(np.median(curve.spacing_s[curve.known])) if curve.known.any() else 0.0
+    return max(spacing, curve.window_s, curve.domain.refresh_s)
+
+
+def unresolved(books: Books) -> Bools:
+    """Spans shorter than three times the meter's resolution: only their busy period's energy is known. Shape (n,)."""
+    table = books.table
+    return np.asarray((table.t1_ns - table.t0_ns) / NS < UNRESOLVED * resolution_s(books.curve))
+
+
 def of_foreign_seconds(books: Books) -> Floats:
     """σ in J from foreign work: of a shorter span's second it may lie all inside, or outside."""
     cells, lives = books.grid, _lives(books)
@@ -134,6 +182,25 @@ def of_foreign_seconds(books: Books) -> Floats:
     left = np.maximum(1.0 - (end - start) / NS / FOREIGN_S, 0.0)
     sigma = (books.curve.at(end) - books.curve.at(start)) * lives.before * foreign * left / Z95
     return np.sqrt(np.bincount(lives.owner, sigma**2, minlength=len(books.table)))
+
+
+def leak(curve: Curve, t_ns: Ints, most_s: Floats) -> Floats:
+    """The most, J, that averaging and spacing carry from the busy side of a time to the quiet one, at 95 %.
+
+    |ΔP|·(w+h)/8 for each, with w the averaging window and h the spacing: and a counter's change is seen
+    as late as its next poll. ΔP is the step of the power between one resolution before and one after.
+    most_s  how far at most, by edge: among others that are live what leaks soon comes back
+    """
+    if curve.t_ns.size < 2:  # noqa: PLR2004 -- one stretch
+        return np.zeros(t_ns.size)
+    spacing = float(np.median(np.diff(curve.t_ns)[curve.known])) / NS if curve.known.any() else 0.0
+    reach_s = curve.window_s + spacing
+    reach_ns = max(int(reach_s * NS), 1)
+    inside = [np.clip(t, curve.t_ns[0], curve.t_ns[-1]) for t in (t_ns - 2 * reach_ns, t_ns - reach_ns)]
+    after = [np.clip(t, curve.t_ns[0], curve.t_ns[-1]) for t in (t_ns + reach_ns, t_ns + 2 * reach_ns)]
+    power = [(curve.at(b) - curve.at(a)) / np.maximum((b - a) / NS, reach_s / 2) for a, b in (inside, after)]
+    factor = LEAK if curve.window_s else LATE
+    return np.asarray(np.abs(power[1] - power[0]) * np.minimum(reach_s, most_s) * factor)
 
 
 def power_sigma(curve: Curve) -> Floats:

@@ -109,6 +109,7 @@ def spans(ledger: Ledger, footprint: Footprint) -> list[dict[str, Any]]:
         inclusive = ledger.span(chapter, i, inclusive=True) if i in table.children else energy
         flags = [*row.flags, *(["open"] if table.left_open[i] else [])]
         flags += ["zero-length"] if table.t1_ns[i] == table.t0_ns[i] else []
+        flags += ["unresolved"] if any(e.unresolved[i] for e in chapter.totalled) else []
         told.append(
             {
                 "id": row.uid,

@@ -93,8 +93,15 @@ engine = ContinuousBatchingConfig(num_blocks=16, page_size=16)  # without it, 60
 def test_engine_example_prints_every_request_and_balances(tmp_path: Path) -> None:
     printed = start(sys.executable, EXAMPLES / "continuous_batching.py", cwd=tmp_path)
     rows = re.findall(r"^request +(\d+) +(\d+) +(\d+) +\d", printed, re.MULTILINE)
-    assert [int(number) for number, _, _ in rows] == list(range(16))
+    assert [int(number) for number, _, _ in rows] == list(range(48))
     assert ("1", "400", "4") in rows
     balanced = re.findall(r"^(\w+) +accounts .*: balanced$", printed, re.MULTILINE)
-    assert "equal" in balanced
-    assert "NOT BALANCED" not in printed
+    assert balanced == ["affine", "phase", "equal"]
+
+
+def test_intervals_example_counts_how_often_they_hold(tmp_path: Path) -> None:
+    options = ("--meter", "noisy gauge", "--meter", "rapl", "--seeds", "2")
+    printed = start(sys.executable, EXAMPLES / "intervals.py", *options, cwd=tmp_path)
+    covered = re.findall(r"^\S.*? % +([\d.]+) % ", printed, re.MULTILINE)
+    assert len(covered) == 4
+    assert all(float(share) >= 90 for share in covered)
