@@ -176,12 +176,16 @@ def _tokens(lane: Lane) -> tuple[Floats, Floats, Floats]:
 
 
 def _alone(work: Work, groups: Sequence[Group], edges: Ints) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    """In which windows no work of other groups was live."""
+    """In which windows no work of other groups was live on the engine's devices."""
     engines = {group.lane.engine for group in groups if group.lane is not None}
     ours = {id(group) for group in groups}
     rows = [g.rows for g in work.groups if id(g) not in ours and g.around not in engines]
     others = np.concatenate([np.zeros(0, dtype=np.int64), *rows])
     others = others[~work.waiting[others]]
+    own = {uid for group in groups if group.lane is not None for uid in group.lane.devices}
+    if own and any(work.devices):
+        beside = [not work.devices[row] or not own.isdisjoint(work.devices[row]) for row in others.tolist()]
+        others = others[np.array(beside, dtype=bool)]
     windows = edges.size - 1
     first = np.clip(np.searchsorted(edges, work.from_ns[others], side="right") - 1, 0, windows)
     last = np.clip(np.searchsorted(edges, work.to_ns[others], side="left"), first, windows)

@@ -187,14 +187,16 @@ def of_foreign_seconds(books: Books) -> Floats:
 def leak(curve: Curve, t_ns: Ints, most_s: Floats) -> Floats:
     """The most, J, that averaging and spacing carry from the busy side of a time to the quiet one, at 95 %.
 
-    |ΔP|·(w+h)/8 for each, with w the averaging window and h the spacing: and a counter's change is seen
-    as late as its next poll. ΔP is the step of the power between one resolution before and one after.
+    A part of |ΔP|·(w+h), with w the averaging window and h the spacing; a counter's change is seen as
+    late as its next poll. ΔP is the step of the power between one resolution before and one after.
     most_s  how far at most, by edge: among others that are live what leaks soon comes back
     """
     if curve.t_ns.size < 2:  # noqa: PLR2004 -- one stretch
         return np.zeros(t_ns.size)
     spacing = float(np.median(np.diff(curve.t_ns)[curve.known])) / NS if curve.known.any() else 0.0
     reach_s = curve.window_s + spacing
+    if not reach_s:
+        return np.zeros(t_ns.size)
     reach_ns = max(int(reach_s * NS), 1)
     inside = [np.clip(t, curve.t_ns[0], curve.t_ns[-1]) for t in (t_ns - 2 * reach_ns, t_ns - reach_ns)]
     after = [np.clip(t, curve.t_ns[0], curve.t_ns[-1]) for t in (t_ns + reach_ns, t_ns + 2 * reach_ns)]
