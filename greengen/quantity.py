@@ -190,7 +190,7 @@ class Quantity:
             unit=unit,
             errors=_merged((scaled.errors, theirs)),
             factors=(*self.factors, factor),
-            basis="; ".join(basis for basis in (self.basis, other.basis) if basis) or None,
+            basis="; ".join(dict.fromkeys(basis for basis in (self.basis, other.basis) if basis)) or None,
         )
 
     def __add__(self, other: Quantity | int) -> Quantity:

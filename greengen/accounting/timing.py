@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from greengen.accounting.books import Books
-from greengen.accounting.curves import NS, Bools, Curve, Floats, Ints
+from greengen.accounting.curves import NS, Bools, Curve, Floats, Ints, median
 from greengen.accounting.usage import FOREIGN_S
 from greengen.quantity import Z95
 
@@ -163,7 +163,7 @@ def _of_whole_stretches(books: Books) -> Floats:
 
 def resolution_s(curve: Curve) -> float:
     """The shortest time that this meter tells: its spacing of readings, its refresh, its averaging window."""
-    spacing = float(np.median(curve.spacing_s[curve.known])) if curve.known.any() else 0.0
+    spacing = median(curve.spacing_s[curve.known]) if curve.known.any() else 0.0
     return max(spacing, curve.window_s, curve.domain.refresh_s)
 
 
@@ -193,7 +193,7 @@ def leak(curve: Curve, t_ns: Ints, most_s: Floats) -> Floats:
     """
     if curve.t_ns.size < 2:  # noqa: PLR2004 -- one stretch
         return np.zeros(t_ns.size)
-    spacing = float(np.median(np.diff(curve.t_ns)[curve.known])) / NS if curve.known.any() else 0.0
+    spacing = median(np.diff(curve.t_ns)[curve.known]) / NS if curve.known.any() else 0.0
     reach_s = curve.window_s + spacing
     if not reach_s:
         return np.zeros(t_ns.size)
