@@ -62,7 +62,8 @@ class Grid:
 class Books:
     """Where a domain's joules went.
 
-    shares     whose part of each cell that is not foreign is how great
+    own_j      J of each cell that is the profiled processes', shape (k,)
+    shares     whose part of that is how great
     span_j     each span's own joules, shape (n,)
     given_j    idle energy that a second pass has given to each span, shape (n,); none by default
     idle_j     what is left of it
@@ -75,6 +76,7 @@ class Books:
     work: Work
     plan: Chosen
     grid: Grid
+    own_j: Floats
     shares: Shares
     span_j: Floats
     given_j: Floats
@@ -159,6 +161,7 @@ def book(
         work=work,
         plan=plan,
         grid=cells,
+        own_j=own_j,
         shares=shares,
         span_j=span_j,
         given_j=given_j,

@@ -79,6 +79,8 @@ def models(ledger: Ledger, footprint: Footprint) -> list[dict[str, Any]]:
         carbon = footprint.carbon(energy)
         tokens = _tokens(read, "output")
         per_token = energy / tokens if tokens else Quantity.missing("J", "no output tokens were told")
+        succeeded = _requests(row for row in read if row.outcome == "ok")
+        per_success = energy / succeeded if succeeded else Quantity.missing("J", "no request succeeded")
         told.append(
             {
                 "model": model,
@@ -90,6 +92,8 @@ def models(ledger: Ledger, footprint: Footprint) -> list[dict[str, Any]]:
                 "span_s": sum((row.t1_ns - row.t0_ns) / NS for row in rows if row.t1_ns is not None),
                 "energy_j": energy.as_dict(),
                 "energy_j_per_request": (energy / divisor).as_dict(),
+                "energy_j_per_success": per_success.as_dict(),
+                "energy_j_wasted": _wasted(ledger, model, rows, energy).as_dict(),
                 "energy_j_per_output_token": per_token.as_dict(),
                 "carbon_g": carbon.as_dict(),
                 "carbon_g_per_request": (carbon / divisor).as_dict(),
@@ -97,6 +101,13 @@ def models(ledger: Ledger, footprint: Footprint) -> list[dict[str, Any]]:
             }
         )
     return told
+
+
+def _wasted(ledger: Ledger, model: str, rows: Iterable[SpanRow], energy: Quantity) -> Quantity:
+    """The joules of a model's requests that came to nothing, nested work included, out of `energy` in all."""
+    if all(row.outcome == "ok" for row in rows):
+        return energy if energy.value is None else Quantity(0.0, "J", energy.grade, basis=energy.basis)
+    return ledger.serving(model, lambda request: request.outcome != "ok")
 
 
 def spans(ledger: Ledger, footprint: Footprint) -> list[dict[str, Any]]:

@@ -44,6 +44,7 @@ class Writer:
     pending   spans that have begun and whose end is not yet taken, by their object's id
     readings  the series that a recorder reads
     tick      called every `tick_s` by the background thread: first and last thing it does, too
+    at_close  called before the last flush: what is gathered elsewhere is put then
     """
 
     def __init__(self, path: Path, role: str, *, busy_s: float = PATIENCE_S) -> None:
@@ -58,6 +59,7 @@ class Writer:
         self.lost_rows = 0
         self.tick: Callable[[], None] | None = None
         self.drain: Callable[[], None] | None = None
+        self.at_close: set[Callable[[], None]] = set()
         self.tick_s = FLUSH_S
         self._rows: list[Row] = []
         self._ended: list[tuple[object, ...]] = []
@@ -146,6 +148,8 @@ class Writer:
     def close(self, *, final: Iterable[Row] = ()) -> None:
         """Stop the thread, write what is left, and leave the file standing alone if we are the last."""
         self.halt()
+        for told in list(self.at_close):
+            told()
         for sql, values in final:
             self.put(sql, *values)
         self.store.be_patient(PATIENCE_S)
