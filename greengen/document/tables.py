@@ -38,6 +38,11 @@ def _domain(chapter: Chapter, entries: Entries) -> dict[str, Any]:
     domain, curve = entries.books.domain, entries.books.curve
     told = [(name, entries.spans(members, name)) for name, members in _members(chapter).items()]
     told += [(name, entries.account(name)) for name in QUIET_ACCOUNTS]
+    exact = entries.books.exact
+    counted: list[int | None] = [None] * len(told)
+    if exact is not None:
+        counted = [exact.spans(members) for members in _members(chapter).values()]
+        counted += [exact.account(name) for name in QUIET_ACCOUNTS]
     return {
         "domain": domain.uid,
         "name": domain.name,
@@ -51,7 +56,10 @@ def _domain(chapter: Chapter, entries: Entries) -> dict[str, Any]:
         "known_s": curve.known_s,
         "coverage": min(1.0, curve.known_s / chapter.recorded_s) if chapter.recorded_s else 0.0,
         "idle_power_w": _idle_power(entries).as_dict(),
-        "accounts": [{"account": name, "energy_j": energy.as_dict()} for name, energy in told],
+        "accounts": [
+            {"account": name, "energy_j": energy.as_dict()} | _nj(count)
+            for (name, energy), count in zip(told, counted, strict=True)
+        ],
         "unknown": [
             {
                 "t0_s": (stretch.t0_ns - chapter.start_ns) / NS,
@@ -61,7 +69,12 @@ def _domain(chapter: Chapter, entries: Entries) -> dict[str, Any]:
             }
             for stretch in curve.unknown
         ],
-    }
+    } | _nj(None if exact is None else exact.total_nj)
+
+
+def _nj(energy_nj: int | None) -> dict[str, int]:
+    """Whole nanojoules, where they were counted."""
+    return {} if energy_nj is None else {"energy_nj": energy_nj}
 
 
 def models(ledger: Ledger, footprint: Footprint) -> list[dict[str, Any]]:
@@ -113,7 +126,7 @@ def _wasted(ledger: Ledger, model: str, rows: Iterable[SpanRow], energy: Quantit
 def spans(ledger: Ledger, footprint: Footprint) -> list[dict[str, Any]]:
     """Every span with its own joules (`self`) and those of the spans inside it (`inclusive`)."""
     told = []
-    spread = by_policy(ledger)
+    spread, exact = by_policy(ledger), ledger.asked.exact
     for chapter, i in ledger:
         row, table, start = chapter.table.rows[i], chapter.table, chapter.start_ns
         energy = ledger.span(chapter, i)
@@ -145,6 +158,7 @@ def spans(ledger: Ledger, footprint: Footprint) -> list[dict[str, Any]]:
                 "carbon_g": footprint.carbon(energy).as_dict(),
                 "energy_j_by_policy": {name: float(j[i]) for name, j in spread.get(id(chapter), {}).items()},
             }
+            | _nj(sum(e.books.exact.spans(np.array([i])) for e in chapter.totalled if e.books.exact) if exact else None)
         )
     return told
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,12 @@ import pytest
 
 from greengen import document
 from greengen.accounting.carbon import Site
+from greengen.accounting.choice import Plan
 from greengen.rows import Rows
 from tests.unit.test_rules import rows
 
 
-def built(recorded: Rows, policy: str = "auto") -> dict[str, Any]:
+def built(recorded: Rows, policy: str | Plan = "auto") -> dict[str, Any]:
     return document.build(recorded, Path("x.greengen"), Site(), policy=policy)
 
 
@@ -44,6 +46,14 @@ def test_where_nothing_succeeded_there_is_no_joule_per_success() -> None:
     for model in built(recorded)["models"]:
         assert model["energy_j_per_success"] == {"value": None, "unit": "J", "reason": "no request succeeded"}
         assert model["energy_j_wasted"]["value"] == model["energy_j"]["value"]
+
+
+def test_in_nanojoules_every_domain_adds_up() -> None:
+    found = built(rows(), policy=Plan("equal", exact=True, idle="resident-time"))
+    for domain in found["domains"]:
+        assert sum(account["energy_nj"] for account in domain["accounts"]) == domain["energy_nj"] == 900 * 10**9
+    assert [request["energy_nj"] for request in found["requests"]] == [454_166_666_667, 195_833_333_333]
+    assert "energy_nj" not in json.dumps(built(rows()))
 
 
 def test_each_group_says_how_it_was_shared() -> None:
