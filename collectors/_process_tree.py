@@ -32,7 +32,8 @@ from greengen.collectors._proc_pid import (
 )
 
 # At import, because looking names up costs most where the caches are cold, ten times a second.
-_clock_ns = time.clock_gettime_ns
+_clock_ns, _process_ns = time.clock_gettime_ns, time.process_time_ns
+_usage, _CHILDREN = resource.getrusage, resource.RUSAGE_CHILDREN
 
 _REDISCOVER_NS = 1_000_000_000
 #: Where the system has started nothing since, so rarely.
@@ -92,7 +93,9 @@ class ProcessTree:
         self._next_ns = self._sure_ns = self._pause_ns = 0
         self._newest = NewestPid(self._procfs) if self._real else None
         self._newest_pid = -1
-        self._lone: _Member | None = None
+        # Of a tree of ourselves alone: what of its time is no running process's, and when that is so still.
+        self._lone_ns = 0
+        self._lone_waited: tuple[float, ...] = ()
         # Its own waited-for time a process can ask for directly, exactly, and at a fifth of the cost.
         self._self = os.getpid() if self._real else -1
         # Since Linux 3.5, and only where the kernel was built with CONFIG_PROC_CHILDREN.
@@ -107,6 +110,13 @@ class ProcessTree:
     def busy_ns(self) -> int:
         """CPU time of the tree so far. Never decreases, and counts nothing twice."""
         now_ns = self._monotonic_ns()
+        if self._lone_waited and now_ns < self._next_ns:
+            # Most often there is one member, ourselves: then not a line more than it takes.
+            waited = _usage(_CHILDREN)
+            if waited[:2] == self._lone_waited:
+                total_ns = self._lone_ns + _process_ns()
+                self._floor_ns = max(self._floor_ns, total_ns)
+                return self._floor_ns
         if (now_ns < self._next_ns or self._nothing_started(now_ns)) and not self._unclear and self._is_quiet():
             total_ns = self._total_ns()
         else:
@@ -119,7 +129,7 @@ class ProcessTree:
         for member in self._members.values():
             _close(member.fd)
         self._members.clear()
-        self._lone = None
+        self._lone_waited = ()
         if self._newest is not None:
             self._newest.close()
 
@@ -138,12 +148,6 @@ class ProcessTree:
         if not self._real:
             return False
         try:
-            if self._lone is not None:
-                # Most often there is one, ourselves: then not a line more than it takes.
-                if _own_waited_ns() != self._lone.waited_ns:
-                    return False
-                self._lone.own_ns = _clock_ns(self._lone.clock)
-                return True
             for member in self._members.values():
                 if self._waited_ns(member) != member.waited_ns:
                     return False
@@ -155,6 +159,7 @@ class ProcessTree:
         return True
 
     def _read_thoroughly(self, now_ns: int) -> int:
+        self._lone_waited = ()
         if now_ns >= self._next_ns:
             if self._newest is not None:
                 self._newest_pid = self._newest.read()
@@ -175,7 +180,10 @@ class ProcessTree:
             member.lag_ns = min(0, member.lag_ns + member.waited_ns - member.settled_ns)
             member.settled_ns = member.waited_ns
         own = self._members.get(self._self)
-        self._lone = own if len(self._members) == 1 and own is not None and own.counted else None
+        if len(self._members) == 1 and own is not None and own.counted:
+            waited = tuple(_usage(_CHILDREN)[:2])
+            if _in_ns(*waited) == own.waited_ns:
+                self._lone_waited, self._lone_ns = waited, self._retired_ns + own.waited_ns
         return self._total_ns()
 
     def _total_ns(self) -> int:
@@ -299,8 +307,12 @@ def _depth(member: _Member, gone: dict[int, _Member]) -> int:
 
 
 def _own_waited_ns() -> int:
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return round((usage.ru_utime + usage.ru_stime) * 1e6) * 1000
+    usage = _usage(_CHILDREN)
+    return _in_ns(usage.ru_utime, usage.ru_stime)
+
+
+def _in_ns(user_s: float, system_s: float) -> int:
+    return round((user_s + system_s) * 1e6) * 1000
 
 
 def _update_clock(member: _Member) -> bool:
