@@ -56,6 +56,21 @@ def test_in_nanojoules_every_domain_adds_up() -> None:
     assert "energy_nj" not in json.dumps(built(rows()))
 
 
+@pytest.mark.parametrize(
+    ("kind", "missing"),
+    [
+        ("gpu", ["memory (DRAM)", "fans, power supply loss, disks, network cards"]),
+        ("dram", ["fans, power supply loss, disks, network cards"]),
+        ("wall", []),
+    ],
+)
+def test_what_is_not_covered(kind: str, missing: list[str]) -> None:
+    recorded = rows()
+    [timeline] = recorded.timelines
+    recorded.timelines[0] = replace(timeline, domains=[replace(domain, kind=kind) for domain in timeline.domains])
+    assert [gone["what"] for gone in built(recorded)["boundary"]["not_covered"]] == missing
+
+
 def test_each_group_says_how_it_was_shared() -> None:
     groups = built(rows(), policy="token")["run"]["policy"]["groups"]
     assert [(group["policy"], group["fallback"]) for group in groups] == [("equal", "token: no tokens were told")]
