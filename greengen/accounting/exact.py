@@ -12,7 +12,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from fractions import Fraction
 
 import numpy as np
 
@@ -117,7 +116,8 @@ def _nanojoules(joules: Floats) -> Ints:
         raise PolicyError(msg)
     rounded = np.rint(joules * NJ).astype(np.int64)
     for i in np.flatnonzero(rounded > _DIGITS):
-        rounded[i] = round(Fraction(float(joules[i])) * NJ)
+        numerator, denominator = float(joules[i]).as_integer_ratio()
+        rounded[i] = (2 * numerator * NJ + denominator) // (2 * denominator)
     return rounded
 
 
