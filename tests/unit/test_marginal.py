@@ -33,7 +33,8 @@ def truth(served: Served, cost: Cost) -> Floats:
     whole = np.add.reduceat(steps.work, steps.first[:-1], axis=0) + steps.padding_work
     step = steps.step
     without = np.where(steps.size[step] == 1, 0.0, cost.joules(whole[step] - steps.work))
-    return np.bincount(steps.request, cost.joules(whole)[step] - without, minlength=len(served.requests))
+    lacks = cost.joules(whole)[step] - without
+    return np.bincount(steps.request, lacks, minlength=len(served.requests)).astype(float)
 
 
 def found(table: Marginals) -> Floats:
