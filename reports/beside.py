@@ -53,7 +53,7 @@ def _training(document: Document) -> Section | None:
     return Section(
         id="training",
         title="Training, amortised",
-        lead="Each model's training over the stated requests of its lifetime. It is in no other number.",
+        lead="Each model's training over the stated requests of its lifetime. No request's energy holds any of it.",
         columns=(
             Column("model", number=False),
             Column("training"),
@@ -83,6 +83,11 @@ def _marginal(document: Document, most: int | None) -> Section | None:
     shown = rows if most is None else rows[:most]
     sums = table["sums"]
     notes = [*_engines(table)]
+    if sums["marginal_j"]["value"] is not None:
+        both = _rounded(sums["marginal_j"]["value"]), _rounded(sums["attributed_j"]["value"])
+        notes.insert(
+            0, f"{fmt.count(sums['requests'])} margins sum to {both[0]}; attributed to the same were {both[1]}."
+        )
     reasons = dict.fromkeys(row["marginal_j"]["reason"] for row in rows if row["marginal_j"]["value"] is None)
     notes += [f"Not known: {reason}" for reason in list(reasons)[:3]]
     left = len(rows) - len(shown) + table["requests_left_out"]
@@ -134,11 +139,15 @@ def _engines(table: Mapping[str, Any]) -> Iterator[str]:
             "for each token computed, written and cached"
         )
         origin = "fitted from the run" if engine["origin"] == "fitted" else "given, and scaled to what was metered"
-        predicted = fmt.value({"value": engine["predicted_j"], "unit": "J"})
+        predicted = _rounded(engine["predicted_j"])
         yield (
             f"{engine['engine']}: a step costs {cost} ({origin}). On {', '.join(engine['domains'])} its steps cost "
-            f"{fmt.value(engine['steps_j'])} as metered, {predicted} by this cost."
+            f"{_rounded(engine['steps_j']['value'])} as metered, {predicted} by this cost."
         )
+
+
+def _rounded(joules: float | None) -> str:
+    return fmt.value({"value": joules, "unit": "J"})
 
 
 def _network(document: Document, most: int | None) -> Section | None:

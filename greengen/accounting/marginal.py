@@ -121,17 +121,11 @@ def _lacking(cost: StepCost, i: int, label: str) -> Quantity:
         return Quantity.missing("J", f"{cost.name}: none of its steps was read")
     adds = cost.adds[i] * cost.scale
     value = float(adds @ np.array(cost.coefficients.as_tuple()))
-    values, vectors = np.linalg.eigh(cost.covariance)
-    errors = [
-        Error(f"step cost:{cost.engine}:{k}", float(adds @ vectors[:, k]) * math.sqrt(max(float(values[k]), 0.0)))
-        for k in range(values.size)
-    ]
+    errors = [Error(f"step cost:{cost.engine}:{k}", float(sigma)) for k, sigma in enumerate(adds @ cost.directions)]
     # A real step's cost is not affine; over a simulated roofline step margins are true to within the same factor.
     errors.append(Error(f"step cost:{cost.engine}", value * math.log(INTENSITY["affine"]) / Z95, log=True))
-    all_j = {entries.key: float(cost.step_j[entries.key].sum()) for entries in cost.domains}
-    whole_j = sum(all_j.values()) or 1.0
     for entries in cost.domains:
-        domain, part = entries.books.domain, value * all_j[entries.key] / whole_j
+        domain, part = entries.books.domain, value * cost.portion[entries.key]
         log = domain.grade == "modelled"
         errors.append(Error(f"gain:{entries.sensor}", part * domain.gain, gain=True, log=log))
         errors.append(Error(f"workload:{entries.key}:{label}", part * domain.workload, log=log))

@@ -31,10 +31,11 @@ class StepCost:
     coefficients  in the unit in which they were fitted or given; None: not known, because `reason`
     origin        fitted or given
     scale         J per unit of the coefficients; None: not known, because `reason`
-    covariance    of the coefficients, if they were fitted
+    directions    how far one standard uncertainty moves fitted coefficients, a column each way, shape (4, 4)
     predicted_j   what they say of the steps that were read, J, scaled
     domains       those whose joules these are: the ones that the cost is fitted from
     step_j        by their key: each span's part, by policy, of what the steps cost there, shape (n,)
+    portion       by their key: which part of what the steps cost they cost there
     steps, alone  how many each span had a part in, and in how many of them nobody else had, shape (n,)
     adds          what a step without it would lack: 1 where it was alone, and its prefill, decode (with the
                   padding, where it was alone) and context tokens, over the time read, shape (n, 4)
@@ -46,10 +47,11 @@ class StepCost:
     coefficients: Coefficients | None
     origin: str
     scale: float | None
-    covariance: Floats
+    directions: Floats
     predicted_j: float | None
     domains: tuple[Entries, ...]
     step_j: Mapping[str, Floats]
+    portion: Mapping[str, float]
     steps: Floats
     alone: Floats
     adds: Floats
@@ -87,6 +89,7 @@ def _cost(entries: Sequence[Entries], choice: Choice, given: Coefficients | None
             of_group_j = own_j * alone.of(np.ones(work.spans, dtype=bool))
             per_step_j = np.bincount(part.step.astype(np.int64), of_group_j, minlength=all_of_it.size)
             whole_j += float((per_step_j * all_of_it).sum())
+    steps_j = math.fsum(float(joules.sum()) for joules in step_j.values())
     coefficients, origin, reason = _coefficients(choice, given)
     scale = predicted_j = None
     if coefficients is not None:
@@ -108,16 +111,22 @@ def _cost(entries: Sequence[Entries], choice: Choice, given: Coefficients | None
         coefficients=coefficients,
         origin=origin,
         scale=scale,
-        covariance=np.array(choice.covariance) if origin == "fitted" and choice.covariance else np.zeros((4, 4)),
+        directions=_directions(choice) if origin == "fitted" else np.zeros((4, 0)),
         predicted_j=predicted_j,
         domains=domains,
         step_j=step_j,
+        portion={key: float(joules.sum()) / (steps_j or 1.0) for key, joules in step_j.items()},
         steps=_counts(lanes, [np.ones(part.size) for part in read], work.spans),
         alone=_counts(lanes, [(_live(lane) == 1).astype(float) for lane in lanes], work.spans),
         adds=sum((_adds(lane, part, work.spans) for lane, part in zip(lanes, read, strict=True)), np.zeros((1, 4))),
         read=_counts(lanes, read, work.spans),
         reason=reason,
     )
+
+
+def _directions(choice: Choice) -> Floats:
+    values, vectors = np.linalg.eigh(np.array(choice.covariance or np.zeros((4, 4))))
+    return np.asarray(vectors * np.sqrt(np.maximum(values, 0.0)))
 
 
 def _coefficients(choice: Choice, given: Coefficients | None) -> tuple[Coefficients | None, str, str]:

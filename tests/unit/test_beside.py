@@ -92,7 +92,7 @@ def test_in_a_terminal(width: int) -> None:
         "Marginal energy (leave one out)",
         "Margins do not sum to the meter.",
         "sum 79 requests",
-        "333 J",
+        "79 margins sum to 333 J; to the same requests were attributed 900 J.",
         "engine chat: a step costs 0.500 J, and 0.125 J, 0.250 J and 0 J for each token",
         "given, and scaled to what was metered",
         "Not known: no step of chat was read",
