@@ -25,6 +25,7 @@ from greengen.collectors._proc_pid import (
     STATE,
     STIME,
     UTIME,
+    NewestPid,
     listed_children,
     read_stat,
     scan_children,
@@ -34,6 +35,8 @@ from greengen.collectors._proc_pid import (
 _clock_ns = time.clock_gettime_ns
 
 _REDISCOVER_NS = 1_000_000_000
+#: Where the system has started nothing since, so rarely.
+_SURE_NS = 5_000_000_000
 #: Waited-for time is shown in whole ticks, user and system apart: its growth may lag by two of them.
 _LAG_NS = 2 * TICK_NS
 #: How many stat files are held open: far from the 1024 that a process may have open by default.
@@ -86,7 +89,10 @@ class ProcessTree:
         self._dead: list[_Member] = []
         self._unclear = False
         self._retired_ns = self._floor_ns = 0
-        self._next_ns = 0
+        self._next_ns = self._sure_ns = self._pause_ns = 0
+        self._newest = NewestPid(self._procfs) if self._real else None
+        self._newest_pid = -1
+        self._lone: _Member | None = None
         # Its own waited-for time a process can ask for directly, exactly, and at a fifth of the cost.
         self._self = os.getpid() if self._real else -1
         # Since Linux 3.5, and only where the kernel was built with CONFIG_PROC_CHILDREN.
@@ -101,7 +107,7 @@ class ProcessTree:
     def busy_ns(self) -> int:
         """CPU time of the tree so far. Never decreases, and counts nothing twice."""
         now_ns = self._monotonic_ns()
-        if now_ns < self._next_ns and not self._unclear and self._is_quiet():
+        if (now_ns < self._next_ns or self._nothing_started(now_ns)) and not self._unclear and self._is_quiet():
             total_ns = self._total_ns()
         else:
             total_ns = self._read_thoroughly(now_ns)
@@ -113,12 +119,31 @@ class ProcessTree:
         for member in self._members.values():
             _close(member.fd)
         self._members.clear()
+        self._lone = None
+        if self._newest is not None:
+            self._newest.close()
+
+    def _nothing_started(self, now_ns: int) -> bool:
+        """Whether no process was started since the last look for children: then there is none to find."""
+        if self._newest is None or now_ns >= self._sure_ns:
+            return False
+        pid = self._newest.read()
+        if pid <= 0 or pid != self._newest_pid:
+            return False
+        self._next_ns = now_ns + self._pause_ns
+        return True
 
     def _is_quiet(self) -> bool:
         """Read the members; whether none has died or waited for a child since the last reading."""
         if not self._real:
             return False
         try:
+            if self._lone is not None:
+                # Most often there is one, ourselves: then not a line more than it takes.
+                if _own_waited_ns() != self._lone.waited_ns:
+                    return False
+                self._lone.own_ns = _clock_ns(self._lone.clock)
+                return True
             for member in self._members.values():
                 if self._waited_ns(member) != member.waited_ns:
                     return False
@@ -131,10 +156,14 @@ class ProcessTree:
 
     def _read_thoroughly(self, now_ns: int) -> int:
         if now_ns >= self._next_ns:
+            if self._newest is not None:
+                self._newest_pid = self._newest.read()
             self._rediscover()
+            self._sure_ns = now_ns + _SURE_NS
             # A recorder that waits for its command to start is not to find it a second late.
             waits = not self._include_root and self._members.keys() <= {self._root}
-            self._next_ns = now_ns if waits else now_ns + _REDISCOVER_NS
+            self._pause_ns = 0 if waits else _REDISCOVER_NS
+            self._next_ns = now_ns + self._pause_ns
         while self._update():
             pass
         if self._unclear:
@@ -145,6 +174,8 @@ class ProcessTree:
         for member in self._members.values():
             member.lag_ns = min(0, member.lag_ns + member.waited_ns - member.settled_ns)
             member.settled_ns = member.waited_ns
+        own = self._members.get(self._self)
+        self._lone = own if len(self._members) == 1 and own is not None and own.counted else None
         return self._total_ns()
 
     def _total_ns(self) -> int:

@@ -46,7 +46,7 @@ class Run:
         """The joules of every account. Raises RunFileError, PolicyError.
 
         policy  auto, equal, token, phase, affine or one of a plug-in; or an earlier ledger's `plan`
-        rules   idle, static, held and given, as of `greengen.accounting.choice.Plan`
+        rules   idle, static, held, given and exact, as of `greengen.accounting.choice.Plan`
         """
         from greengen.accounting import ledger  # noqa: PLC0415 -- numpy is for those who ask
 

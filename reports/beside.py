@@ -84,10 +84,9 @@ def _marginal(document: Document, most: int | None) -> Section | None:
     sums = table["sums"]
     notes = [*_engines(table)]
     if sums["marginal_j"]["value"] is not None:
-        both = _rounded(sums["marginal_j"]["value"]), _rounded(sums["attributed_j"]["value"])
-        notes.insert(
-            0, f"{fmt.count(sums['requests'])} margins sum to {both[0]}; attributed to the same were {both[1]}."
-        )
+        one, other = (_rounded(sums[key]["value"]) for key in ("marginal_j", "attributed_j"))
+        said = f"{fmt.count(sums['requests'])} margins sum to {one}; to the same requests were attributed {other}."
+        notes.insert(0, said)
     reasons = dict.fromkeys(row["marginal_j"]["reason"] for row in rows if row["marginal_j"]["value"] is None)
     notes += [f"Not known: {reason}" for reason in list(reasons)[:3]]
     left = len(rows) - len(shown) + table["requests_left_out"]

@@ -137,8 +137,9 @@ def _models(console: Console, document: Document, shorten: Shorten) -> None:
     rows = document["models"]
     if not rows:
         return
-    carbon = _any_known(rows, "carbon_g_per_request")
+    carbon, failed = _any_known(rows, "carbon_g_per_request"), words.failures(document)
     numbers = ["requests", "per\nrequest", "\n95 % interval", "per output\ntoken"]
+    numbers += ["per\nsuccess", "\nwasted"] if failed else []
     table = _table("Models", ["model"], [*numbers, *(["CO2e per\nrequest"] if carbon else [])])
     for row in rows:
         table.add_row(
@@ -147,9 +148,12 @@ def _models(console: Console, document: Document, shorten: Shorten) -> None:
             fmt.value(row["energy_j_per_request"]),
             fmt.interval(row["energy_j_per_request"]) or _UNKNOWN,
             fmt.value(row["energy_j_per_output_token"]),
+            *([fmt.value(row["energy_j_per_success"]), fmt.value(row["energy_j_wasted"])] if failed else []),
             *([fmt.value(row["carbon_g_per_request"])] if carbon else []),
         )
     console.print(table)
+    for group, told in words.sharing(document):
+        console.print(f"{shorten(group, 40)}: by {shorten(told, _ANY_LENGTH)}", style="dim")
     console.print()
 
 

@@ -95,13 +95,18 @@ class Ledger:
             return Quantity.missing("J", "no domain was read")
         return _sum(parts) if parts else Quantity.missing("J", f"no span of {label}")
 
-    def serving(self, model: str) -> Quantity:
-        """The joules of a model's requests, with those of the spans inside them, over the cover."""
+    def serving(self, model: str, chosen: Callable[[SpanRow], bool] = lambda _: True) -> Quantity:
+        """The joules of a model's `chosen` requests, with those of the spans inside them, over the cover."""
         parts = []
         for chapter in self.chapters:
             spans = chapter.table
             members = np.array(
-                [i for i, row in enumerate(spans.rows) if row.model == model and spans.request[i] >= 0], dtype=np.int64
+                [
+                    i
+                    for i, row in enumerate(spans.rows)
+                    if row.model == model and spans.request[i] >= 0 and chosen(spans.rows[spans.request[i]])
+                ],
+                dtype=np.int64,
             )
             if members.size:
                 parts += [entries.spans(members, f"{table.REQUEST}/{model}") for entries in chapter.totalled]
@@ -236,16 +241,8 @@ def _chapter(timeline: Timeline, plan: Plan, window: books.Window) -> Chapter:
     spans = table.tabulate(_on_their_tiers(timeline), timeline.processes, max(end_ns, last_seen))
     laid_out = work.lay_out(spans, timeline)
     threaded = [not segment.info.get("own_process", False) for segment in in_order(timeline)]
-    asked = [segment.info.get("interval_s") for segment in in_order(timeline)]
-    intervals = [float(seconds) if isinstance(seconds, int | float) else None for seconds in asked]
     use = usage.cpu_use(timeline.usage, recorded, threaded)
-    found = {
-        domain.uid: curves.build(domain, timeline.samples[domain.uid], recorded, intervals)
-        for domain in timeline.domains
-        if domain.uid in timeline.samples
-    }
-    readable = frozenset(uid for uid, curve in found.items() if curve.known.any())
-    left_out = cover.cover(timeline.domains, readable)
+    found, left_out = read_curves(timeline)
     chosen = choose(laid_out, plan, lambda groups: _metering(groups, found, left_out, use))
     entries = tuple(
         enter(
@@ -296,6 +293,20 @@ def _without_foreign(curve: curves.Curve, use: usage.Use) -> curves.Curve:
         return curve
     step_j = curve.step_j * use.between(curve.t_ns).ours
     return replace(curve, step_j=step_j, energy_j=np.concatenate(([0.0], np.cumsum(step_j))))
+
+
+def read_curves(timeline: Timeline) -> tuple[dict[str, curves.Curve], Mapping[str, str]]:
+    """(the curve of each domain that was read, why a total leaves a domain out; "" where it counts it), by uid."""
+    recorded = segments(timeline)
+    asked = [segment.info.get("interval_s") for segment in in_order(timeline)]
+    intervals = [float(seconds) if isinstance(seconds, int | float) else None for seconds in asked]
+    found = {
+        domain.uid: curves.build(domain, timeline.samples[domain.uid], recorded, intervals)
+        for domain in timeline.domains
+        if domain.uid in timeline.samples
+    }
+    readable = frozenset(uid for uid, curve in found.items() if curve.known.any())
+    return found, cover.cover(timeline.domains, readable)
 
 
 def segments(timeline: Timeline) -> tuple[tuple[int, int], ...]:

@@ -20,7 +20,6 @@ def by_policy(books: Books, plan: Plan, choices: Iterable[Choice]) -> dict[str, 
     `affine` stands with the coefficients that were chosen.
     """
     fitted = {c.group: c for c in choices if c.policy == "affine"}
-    own_j = books.grid.energy_j * books.grid.ours
     found: dict[str, Floats] = {}
     for name in ORDER:
         if name == "affine" and not fitted:
@@ -30,7 +29,7 @@ def by_policy(books: Books, plan: Plan, choices: Iterable[Choice]) -> dict[str, 
         if not any(choice.policy == name for choice in chosen.choices):
             continue
         shares = share(books.work, chosen.weights, chosen.intensity, books.used, books.grid.edges)
-        found[name] = shares.spread(own_j)
+        found[name] = shares.spread(books.own_j)
     return found
 
 

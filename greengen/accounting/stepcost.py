@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from greengen.accounting.books import SHARED_KINDS, Books, quiet_power_w
+from greengen.accounting.books import SHARED_KINDS, Books
 from greengen.accounting.curves import NS, Floats
 from greengen.accounting.entries import Entries
 from greengen.accounting.policies import Choice, Coefficients
@@ -81,7 +81,7 @@ def _cost(entries: Sequence[Entries], choice: Choice, given: Coefficients | None
     step_j = {e.key: np.zeros(work.spans) for e in domains}
     whole_j = 0.0
     for e in domains:
-        own_j = _own_j(e.books)
+        own_j = e.books.own_j
         for place, all_of_it in zip(places, whole, strict=True):
             part = e.books.shares.parts[place]
             alone = Shares(work.spans, e.books.shares.heads, (part,))
@@ -148,17 +148,6 @@ def _metered(entries: Sequence[Entries], lanes: Sequence[Lane]) -> tuple[Entries
     chosen = own or [e for e in counted_ if e.books.domain.kind not in SHARED_KINDS] or counted_
     # Another's device may be all that was read, and tells nothing of this one.
     return tuple(e for e in chosen if not named or e.books.domain.uid in named or e.books.domain.kind in SHARED_KINDS)
-
-
-def _own_j(books: Books) -> Floats:
-    """What of each cell is not foreign, J, as it was booked, shape (k,)."""
-    cells, plan = books.grid, books.plan.plan
-    own_j = cells.energy_j * cells.ours
-    static_w = None if plan.static == "busy-share" else quiet_power_w(books.curve, cells, books.live)
-    if static_w is None or plan.held is None:
-        return own_j
-    static_j = np.minimum(static_w * cells.seconds, cells.energy_j)
-    return np.asarray(own_j - static_j * (cells.ours - plan.held))
 
 
 def _read(books: Books, lane: Lane) -> Floats:

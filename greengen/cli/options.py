@@ -29,8 +29,9 @@ def site(command: F) -> F:
 
 
 def rules(command: F) -> F:
-    """Whose idle and static power is: --idle, --static, --held; and what a step costs: --coefficients."""
+    """Whose idle and static power is: --idle, --static, --held; what a step costs: --coefficients; and --exact."""
     for option in (
+        click.option("--exact", is_flag=True, help="Count in whole nanojoules: slower, and every sum is exact."),
         click.option(
             "--coefficients",
             type=(float, float, float, float),
@@ -50,13 +51,18 @@ def rules(command: F) -> F:
 
 
 def chosen_rules(
-    *, idle: str, static: str, held: float | None, coefficients: tuple[float, float, float, float] | None
+    *,
+    idle: str,
+    static: str,
+    held: float | None,
+    coefficients: tuple[float, float, float, float] | None,
+    exact: bool,
 ) -> dict[str, Any]:
     """The options of `rules`, as `Run.report` takes them."""
     from greengen.accounting.policies import Coefficients  # noqa: PLC0415 -- numpy is for those who ask
 
     given = None if coefficients is None else Coefficients(*coefficients)
-    return {"idle": idle, "static": static, "held": held, "given": given}
+    return {"idle": idle, "static": static, "held": held, "given": given, "exact": exact}
 
 
 def beside(command: F) -> F:

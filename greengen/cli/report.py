@@ -35,6 +35,7 @@ def command(  # noqa: PLR0913 -- one parameter per option
     static: str,
     held: float | None,
     coefficients: tuple[float, float, float, float] | None,
+    exact: bool,
     zone: str | None,
     intensity: float | None,
     pue: float | None,
@@ -51,7 +52,7 @@ def command(  # noqa: PLR0913 -- one parameter per option
         raise UsageError(msg)
     run = Run(*runs)
     where = {"zone": zone, "intensity": intensity, "pue": pue}
-    rules = options.chosen_rules(idle=idle, static=static, held=held, coefficients=coefficients)
+    rules = options.chosen_rules(idle=idle, static=static, held=held, coefficients=coefficients, exact=exact)
     more = options.chosen_beside(**beside)
     text = run.render(chosen, requests=requests, policy=policy, **rules, **where, **more)
     if out is None:

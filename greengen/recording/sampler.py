@@ -12,8 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
-from greengen import plugins
 from greengen.collector import RECORDER, Collector, Event, Sample, Usage
+from greengen.plugins import read_once
 from greengen.recording.columns import INTEGER, is_number
 from greengen.recording.writer import Writer
 
@@ -43,7 +43,7 @@ class Sampler:
             own = time.process_time_ns() if self.own_process else time.thread_time_ns()
             self._read.append(("recorder", [Usage("cpu", RECORDER, time.monotonic_ns(), own)], ""))
         for collector in self.collectors:
-            self._read.append((collector.name, *plugins.read_once(collector)))
+            self._read.append((collector.name, *read_once(collector)))
 
     def drain(self) -> None:
         """Hand what was read to the writer."""
