@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from greengen.reports import beside, words
 from greengen.reports import format as fmt
-from greengen.reports import words
+
+#: Of requests and of traces, those with the most joules.
+_TOP = 10
 
 
 def render(document: Mapping[str, Any]) -> str:
@@ -45,6 +48,10 @@ def render(document: Mapping[str, Any]) -> str:
         parts += ["## Models", _table(columns, rows)]
     if words.sharing(document):
         parts += ["## How spans that were live together were told apart", _table(("of", "by"), words.sharing(document))]
+    for section in beside.sections(document, _TOP):
+        titles = tuple(column.title for column in section.columns)
+        lines = ([_shown(cell) for cell in row] for row in (*section.rows, *section.foot))
+        parts += [f"## {section.title}", _cell(section.lead), _table(titles, lines), *map(_cell, section.notes)]
     for format_, told in words.imported(document):
         parts += [f"## What the {_cell(format_)} log states", _table(("what", "told"), told)]
     missing = [f"- {_cell(gone['what'])}: {_cell(gone['why'])}" for gone in document["boundary"]["not_covered"]]
@@ -52,6 +59,12 @@ def render(document: Mapping[str, Any]) -> str:
     if document["warnings"]:
         parts += ["## Warnings", "\n".join(f"- {_cell(warning)}" for warning in document["warnings"])]
     return "\n\n".join(parts) + "\n"
+
+
+def _shown(cell: beside.Cell) -> str:
+    if isinstance(cell, Mapping):
+        return fmt.quantity(cell)
+    return fmt.count(cell) if isinstance(cell, int) else cell
 
 
 def _pair(account: Mapping[str, Any]) -> tuple[str, str]:

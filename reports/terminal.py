@@ -10,8 +10,8 @@ import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
+from greengen.reports import beside, words
 from greengen.reports import format as fmt
-from greengen.reports import words
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -48,6 +48,7 @@ def render(document: Document, *, file: TextIO | None = None, width: int | None 
     _accounts(console, document, shorten)
     _models(console, document, shorten)
     _requests(console, document, shorten)
+    _beside(console, document, shorten)
     _boundary(console, document, shorten)
     return text.getvalue()
 
@@ -181,6 +182,28 @@ def _requests(console: Console, document: Document, shorten: Shorten) -> None:
     if more:
         console.print(f"and {fmt.count(more)} more", style="dim")
     console.print()
+
+
+def _beside(console: Console, document: Document, shorten: Shorten) -> None:
+    each = min(max((console.width - 50) // 2, 8), 32)
+    for section in beside.sections(document, _TOP):
+        names = [column.title for column in section.columns if not column.number and column.title != "grade"]
+        numbers = []
+        for column in section.columns[len(names) :]:
+            numbers += [column.title, *(["95 % interval"] if column.bounds else [])]
+        table = _table(section.title, names, numbers)
+        for row in (*section.rows, *section.foot):
+            cells = []
+            for column, cell in zip(section.columns, row, strict=True):
+                if isinstance(cell, Mapping):
+                    cells += [fmt.value(cell), *([fmt.interval(cell) or _UNKNOWN] if column.bounds else [])]
+                else:
+                    cells.append(fmt.count(cell) if isinstance(cell, int) else shorten(cell, each))
+            table.add_row(*cells)
+        console.print(table)
+        for text in (section.lead, *section.notes):
+            console.print(shorten(text, _ANY_LENGTH), style="dim")
+        console.print()
 
 
 def _together(row: Mapping[str, Any]) -> str:

@@ -143,6 +143,7 @@ def _best(plan: Plan, rows: Rows, group: Group, found: Fit | str | None) -> tupl
     why = ""
     for name in (wanted, *below):
         coefficients, details, sigma = DEFAULTS.get(name), {}, None
+        covariance: tuple[tuple[float, ...], ...] = ()
         if plan.given is not None and name in {"affine", "phase"}:
             coefficients = plan.given
         elif name == "affine" and rows.level == "steps":
@@ -153,6 +154,7 @@ def _best(plan: Plan, rows: Rows, group: Group, found: Fit | str | None) -> tupl
                     )
                     continue
                 coefficients, sigma = found.coefficients, found.sigma
+                covariance = tuple(map(tuple, found.covariance.tolist()))
                 details = {"windows": float(found.windows), "explained": found.explained}
             else:
                 why = why or f"affine: {found or 'nothing to fit it from'}"
@@ -162,7 +164,8 @@ def _best(plan: Plan, rows: Rows, group: Group, found: Fit | str | None) -> tupl
             why = why or f"{name}: {given}"
             continue
         fallback = why if name != wanted else ""
-        return Choice(group.name, name, coefficients, fallback, sigma, details), _checked(name, given, rows)
+        chosen = Choice(group.name, name, coefficients, fallback, sigma, details, covariance)
+        return chosen, _checked(name, given, rows)
     raise AssertionError  # `equal` can always be used
 
 

@@ -32,6 +32,7 @@ TOO_UNSURE = 0.10
 class Fit:
     """Coefficients, in J, and how far each direction of their error moves each span's joules.
 
+    covariance of the coefficients, J², shape (4, 4)
     relative   of each span's energy, one standard uncertainty per direction, shape (directions, n)
     sigma      all directions together, the median request
     windows    how many windows it rests on
@@ -39,6 +40,7 @@ class Fit:
     """
 
     coefficients: Coefficients
+    covariance: Floats
     relative: Floats
     sigma: float
     windows: int
@@ -74,7 +76,8 @@ def fit(work: Work, groups: Sequence[Group], curves: Sequence[Curve]) -> Fit | s
     relative = _directions(work, groups, coefficients, covariance[:4, :4])
     served = np.flatnonzero(np.abs(relative).sum(axis=0) > 0)
     spread = np.sqrt((relative[:, served] ** 2).sum(axis=0))
-    return Fit(coefficients, relative, float(np.median(spread)) if served.size else 0.0, int(known.sum()), explained)
+    sigma = float(np.median(spread)) if served.size else 0.0
+    return Fit(coefficients, covariance[:4, :4], relative, sigma, int(known.sum()), explained)
 
 
 def nonnegative(design: Floats, energy_j: Floats) -> tuple[Floats, Floats, float] | None:

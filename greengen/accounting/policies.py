@@ -78,6 +78,7 @@ class Choice:
 
     fallback  why it is not the policy asked for; "" where it is
     sigma     relative standard uncertainty of a request's share, typical, from the coefficients; None: not fitted
+    covariance  of fitted coefficients, which are in J, in their order: four rows of four; none: not fitted
     """
 
     group: str
@@ -86,6 +87,7 @@ class Choice:
     fallback: str = ""
     sigma: float | None = None
     details: Mapping[str, float] = field(default_factory=dict)
+    covariance: tuple[tuple[float, ...], ...] = ()
 
 
 def equal(rows: Rows, _: Coefficients) -> Weights | str:
