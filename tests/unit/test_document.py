@@ -68,7 +68,8 @@ def test_what_is_not_covered(kind: str, missing: list[str]) -> None:
     recorded = rows()
     [timeline] = recorded.timelines
     recorded.timelines[0] = replace(timeline, domains=[replace(domain, kind=kind) for domain in timeline.domains])
-    assert [gone["what"] for gone in built(recorded)["boundary"]["not_covered"]] == missing
+    told = [gone["what"] for gone in built(recorded)["boundary"]["not_covered"]]
+    assert told == [*missing, "network between tiers"]
 
 
 def test_each_group_says_how_it_was_shared() -> None:
