@@ -13,6 +13,8 @@ import pytest
 from greengen import Run
 from greengen.accounting.policies import POLICIES
 
+pytestmark = pytest.mark.alone
+
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
 
