@@ -135,6 +135,11 @@ class Segment:
     epoch_ns: int
     info: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def recording(self) -> str:
+        """The uid of the recording that it is, or is a piece of."""
+        return self.uid.partition("[")[0]
+
 
 @dataclass(slots=True)
 class Series:
@@ -151,8 +156,24 @@ class Series:
 
 
 @dataclass(slots=True)
+class Recording:
+    """What one recording read that went on beside others on its host: ranks that each record themselves.
+
+    uid  that of its segment, without the brackets of a piece; times beyond its segments are of a cut
+    """
+
+    uid: str
+    samples: dict[str, Series] = field(default_factory=dict)
+    usage: dict[tuple[str, str], Series] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
 class Timeline:
-    """All rows of one boot of one host."""
+    """All rows of one boot of one host.
+
+    `samples` and `usage` hold what was recorded by one recording after the other; those that went on
+    side by side stand in `recordings`, each with its own readings.
+    """
 
     boot_id: str
     hostname: str
@@ -168,6 +189,7 @@ class Timeline:
     segments: list[Segment] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     unavailable: list[Unavailable] = field(default_factory=list)
+    recordings: list[Recording] = field(default_factory=list)
 
 
 @dataclass(slots=True)

@@ -139,10 +139,9 @@ def _fetched(models: Models, fetch: Callable[[], list[tuple[str | None, int, int
 
 def _cover(timeline: Timeline) -> list[Curve]:
     """The curves of the domains that a total counts."""
-    asked = [segment.info.get("interval_s") for segment in ledger.in_order(timeline)]
-    intervals = [float(seconds) if isinstance(seconds, int | float) else None for seconds in asked]
+    timeline, recorded, intervals, _ = ledger.as_one(timeline)
     found = {
-        domain.uid: curves.build(domain, timeline.samples[domain.uid], ledger.segments(timeline), intervals)
+        domain.uid: curves.build(domain, timeline.samples[domain.uid], recorded, intervals)
         for domain in timeline.domains
         if domain.uid in timeline.samples
     }

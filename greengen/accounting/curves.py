@@ -283,16 +283,23 @@ def _gauge(builder: _Builder, series: Series, interval_s: float | None) -> None:
         return
     shift = int(series.window_s * NS / 2)
     # As it was asked for: the middle of a few readings around a gap would be the gap.
-    steps = [spacing_ns for _, _, spacing_ns in readings if spacing_ns] or [0]
-    usual_s = float(np.median(steps)) / NS if interval_s is None else interval_s
-    usual_ns = NS * max(usual_s, 2 * series.window_s, builder.domain.refresh_s)
-    longest_ns = max(_GAUGE_GAP * usual_ns, _GAUGE_GAP_NS)
+    spacings = [spacing_ns for _, _, spacing_ns in readings]
+    longest_ns = longest_step_ns(builder.domain, spacings, series.window_s, interval_s)
     builder.begin(readings[0][0] - shift)
     for (t0_ns, before, _), (t_ns, watts, spacing_ns) in itertools.pairwise(readings):
         if spacing_ns > longest_ns:
             builder.lose(t_ns - shift, f"the power was not read for {(t_ns - t0_ns) / NS:.3g} s", "gap")
         else:
             _ramp(builder, (t0_ns - shift, before), (t_ns - shift, watts), spacing_ns)
+
+
+def longest_step_ns(
+    domain: Domain, spacing_ns: Sequence[int], window_s: float, interval_s: float | None = None
+) -> float:
+    """Readings of a gauge that are further apart have a gap between them."""
+    steps = [spacing for spacing in spacing_ns if spacing] or [0]
+    usual_s = float(np.median(steps)) / NS if interval_s is None else interval_s
+    return max(_GAUGE_GAP * NS * max(usual_s, 2 * window_s, domain.refresh_s), _GAUGE_GAP_NS)
 
 
 def _ramp(builder: _Builder, start: tuple[int, float], end: tuple[int, float], spacing_ns: int) -> None:

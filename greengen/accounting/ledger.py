@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from greengen.accounting import books, cover, curves, table, usage, work
+from greengen.accounting import books, cover, curves, table, together, usage, work
 from greengen.accounting.choice import Plan, choose, frozen
 from greengen.accounting.curves import NS
 from greengen.accounting.entries import Entries, enter
@@ -208,15 +207,11 @@ def build(rows: Rows, *, policy: str | Plan = AUTO, window: books.Window = None)
 
 
 def _chapter(timeline: Timeline, plan: Plan, window: books.Window) -> Chapter:
-    recorded = segments(timeline)
+    timeline, recorded, intervals, use = as_one(timeline)
     end_ns = max((end for _, end in recorded), default=0)
     last_seen = max((process.last_seen_ns for process in timeline.processes), default=0)
     spans = table.tabulate(_on_their_tiers(timeline), timeline.processes, max(end_ns, last_seen))
     laid_out = work.lay_out(spans, timeline)
-    threaded = [not segment.info.get("own_process", False) for segment in in_order(timeline)]
-    asked = [segment.info.get("interval_s") for segment in in_order(timeline)]
-    intervals = [float(seconds) if isinstance(seconds, int | float) else None for seconds in asked]
-    use = usage.cpu_use(timeline.usage, recorded, threaded)
     found = {
         domain.uid: curves.build(domain, timeline.samples[domain.uid], recorded, intervals)
         for domain in timeline.domains
@@ -276,19 +271,23 @@ def _without_foreign(curve: curves.Curve, use: usage.Use) -> curves.Curve:
     return replace(curve, step_j=step_j, energy_j=np.concatenate(([0.0], np.cumsum(step_j))))
 
 
+def as_one(
+    timeline: Timeline,
+) -> tuple[Timeline, tuple[tuple[int, int], ...], list[float | None], usage.Use | None]:
+    """(timeline without recordings side by side, recorded stretches, how often each was to be read, the CPU's use)."""
+    if timeline.recordings:
+        found = together.resolve(timeline)
+        return found.timeline, found.recorded, found.intervals_s, found.use
+    recorded = segments(timeline)
+    threaded = [not segment.info.get("own_process", False) for segment in in_order(timeline)]
+    asked = [segment.info.get("interval_s") for segment in in_order(timeline)]
+    intervals = [float(seconds) if isinstance(seconds, int | float) else None for seconds in asked]
+    return timeline, recorded, intervals, usage.cpu_use(timeline.usage, recorded, threaded)
+
+
 def segments(timeline: Timeline) -> tuple[tuple[int, int], ...]:
     """(start, end) of what was recorded; a segment that was cut off ends at its last reading."""
-    last_reading = max((s.t_ns[-1] for s in timeline.samples.values() if s.t_ns), default=0)
-    last_reading = max([last_reading, *(s.t_ns[-1] for s in timeline.usage.values() if s.t_ns)])
-    found = in_order(timeline)
-    closed = []
-    for segment, following in itertools.zip_longest(found, found[1:]):
-        start, end = segment.t0_ns, segment.t1_ns
-        # A log recorded elsewhere says itself how long it lasts: requests go on where the readings have stopped.
-        until = end if end is not None and "imported" in segment.info else last_reading
-        limit = max(until, start) if following is None else following.t0_ns - 1
-        closed.append((start, min(limit, end if end is not None else limit)))
-    return tuple(closed)
+    return together.closed(in_order(timeline), [*timeline.samples.values(), *timeline.usage.values()])
 
 
 def in_order(timeline: Timeline) -> list[Segment]:

@@ -1,0 +1,190 @@
+"""What several recorders read of one meter, as one series: a union of readings in time order.
+
+A counter's reading is stamped after it was taken, so that it is a lower bound of what the counter
+shows at that time: of two readings in the wrong order the later one tells nothing more. A wrap or a
+reset is one for all, though each saw it between two readings of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+
+from greengen.accounting.curves import Bools, Floats, Ints, distinct
+from greengen.rows import Series
+
+#: `Series.spacing_ns` of a stretch that nobody read as often as was asked for.
+NEVER = 2**62
+
+
+@dataclass(slots=True)
+class _Fall:
+    """A wrap or a reset, between two times: no reading from before is below `least`.
+
+    first  by recorder that saw it, the index of its first reading from after
+    """
+
+    after_ns: int
+    until_ns: int
+    least: float
+    first: dict[int, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """What one recorder read of a gauge in one segment; further apart than `longest_ns` it has a gap."""
+
+    series: Series
+    start_ns: int
+    end_ns: int
+    longest_ns: float
+
+
+def counter(every: Sequence[Series]) -> Series:
+    """The readings of one counter by several recorders; with all spacings told by whoever read it most."""
+    falls = _falls(every)
+    times, values, epochs = [], [], []
+    for lane, series in enumerate(every):
+        t_ns, value = np.array(series.t_ns, dtype=np.int64), np.array(series.values)
+        bump = np.zeros(t_ns.size + 1, dtype=np.int64)
+        for fall in falls:
+            bump[fall.first[lane] if lane in fall.first else _first_after(fall, t_ns, value)] += 1
+        times.append(t_ns)
+        values.append(value)
+        epochs.append(np.cumsum(bump)[:-1])
+    t_ns, value, epoch = np.concatenate(times), np.concatenate(values), np.concatenate(epochs)
+    order = np.lexsort((value, epoch, t_ns))
+    t_ns, value, epoch = t_ns[order], value[order], epoch[order]
+    # Stamped after the fall, and taken before it: it says nothing of the time after.
+    known = epoch == np.maximum.accumulate(epoch)
+    t_ns, value, epoch = t_ns[known], value[known], epoch[known]
+    for first, last in _runs(epoch):
+        value[first:last] = np.maximum.accumulate(value[first:last])
+    newest = np.append(np.diff(t_ns) > 0, True)
+    t_ns, value = t_ns[newest], value[newest]
+    return _series(t_ns, value, np.minimum(_covered(every, t_ns), np.diff(t_ns)))
+
+
+def gauge(lanes: Sequence[Lane]) -> Series:
+    """The valid readings of one gauge; a stretch that none of those recording then read in time is a gap."""
+    known = [(_valid(lane.series), lane) for lane in lanes]
+    known = [(series, lane) for series, lane in known if series.t_ns]
+    if not known:
+        return Series(window_s=max((lane.series.window_s for lane in lanes), default=0.0))
+    every = [
+        _refined(series, [other for other, _ in known if other is not series]) if len(known) > 1 else series
+        for series, _ in known
+    ]
+    t_ns = np.concatenate([np.array(series.t_ns, dtype=np.int64) for series in every])
+    watts = np.concatenate([np.array(series.values) for series in every])
+    knots = distinct(t_ns)
+    at = np.searchsorted(knots, t_ns)
+    mean = np.bincount(at, watts) / np.bincount(at)
+    spacing = np.minimum(_covered(every, knots), np.diff(knots))
+    allowed = np.zeros(spacing.size)
+    for _, lane in known:
+        within = (knots[1:] >= lane.start_ns) & (knots[:-1] <= lane.end_ns)
+        allowed[within] = np.maximum(allowed[within], lane.longest_ns)
+    spacing[spacing > allowed] = NEVER
+    found = _series(knots, mean, spacing)
+    found.window_s = max(series.window_s for series in every)
+    return found
+
+
+def total(every: Sequence[Series]) -> Series:
+    """Busy time that each recorder counts from a 0 of its own: their sum."""
+    knots = distinct(np.concatenate([np.array(series.t_ns, dtype=np.int64) for series in every]))
+    base = knots[0]
+    value = np.zeros(knots.size)
+    for series in every:
+        own = (np.array(series.t_ns, dtype=np.int64) - base).astype(float)
+        value += np.interp((knots - base).astype(float), own, np.array(series.values) - series.values[0])
+    return _series(knots, value, np.diff(knots).astype(float))
+
+
+def _falls(every: Sequence[Series]) -> list[_Fall]:
+    """What each recorder saw, and where two saw it at one time, one of both."""
+    seen = []
+    for lane, series in enumerate(every):
+        value = np.array(series.values)
+        for k in (np.flatnonzero(np.diff(value) < 0) + 1).tolist():
+            earliest = series.t_ns[k - 1] - series.spacing_ns[k - 1]
+            seen.append((earliest, series.t_ns[k], lane, k, series.values[k - 1]))
+    falls: list[_Fall] = []
+    for earliest, t_ns, lane, k, least in sorted(seen):
+        last = falls[-1] if falls else None
+        if last is None or earliest >= last.until_ns or lane in last.first:
+            falls.append(_Fall(earliest, t_ns, least, {lane: k}))
+        else:
+            last.after_ns, last.until_ns = max(last.after_ns, earliest), min(last.until_ns, t_ns)
+            last.least = max(last.least, least)
+            last.first[lane] = k
+    return falls
+
+
+def _first_after(fall: _Fall, t_ns: Ints, value: Floats) -> int:
+    """Of a recorder that did not see the fall itself: its readings may all be from before, or from after."""
+    start = int(np.searchsorted(t_ns, fall.after_ns, side="right"))
+    stop = int(np.searchsorted(t_ns, fall.until_ns))
+    below = np.flatnonzero(value[start:stop] < fall.least)
+    return start + int(below[0]) if below.size else stop
+
+
+def _runs(numbers: Ints) -> Sequence[tuple[int, int]]:
+    """(first, last) of stretches of one number."""
+    borders = [0, *(np.flatnonzero(np.diff(numbers)) + 1).tolist(), numbers.size]
+    return list(pairwise(borders))
+
+
+def _covered(every: Sequence[Series], knots: Ints) -> Floats:
+    """The least spacing in ns at which a recorder read through each step between knots; infinite where none did."""
+    found = np.full(max(knots.size - 1, 0), np.inf)
+    for series in every:
+        t_ns = np.array(series.t_ns, dtype=np.int64)
+        spacing = np.array(series.spacing_ns, dtype=float)
+        at = np.searchsorted(t_ns, knots[1:])
+        inside = (at > 0) & (at < t_ns.size)
+        at = np.where(inside, at, 0)
+        inside &= (t_ns[at - 1] <= knots[:-1]) & (spacing[at] > 0)
+        found[inside] = np.minimum(found[inside], spacing[at[inside]])
+    return found
+
+
+def _valid(series: Series) -> Series:
+    """Without what is no power. What was skipped is a wider spacing."""
+    watts = np.array(series.values)
+    good: Bools = watts >= 0
+    if good.all():
+        return series
+    kept = np.flatnonzero(good)
+    t_ns, spacing = np.array(series.t_ns, dtype=np.int64)[kept], np.array(series.spacing_ns, dtype=np.int64)[kept]
+    skipped = np.diff(kept, prepend=kept[:1]) > 1
+    spacing = np.where(skipped, np.diff(t_ns, prepend=t_ns[:1]), spacing)
+    return Series(t_ns.tolist(), watts[kept].tolist(), spacing.tolist(), series.window_s)
+
+
+def _refined(series: Series, others: Sequence[Series]) -> Series:
+    """With the readings that thinning has left out of lines, on which they lay, where others read meanwhile."""
+    t_ns, spacing = np.array(series.t_ns, dtype=np.int64), np.array(series.spacing_ns, dtype=float)
+    theirs = np.sort(np.concatenate([np.array(other.t_ns, dtype=np.int64) for other in others]))
+    step = np.diff(t_ns)
+    met = np.searchsorted(theirs, t_ns[1:]) > np.searchsorted(theirs, t_ns[:-1], side="right")
+    pieces = np.where(met & (spacing[1:] > 0), np.rint(step / np.maximum(spacing[1:], 1)), 1)
+    pieces = np.maximum(pieces, 1).astype(np.int64)
+    if not (pieces > 1).any():
+        return series
+    owner = np.repeat(np.arange(step.size), pieces)
+    number = np.arange(owner.size) - np.repeat(np.cumsum(pieces) - pieces, pieces) + 1
+    times = t_ns[owner] + step[owner] * number // pieces[owner]
+    watts = np.interp(times - t_ns[0], t_ns - t_ns[0], np.array(series.values))
+    all_ns = [int(t_ns[0]), *times.tolist()]
+    return Series(
+        all_ns, [series.values[0], *watts.tolist()], [0, *spacing[1:][owner].astype(int).tolist()], series.window_s
+    )
+
+
+def _series(t_ns: Ints, value: Floats, spacing_ns: Floats) -> Series:
+    return Series(t_ns.tolist(), value.tolist(), [0, *np.maximum(spacing_ns, 1).astype(np.int64).tolist()])
