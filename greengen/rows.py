@@ -18,6 +18,12 @@ OPEN = None
 #: A counter that was read this many refresh times ago, and has not changed, may be about to.
 _REFRESHES = 2.5
 
+#: Readings of a counter by two recorders may differ by what is drawn in so long.
+_SLACK_S = 0.1
+
+#: The same of busy time, ns, of all CPUs together.
+SLACK_NS = 1e9
+
 #: Domains of these kinds always draw something: their counter stands still only when nobody moves it.
 _NEVER_STILL = frozenset({"board", "gpu", "package", "psys", "soc", "wall"})
 
@@ -30,6 +36,11 @@ def never_still(domain: Domain) -> bool:
 def no_news(domain: Domain, elapsed_ns: int) -> bool:
     """Whether a counter unchanged after `elapsed_ns` tells nothing yet: its energy comes with the next change."""
     return elapsed_ns < _REFRESHES * domain.refresh_s * 1e9 or never_still(domain)
+
+
+def slack_j(domain: Domain) -> float:
+    """By how much two recorders' readings of one counter may differ, J: it refreshes in steps."""
+    return 2 * domain.resolution_j + _SLACK_S * (domain.max_power_w or 0.0)
 
 
 class Phase(NamedTuple):

@@ -22,14 +22,17 @@ NEVER = 2**62
 
 @dataclass(slots=True)
 class _Fall:
-    """A wrap or a reset, between two times: no reading from before is below `least`.
+    """A wrap or a reset, between two times.
 
-    first  by recorder that saw it, the index of its first reading from after
+    high, low  the last value from before, read at `high_ns` at the latest, and the first from after
+    first      by recorder that saw it, the index of its first reading from after
     """
 
     after_ns: int
     until_ns: int
-    least: float
+    high_ns: int
+    high: float
+    low: float
     first: dict[int, int] = field(default_factory=dict)
 
 
@@ -43,24 +46,16 @@ class Lane:
     longest_ns: float
 
 
-def counter(every: Sequence[Series]) -> Series:
-    """The readings of one counter by several recorders; with all spacings told by whoever read it most."""
+def counter(every: Sequence[Series], slack: float) -> Series:
+    """The readings of one counter by several recorders.
+
+    slack  readings in the wrong order that differ by no more are no fall, whatever their times
+    """
     falls = _falls(every)
-    times, values, epochs = [], [], []
-    for lane, series in enumerate(every):
-        t_ns, value = np.array(series.t_ns, dtype=np.int64), np.array(series.values)
-        bump = np.zeros(t_ns.size + 1, dtype=np.int64)
-        for fall in falls:
-            bump[fall.first[lane] if lane in fall.first else _first_after(fall, t_ns, value)] += 1
-        times.append(t_ns)
-        values.append(value)
-        epochs.append(np.cumsum(bump)[:-1])
-    t_ns, value, epoch = np.concatenate(times), np.concatenate(values), np.concatenate(epochs)
-    order = np.lexsort((value, epoch, t_ns))
-    t_ns, value, epoch = t_ns[order], value[order], epoch[order]
-    # Stamped after the fall, and taken before it: it says nothing of the time after.
-    known = epoch == np.maximum.accumulate(epoch)
-    t_ns, value, epoch = t_ns[known], value[known], epoch[known]
+    t_ns, value, epoch, taken_ns = _in_order(every, falls)
+    while (unseen := _unseen(t_ns, value, epoch, taken_ns, slack)) is not None:
+        falls.append(unseen)
+        t_ns, value, epoch, taken_ns = _in_order(every, falls)
     for first, last in _runs(epoch):
         value[first:last] = np.maximum.accumulate(value[first:last])
     newest = np.append(np.diff(t_ns) > 0, True)
@@ -106,31 +101,69 @@ def total(every: Sequence[Series]) -> Series:
 
 
 def _falls(every: Sequence[Series]) -> list[_Fall]:
-    """What each recorder saw, and where two saw it at one time, one of both."""
-    seen = []
-    for lane, series in enumerate(every):
-        value = np.array(series.values)
-        for k in (np.flatnonzero(np.diff(value) < 0) + 1).tolist():
-            earliest = series.t_ns[k - 1] - series.spacing_ns[k - 1]
-            seen.append((earliest, series.t_ns[k], lane, k, series.values[k - 1]))
+    """What each recorder saw, and where several saw it at one time, one of them all."""
+    seen = [
+        (series.t_ns[k - 1] - series.spacing_ns[k - 1], lane, k)
+        for lane, series in enumerate(every)
+        for k in (np.flatnonzero(np.diff(np.array(series.values)) < 0) + 1).tolist()
+    ]
     falls: list[_Fall] = []
-    for earliest, t_ns, lane, k, least in sorted(seen):
+    for after_ns, lane, k in sorted(seen):
+        series = every[lane]
         last = falls[-1] if falls else None
-        if last is None or earliest >= last.until_ns or lane in last.first:
-            falls.append(_Fall(earliest, t_ns, least, {lane: k}))
-        else:
-            last.after_ns, last.until_ns = max(last.after_ns, earliest), min(last.until_ns, t_ns)
-            last.least = max(last.least, least)
-            last.first[lane] = k
+        if last is None or after_ns >= last.until_ns or lane in last.first:
+            high, low = series.values[k - 1], series.values[k]
+            falls.append(_Fall(after_ns, series.t_ns[k], series.t_ns[k - 1], high, low, {lane: k}))
+            continue
+        last.after_ns = after_ns
+        if series.t_ns[k] < last.until_ns:
+            last.until_ns, last.low = series.t_ns[k], series.values[k]
+        if series.t_ns[k - 1] > last.high_ns:
+            last.high_ns, last.high = series.t_ns[k - 1], series.values[k - 1]
+        last.first[lane] = k
     return falls
+
+
+def _in_order(every: Sequence[Series], falls: Sequence[_Fall]) -> tuple[Ints, Floats, Ints, Ints]:
+    """(t_ns, value, how many falls before it, not taken before ns) of all readings that still tell something."""
+    columns = []
+    for lane, series in enumerate(every):
+        t_ns, value = np.array(series.t_ns, dtype=np.int64), np.array(series.values)
+        bump = np.zeros(t_ns.size + 1, dtype=np.int64)
+        for fall in falls:
+            bump[fall.first[lane] if lane in fall.first else _first_after(fall, t_ns, value)] += 1
+        columns.append((t_ns, value, np.cumsum(bump)[:-1], t_ns - np.array(series.spacing_ns, dtype=np.int64)))
+    t_ns, value, epoch, taken_ns = (np.concatenate(column) for column in zip(*columns, strict=True))
+    order = np.lexsort((value, epoch, t_ns))
+    # Stamped after a fall and taken before it, a reading says nothing of the time after.
+    order = order[epoch[order] == np.maximum.accumulate(epoch[order])]
+    return t_ns[order], value[order], epoch[order], taken_ns[order]
 
 
 def _first_after(fall: _Fall, t_ns: Ints, value: Floats) -> int:
     """Of a recorder that did not see the fall itself: its readings may all be from before, or from after."""
     start = int(np.searchsorted(t_ns, fall.after_ns, side="right"))
     stop = int(np.searchsorted(t_ns, fall.until_ns))
-    below = np.flatnonzero(value[start:stop] < fall.least)
+    highest = np.where(t_ns[start:stop] > fall.high_ns, fall.high, (fall.high + fall.low) / 2)
+    below = np.flatnonzero(value[start:stop] < highest)
     return start + int(below[0]) if below.size else stop
+
+
+def _unseen(t_ns: Ints, value: Floats, epoch: Ints, taken_ns: Ints, slack: float) -> _Fall | None:
+    """The first fall that no recorder saw, for each of them had only readings from before it or from after."""
+    for first, last in _runs(epoch):
+        greatest = np.maximum.accumulate(value[first:last])
+        before = np.searchsorted(t_ns[first:last], taken_ns[first:last], side="right")
+        # Of itself and of what came in the same moment nobody knows the order.
+        before = np.minimum(before, np.searchsorted(t_ns[first:last], t_ns[first:last]))
+        known = before > 0
+        low = np.flatnonzero(known & (value[first:last] < greatest[np.maximum(before - 1, 0)] - slack))
+        if low.size:
+            at = int(low[0])
+            top = int(np.argmax(value[first : first + before[at]]))
+            high_ns, until_ns = int(t_ns[first + top]), int(t_ns[first + at])
+            return _Fall(high_ns, until_ns, high_ns, float(greatest[before[at] - 1]), float(value[first + at]))
+    return None
 
 
 def _runs(numbers: Ints) -> Sequence[tuple[int, int]]:

@@ -16,7 +16,7 @@ import numpy as np
 from greengen.accounting import pooling, usage
 from greengen.accounting.curves import Bools, Floats, Ints, distinct, longest_step_ns
 from greengen.collector import CAPACITY, MACHINE, PROFILED, RECORDER, Domain, Event
-from greengen.rows import Segment, Series, Timeline
+from greengen.rows import SLACK_NS, Segment, Series, Timeline, slack_j
 
 #: Readings that make a difference.
 _TWO = 2
@@ -170,7 +170,7 @@ def _stretches(accounts: Sequence[Account]) -> list[list[Account]]:
 def _samples(domain: Domain, accounts: Sequence[Account]) -> Series:
     told = [account for account in accounts if domain.uid in account.samples]
     if domain.reading == "energy":
-        return pooling.counter([account.samples[domain.uid] for account in told])
+        return pooling.counter([account.samples[domain.uid] for account in told], slack_j(domain))
     return pooling.gauge([_lane(domain, account) for account in told])
 
 
@@ -184,7 +184,7 @@ def _usage(key: tuple[str, str], accounts: Sequence[Account]) -> Series:
     told = [account.usage[key] for account in accounts if key in account.usage]
     if not told:
         return Series()
-    return pooling.counter(told) if key in _OF_THE_MACHINE else pooling.total(told)
+    return pooling.counter(told, SLACK_NS) if key in _OF_THE_MACHINE else pooling.total(told)
 
 
 def _active(series: Series, t_ns: Ints) -> Bools:
