@@ -241,6 +241,12 @@ def _step(builder: _Builder, values: tuple[float, float], same_ns: int, at: tupl
         _flag(builder, kind, t0_ns, t_ns)
 
 
+def most_j(domain: Domain, elapsed_s: Floats) -> Floats:
+    """What a counter of this domain can gain at most in some times, J, shape of `elapsed_s`."""
+    most_w = np.inf if domain.max_power_w is None else domain.max_power_w
+    return np.asarray(most_w * np.maximum(elapsed_s, _SHORTEST_S) * _SLACK)
+
+
 def _delta(domain: Domain, before: float, value: float, elapsed_s: float) -> tuple[float | None, str]:
     """(J, what happened); None where the energy is not known. collectors.md 0.2."""
     most = None if domain.max_power_w is None else domain.max_power_w * max(elapsed_s, _SHORTEST_S) * _SLACK

@@ -13,11 +13,16 @@ from itertools import pairwise
 
 import numpy as np
 
-from greengen.accounting.curves import Bools, Floats, Ints, distinct
+from greengen.accounting.curves import NS, Bools, Floats, Ints, distinct, most_j
+from greengen.collector import Domain
 from greengen.rows import Series
 
 #: `Series.spacing_ns` of a stretch that nobody read as often as was asked for.
 NEVER = 2**62
+
+
+#: Readings of which the one in the middle may be left out.
+_THREE = 3
 
 
 @dataclass(slots=True)
@@ -46,21 +51,37 @@ class Lane:
     longest_ns: float
 
 
-def counter(every: Sequence[Series], slack: float) -> Series:
+def counter(every: Sequence[Series], slack: float, domain: Domain | None = None) -> Series:
     """The readings of one counter by several recorders.
 
-    slack  readings in the wrong order that differ by no more are no fall, whatever their times
+    slack   readings in the wrong order that differ by no more are no fall, whatever their times
+    domain  whose energy it counts: what it can draw tells stamps that are too late
     """
     falls = _falls(every)
     t_ns, value, epoch, taken_ns = _in_order(every, falls)
     while (unseen := _unseen(t_ns, value, epoch, taken_ns, slack)) is not None:
         falls.append(unseen)
         t_ns, value, epoch, taken_ns = _in_order(every, falls)
-    for first, last in _runs(epoch):
-        value[first:last] = np.maximum.accumulate(value[first:last])
+    # A reading below one that came before it was taken earlier, and says no more than that one did.
+    known = np.concatenate([value[a:b] == np.maximum.accumulate(value[a:b]) for a, b in _runs(epoch)])
+    t_ns, value = t_ns[known], value[known]
     newest = np.append(np.diff(t_ns) > 0, True)
     t_ns, value = t_ns[newest], value[newest]
+    while domain is not None and t_ns.size >= _THREE:
+        # A stale one: from it on too much came at once, and from the one before it on not too much.
+        leaps, skips = (~_believed(domain, t_ns, value, apart) for apart in (1, 2))
+        stale = np.flatnonzero(leaps[1:] & ~skips) + 1
+        if not stale.size:
+            break
+        t_ns, value = np.delete(t_ns, stale), np.delete(value, stale)
     return _series(t_ns, value, np.minimum(_covered(every, t_ns), np.diff(t_ns)))
+
+
+def _believed(domain: Domain, t_ns: Ints, value: Floats, apart: int) -> Bools:
+    """Whether from each reading to the one so many further on no more came than the domain can draw."""
+    gain = value[apart:] - value[:-apart]
+    gain += np.where(gain < 0, domain.wrap_j or 0.0, 0.0)
+    return np.asarray(gain <= most_j(domain, (t_ns[apart:] - t_ns[:-apart]) / NS))
 
 
 def gauge(lanes: Sequence[Lane]) -> Series:
@@ -128,7 +149,7 @@ def _in_order(every: Sequence[Series], falls: Sequence[_Fall]) -> tuple[Ints, Fl
     """(t_ns, value, how many falls before it, not taken before ns) of all readings that still tell something."""
     columns = []
     for lane, series in enumerate(every):
-        t_ns, value = np.array(series.t_ns, dtype=np.int64), np.array(series.values)
+        t_ns, value = np.array(series.t_ns, dtype=np.int64), np.array(series.values, dtype=float)
         bump = np.zeros(t_ns.size + 1, dtype=np.int64)
         for fall in falls:
             bump[fall.first[lane] if lane in fall.first else _first_after(fall, t_ns, value)] += 1

@@ -170,7 +170,7 @@ def _stretches(accounts: Sequence[Account]) -> list[list[Account]]:
 def _samples(domain: Domain, accounts: Sequence[Account]) -> Series:
     told = [account for account in accounts if domain.uid in account.samples]
     if domain.reading == "energy":
-        return pooling.counter([account.samples[domain.uid] for account in told], slack_j(domain))
+        return pooling.counter([account.samples[domain.uid] for account in told], slack_j(domain), domain)
     return pooling.gauge([_lane(domain, account) for account in told])
 
 

@@ -6,7 +6,6 @@ import tempfile
 from pathlib import Path
 from random import Random
 
-import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -59,20 +58,3 @@ def test_a_run_file_gives_back_what_was_merged(planted: Ranks) -> None:
         loaded = read(path)
     assert merge([loaded]) == merged
     assert told.every_account(loaded) == told.every_account(merged)
-
-
-@given(ranks(), st.data())
-def test_a_late_stamp_takes_no_joule(planted: Ranks, data: st.DataObject) -> None:
-    """A busy machine stamps a reading long after it was taken, but before the next one is."""
-    for rows in planted.runs:
-        series = rows.timelines[0].samples[PACKAGE.uid]
-        steps = np.diff(series.t_ns)
-        late = data.draw(st.lists(st.sampled_from((0.0, 0.0, 0.5, 0.95)), min_size=steps.size, max_size=steps.size))
-        moved = [int(t + step * part) for t, step, part in zip(series.t_ns, steps, late, strict=False)]
-        series.t_ns[:-1] = moved
-        series.spacing_ns[1:] = np.diff(series.t_ns).tolist()
-    book = told.books(merge(planted.runs))[BOOT, PACKAGE.uid]
-    # Where nobody was late at an end, all is known; else at most what was drawn while it was.
-    assert book.total_j <= planted.package_j() + told.TOLERANCE
-    lost = sum(stretch.reason.startswith("the counter went back") for stretch in book.curve.unknown)
-    assert not lost
