@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
 
 from hypothesis import strategies as st
@@ -42,7 +43,9 @@ class Line:
 
     def at(self, t_ns: int) -> float:
         ends = [*self.times[1:], NEVER]
-        return sum(r * ((min(max(t_ns, a), b) - a) / STEP) for a, b, r in zip(self.times, ends, self.rates, strict=True))
+        return sum(
+            r * ((min(max(t_ns, a), b) - a) / STEP) for a, b, r in zip(self.times, ends, self.rates, strict=True)
+        )
 
 
 @dataclass(frozen=True)
@@ -155,13 +158,13 @@ def thinned(whole: Series) -> Series:
         if last is not None:
             yield last
 
-    columns = [list(column) for column in zip(*points(), strict=True)]
-    return Series(*columns, whole.window_s)
+    kept = list(points())
+    return Series([t for t, _, _ in kept], [v for _, v, _ in kept], [s for _, _, s in kept], whole.window_s)
 
 
 def _recorded(truth: Truth, rank: Rank, spans: list[SpanRow], *, thin: bool) -> Rows:
     start, end = rank.between
-    samples = {d.uid: series(rank.samples_ns, lambda t, uid=d.uid: truth.shown(uid, t)) for d in METERS}
+    samples = {d.uid: series(rank.samples_ns, partial(truth.shown, d.uid)) for d in METERS}
     if thin:
         samples[GPU.uid] = thinned(samples[GPU.uid])
     usage = {
@@ -179,7 +182,7 @@ def _by_one(truth: Truth, spans: list[SpanRow]) -> Rows:
     ranks = truth.ranks
     times = [_within(ranks, *stretch) for stretch in stretches(ranks)]
     read = [t for taken, _ in times for t in taken]
-    samples = {d.uid: series(read, lambda t, uid=d.uid: truth.shown(uid, t)) for d in METERS}
+    samples = {d.uid: series(read, partial(truth.shown, d.uid)) for d in METERS}
     looked = [t for _, taken in times for t in taken]
     usage = {
         ("cpu", "machine"): series(looked, truth.machine),
@@ -226,7 +229,7 @@ def _rank(draw: Draw, number: int, *, nested: bool, thin: bool) -> Rank:
     length = rhythm * draw(st.integers(20 // rhythm + 1, 250 // rhythm))
     usage_ns = [BASE + STEP * k for k in range(first, first + length + 1, rhythm)]
     steps = range(first, first + length + 1, draw(st.sampled_from((1, 3, 4, 10)))) if thin else None
-    if steps is None or len(steps) < 2:  # noqa: PLR2004 -- two readings
+    if steps is None or len(steps) < 2:
         anywhere = st.sets(st.integers(first, first + length), min_size=2, max_size=20)
         steps_read = sorted(draw(anywhere))
     else:
@@ -280,7 +283,8 @@ def ranks(draw: Draw, *, most: int = 4) -> Ranks:
 def _spans(draw: Draw, rank: Rank) -> list[SpanRow]:
     start, end = rank.between
     instants = st.integers(start // (5 * MS) - 20, end // (5 * MS) + 20).map(lambda n: n * 5 * MS)
+    times = [sorted(draw(st.tuples(instants, instants))) for _ in range(draw(st.integers(0, 3)))]
     return [
-        SpanRow(f"{rank.process}/{number}", rank.process, None, "request", *sorted(draw(st.tuples(instants, instants))))
-        for number in range(draw(st.integers(0, 3)))
+        SpanRow(f"{rank.process}/{number}", rank.process, None, "request", t0_ns, t1_ns)
+        for number, (t0_ns, t1_ns) in enumerate(times)
     ]
