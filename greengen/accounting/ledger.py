@@ -235,15 +235,24 @@ def _chapter(timeline: Timeline, plan: Plan, window: books.Window) -> Chapter:
 
 
 def _on_their_tiers(timeline: Timeline) -> Sequence[SpanRow]:
-    """The spans; one that names no tier is on that of the recording it began in."""
-    tiers = [(segment.t0_ns, segment.info.get("tier")) for segment in in_order(timeline)]
-    if not any(tier for _, tier in tiers):
+    """The spans; one that names no tier is on that of its process's own recording, or of the one it began in."""
+    every = in_order(timeline)
+    if not any(segment.info.get("tier") for segment in every):
         return timeline.spans
-    starts = [start for start, _ in tiers]
-    return [
-        span if span.tier is not None else replace(span, tier=tiers[max(bisect_right(starts, span.t0_ns) - 1, 0)][1])
-        for span in timeline.spans
-    ]
+    own: dict[str, list[Segment]] = {}
+    for segment in every:
+        own.setdefault(segment.process, []).append(segment)
+
+    def latest(segments: Sequence[Segment], t_ns: int) -> Segment:
+        return segments[max(bisect_right(segments, t_ns, key=lambda segment: segment.t0_ns) - 1, 0)]
+
+    def tier(span: SpanRow) -> str | None:
+        theirs = latest(own.get(span.process, every), span.t0_ns)
+        inside = theirs.t0_ns <= span.t0_ns and (theirs.t1_ns is None or span.t0_ns <= theirs.t1_ns)
+        found = theirs if inside else latest(every, span.t0_ns)
+        return found.info.get("tier")
+
+    return [span if span.tier is not None else replace(span, tier=tier(span)) for span in timeline.spans]
 
 
 def _metering(

@@ -63,6 +63,17 @@ class TestUnion:
         assert [segment.t0_ns for segment in merged.timelines[0].segments] == [0, 20 * SECOND]
         assert build(merged).total().value == 150.0
 
+    def test_a_span_is_on_the_tier_of_its_own_recording(self) -> None:
+        """And not of the one that began last."""
+        one, other = run(0, 10), run(2, 8)
+        for rows, tier in ((one, "cloud"), (other, "edge")):
+            [timeline] = rows.timelines
+            timeline.segments = [replace(s, info=s.info | {"tier": tier}) for s in timeline.segments]
+        late = replace(one.timelines[0].spans[0], uid="boot:0:1/2", t0_ns=4 * SECOND)
+        one.timelines[0].spans.append(late)
+        found = {span.uid: span.tier for span in build(merge([one, other])).chapters[0].table.rows}
+        assert found == {"boot:0:1/1": "cloud", "boot:0:1/2": "cloud", "boot:2:1/1": "edge"}
+
     def test_each_boot_is_a_timeline_of_its_own(self) -> None:
         merged = merge([run(0, 10, boot="b"), run(5, 10, boot="a")])
         assert [timeline.boot_id for timeline in merged.timelines] == ["a", "b"]

@@ -68,6 +68,14 @@ class TestCounter:
         # A gap of one of them makes it no longer, as long as the other reads.
         assert curve([read([ours[0], ours[3]]), read(theirs)], reset).total_j == 45 + 15
 
+    def test_who_did_not_see_a_reset_is_on_the_side_that_its_values_say(self) -> None:
+        reset = Domain("c:dram", "c", "dram", "DRAM", max_power_w=100.0)
+        ours = read([(0, 1000), (1, 1030), (2, 10), (3, 40)])
+        for brief in ([(0.2, 1006), (0.6, 1018)], [(1.2, 1036), (1.3, 1039)], [(1.8, 4), (1.9, 7)]):
+            found = curve([ours, read(brief)], reset)
+            assert found.total_j == 60 + {1036: 9, 4: 6}.get(int(brief[0][1]), 0)
+            assert [event.kind for event in found.events] == ["reset"]
+
     def test_a_reset_between_two_recorders_is_seen_by_both_together(self) -> None:
         """One ends before it and the other begins after it, and each alone only ever rises."""
         reset = Domain("c:dram", "c", "dram", "DRAM", max_power_w=100.0)
