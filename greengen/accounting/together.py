@@ -10,13 +10,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
+from typing import Any, TypeVar
 
 import numpy as np
 
 from greengen.accounting import pooling, usage
+from greengen.accounting.books import SHARED_KINDS
 from greengen.accounting.curves import Bools, Floats, Ints, distinct, longest_step_ns
 from greengen.collector import CAPACITY, MACHINE, PROFILED, RECORDER, Domain, Event
-from greengen.rows import SLACK_NS, Segment, Series, Timeline, slack_j
+from greengen.rows import SLACK_NS, Engine, Segment, Series, SpanRow, Timeline, slack_j
+
+R = TypeVar("R", SpanRow, Engine)
 
 #: Readings that make a difference.
 _TWO = 2
@@ -75,6 +79,7 @@ def resolve(timeline: Timeline) -> Together:
         timeline,
         samples={uid: _samples(domains[uid], accounts) for uid in sorted(uids) if uid in domains},
         usage={key: _usage(key, accounts) for key in sorted(keys)},
+        **_on_their_devices(timeline, accounts, domains),
         events=[event for event in timeline.events if not _was_read(event, accounts, domains)],
         recordings=[],
     )
@@ -165,6 +170,22 @@ def _stretches(accounts: Sequence[Account]) -> list[list[Account]]:
             found.append([account])
         end_ns = max(end_ns, account.end_ns) if len(found[-1]) > 1 else account.end_ns
     return found
+
+
+def _on_their_devices(timeline: Timeline, accounts: Sequence[Account], domains: Mapping[str, Domain]) -> dict[str, Any]:
+    """Spans and engines that name no device have those that their own recorder could see: one server per GPU."""
+    accelerators = {uid for uid, domain in domains.items() if domain.kind not in SHARED_KINDS}
+    seen: dict[str, set[str]] = {}
+    for account in accounts:
+        seen.setdefault(account.segment.process, set()).update(accelerators & account.samples.keys())
+    part = {process: tuple(sorted(uids)) for process, uids in seen.items() if uids and uids != accelerators}
+    if not part:
+        return {}
+
+    def placed(row: R) -> R:
+        return row if row.devices else replace(row, devices=part.get(row.process, ()))
+
+    return {"spans": list(map(placed, timeline.spans)), "engines": list(map(placed, timeline.engines))}
 
 
 def _samples(domain: Domain, accounts: Sequence[Account]) -> Series:

@@ -74,6 +74,23 @@ class TestUnion:
         found = {span.uid: span.tier for span in build(merge([one, other])).chapters[0].table.rows}
         assert found == {"boot:0:1/1": "cloud", "boot:0:1/2": "cloud", "boot:2:1/1": "edge"}
 
+    def test_who_sees_one_gpu_only_uses_no_other(self) -> None:
+        """One server per GPU: as each recorded it alone, so it is in the merged run; the package serves both."""
+        runs = [run(0, 10), run(2, 8)]
+        for number, rows in enumerate(runs):
+            [timeline] = rows.timelines
+            gpu = Domain(f"nvml:{number}", "nvml", "gpu", f"GPU {number}", max_power_w=400.0)
+            package = timeline.samples[PACKAGE.uid]
+            timeline.domains.append(gpu)
+            timeline.samples[gpu.uid] = replace(package, values=[(20 + number) * joules for joules in package.values])
+        alone = [told.every_account(rows) for rows in runs]
+        merged = told.every_account(merge(runs))
+        for number, rows in enumerate(runs):
+            [span] = rows.timelines[0].spans
+            key = ("boot", f"nvml:{number}")
+            assert merged[key][span.uid] == alone[number][key][span.uid]
+            assert merged["boot", PACKAGE.uid][span.uid] == (70.0, 30.0)[number]
+
     def test_each_boot_is_a_timeline_of_its_own(self) -> None:
         merged = merge([run(0, 10, boot="b"), run(5, 10, boot="a")])
         assert [timeline.boot_id for timeline in merged.timelines] == ["a", "b"]
