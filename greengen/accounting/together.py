@@ -7,6 +7,7 @@ the inner one did is the outer one's work, but for what its recorder cost.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
@@ -16,7 +17,7 @@ import numpy as np
 
 from greengen.accounting import pooling, usage
 from greengen.accounting.books import SHARED_KINDS
-from greengen.accounting.curves import Bools, Floats, Ints, distinct, longest_step_ns
+from greengen.accounting.curves import NS, Bools, Floats, Ints, distinct, longest_step_ns
 from greengen.collector import CAPACITY, MACHINE, PROFILED, RECORDER, Domain, Event
 from greengen.rows import SLACK_NS, Engine, Segment, Series, SpanRow, Timeline, slack_j
 
@@ -24,6 +25,9 @@ R = TypeVar("R", SpanRow, Engine)
 
 #: Readings that make a difference.
 _TWO = 2
+
+#: Readings less than so many intervals apart have none missing between them.
+_TURN = 1.5
 
 #: Busy time of the machine itself, which all recorders read of one counter.
 _OF_THE_MACHINE = (("cpu", MACHINE), ("cpu", CAPACITY))
@@ -214,13 +218,13 @@ def _active(series: Series, t_ns: Ints) -> Bools:
 
 
 def _was_read(event: Event, accounts: Sequence[Account], domains: Mapping[str, Domain]) -> bool:
-    """Whether an event tells of a gap that another recorder has not: it read the meter then, without one."""
-    domain = domains.get(event.subject)
-    if event.kind != "gap" or domain is None:
+    """Whether an event tells of a gap that is none, for another recorder read the meter then, and missed no turn."""
+    if event.kind != "gap" or event.subject not in domains:
         return False
     for account in accounts:
-        series = account.samples.get(domain.uid, Series())
-        at = int(np.searchsorted(np.array(series.t_ns, dtype=np.int64), event.t_ns))
-        if 0 < at < len(series.t_ns) and 0 < series.spacing_ns[at] <= _lane(domain, account).longest_ns:
+        series = account.samples.get(event.subject, Series())
+        at = bisect_left(series.t_ns, event.t_ns)
+        turn_ns = _TURN * NS * (account.interval_s or 0.0)
+        if 0 < at < len(series.t_ns) and 0 < series.spacing_ns[at] < turn_ns:
             return True
     return False

@@ -63,6 +63,20 @@ class TestUnion:
         assert [segment.t0_ns for segment in merged.timelines[0].segments] == [0, 20 * SECOND]
         assert build(merged).total().value == 150.0
 
+    def test_a_gap_that_another_recorder_read_is_none(self) -> None:
+        ours = run(0, 10)
+        [timeline] = ours.timelines
+        series = timeline.samples[PACKAGE.uid]
+        for column in (series.t_ns, series.values, series.spacing_ns):
+            del column[3:7]
+        series.spacing_ns[3] = 5 * SECOND
+        gaps = [Event(t * SECOND + 1, "gap", PACKAGE.uid, "not read") for t in (3, 6)]
+        timeline.events = list(gaps)
+        assert build(ours).events() == gaps
+        assert build(merge([ours, run(2, 8)])).events() == []
+        # In a gap of both it is one, whoever had it first.
+        assert build(merge([ours, run(2, 5)])).events() == gaps[1:]
+
     def test_a_span_is_on_the_tier_of_its_own_recording(self) -> None:
         """And not of the one that began last."""
         one, other = run(0, 10), run(2, 8)
