@@ -104,11 +104,12 @@ class Truth:
 
 @dataclass(frozen=True)
 class Ranks:
-    """What each recorded, what one recorder would have, and what happened."""
+    """What each recorded, what one recorder would have, and what happened. `thin`: gauges were thinned."""
 
     truth: Truth
     runs: list[Rows]
     one: Rows
+    thin: bool
 
     def package_j(self) -> float:
         """The package's joules over all time between two readings of one recorder or of recorders that overlap."""
@@ -276,7 +277,7 @@ def ranks(draw: Draw, *, most: int = 4) -> Ranks:
     )
     spans = [draw(_spans(rank)) for rank in found]
     runs = [_recorded(truth, rank, own, thin=thin) for rank, own in zip(found, spans, strict=True)]
-    return Ranks(truth, runs, _by_one(truth, [span for own in spans for span in own]))
+    return Ranks(truth, runs, _by_one(truth, [span for own in spans for span in own]), thin)
 
 
 @st.composite
