@@ -1,8 +1,8 @@
 """Put runs together and cut one: on rows, so that files and memory follow one rule.
 
-Every row has an identity (boot, meter, time; process and sequence), so that merging is a union: it
-can be done twice, in any order, and counts nothing twice. Two readings of one meter at one time
-that disagree are an error.
+Every row has an identity (recording, meter, time; process and sequence), so that merging is a union:
+it can be done twice, in any order, and counts nothing twice. Recordings of one host may overlap, as
+those of ranks do; readings that contradict one another are an error.
 """
 
 from __future__ import annotations
@@ -12,11 +12,13 @@ import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any, TypeVar
 
+from greengen import contradiction, overlap
 from greengen.collector import CAPACITY, MACHINE, Domain
-from greengen.errors import KindMismatchError, UsageError
+from greengen.errors import UsageError
+from greengen.overlap import ended
 from greengen.rows import EngineStep, ProcessRow, Rows, Segment, Series, SpanRow, Stint, Timeline, no_news
 
 T = TypeVar("T")
@@ -30,13 +32,12 @@ _FOREVER = 2**62
 def merge(runs: Iterable[Rows]) -> Rows:
     """The union of several runs. Raises KindMismatchError where they contradict one another."""
     merged = Rows()
-    timelines: dict[str, Timeline] = {}
+    timelines: dict[str, list[Timeline]] = {}
     for rows in runs:
-        merged.meta = _agreed(merged.meta, rows.meta)
+        merged.meta = _agreed([merged.meta, rows.meta])
         for timeline in rows.timelines:
-            # With itself where it is the first: what comes out is in one order, whatever went in.
-            timelines[timeline.boot_id] = _union(timelines.get(timeline.boot_id, timeline), timeline)
-    merged.timelines = [timelines[boot] for boot in sorted(timelines)]
+            timelines.setdefault(timeline.boot_id, []).append(timeline)
+    merged.timelines = [_union(timelines[boot]) for boot in sorted(timelines)]
     return merged
 
 
@@ -45,44 +46,57 @@ def cut(rows: Rows, t0_ns: int, t1_ns: int) -> Rows:
 
     Both ends move back to the reading before them, so that what [a, b] and [b, c] hold adds up to
     what [a, c] holds, and the two merge to it. The weights read around it stay: they say whose work
-    its first and its last moment was. Raises UsageError for an empty stretch.
+    its first and its last moment was. Raises UsageError for an empty stretch, and for recordings side by side.
     """
     if t0_ns >= t1_ns:
         msg = f"nothing lies between {t0_ns} and {t1_ns} ns: pass the earlier time first"
         raise UsageError(msg)
+    if any(timeline.recordings for timeline in rows.timelines):
+        msg = "recordings that went on side by side are cut one by one: cut them before merging"
+        raise UsageError(msg)
     return replace(rows, timelines=[_cut(timeline, t0_ns, t1_ns) for timeline in rows.timelines])
 
 
-def _union(a: Timeline, b: Timeline) -> Timeline:
+def _union(accounts: Sequence[Timeline]) -> Timeline:
+    """One timeline of several accounts of one boot; of a single one, what is in the order of all unions."""
+    every = [overlap.apart(timeline) for timeline in accounts]
+    uids = sorted({uid for parts in every for uid in parts})
+    parts = {uid: overlap.united([found[uid] for found in every if uid in found]) for uid in uids}
+    domains = _distinct(chain.from_iterable(t.domains for t in accounts), lambda d: d.uid, _loosest)
+    shared, recordings = overlap.laid_out(parts)
+    if recordings:
+        contradiction.check(parts, [d for timeline in accounts for d in timeline.domains])
     return Timeline(
-        boot_id=a.boot_id,
-        hostname=min(a.hostname, b.hostname),
-        info=_agreed(a.info, b.info),
-        domains=_distinct((*a.domains, *b.domains), lambda d: d.uid, _loosest),
-        samples={
-            key: _readings(key, a.samples.get(key), b.samples.get(key)) for key in sorted({**a.samples, **b.samples})
-        },
-        usage={
-            key: _readings("/".join(key), a.usage.get(key), b.usage.get(key)) for key in sorted({**a.usage, **b.usage})
-        },
-        spans=sorted(_distinct((*a.spans, *b.spans), lambda s: s.uid, _latest), key=lambda s: (s.t0_ns, s.uid)),
-        engines=_distinct((*a.engines, *b.engines), lambda e: e.uid, repr),
-        steps=_distinct((*a.steps, *b.steps), lambda s: (s.engine, s.seq), repr),
-        stints=_distinct((*a.stints, *b.stints), lambda s: (s.engine, s.first, s.span), repr),
-        processes=_distinct((*a.processes, *b.processes), lambda p: p.uid, _last_heard),
-        segments=_side_by_side(a, b),
-        events=sorted({*a.events, *b.events}, key=lambda e: (e.t_ns, e.kind, e.subject, e.reason)),
-        unavailable=_distinct((*a.unavailable, *b.unavailable), lambda u: (u.interface, u.reason), repr),
+        boot_id=accounts[0].boot_id,
+        hostname=min(timeline.hostname for timeline in accounts),
+        info=_agreed([timeline.info for timeline in accounts]),
+        domains=domains,
+        samples=shared.samples,
+        usage=shared.usage,
+        spans=sorted(
+            _distinct(chain.from_iterable(t.spans for t in accounts), lambda s: s.uid, _latest),
+            key=lambda s: (s.t0_ns, s.uid),
+        ),
+        engines=_distinct(chain.from_iterable(t.engines for t in accounts), lambda e: e.uid, repr),
+        steps=_distinct(chain.from_iterable(t.steps for t in accounts), lambda s: (s.engine, s.seq), repr),
+        stints=_distinct(chain.from_iterable(t.stints for t in accounts), lambda s: (s.engine, s.first, s.span), repr),
+        processes=_distinct(chain.from_iterable(t.processes for t in accounts), lambda p: p.uid, _last_heard),
+        segments=sorted((s for part in parts.values() for s in part.pieces), key=lambda s: (s.t0_ns, s.uid)),
+        events=sorted({e for t in accounts for e in t.events}, key=lambda e: (e.t_ns, e.kind, e.subject, e.reason)),
+        unavailable=_distinct(
+            chain.from_iterable(t.unavailable for t in accounts), lambda u: (u.interface, u.reason), repr
+        ),
+        recordings=recordings,
     )
 
 
-def _agreed(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, Any]:
-    """Both, and where they differ the one that sorts first: the order of merging must not show."""
+def _agreed(every: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """All of them, and where they differ what sorts first: the order of merging must not show."""
 
     def first(key: str) -> Any:  # noqa: ANN401 -- whatever JSON holds
-        return min((found[key] for found in (a, b) if key in found), key=lambda v: json.dumps(v, sort_keys=True))
+        return min((found[key] for found in every if key in found), key=lambda v: json.dumps(v, sort_keys=True))
 
-    return {key: first(key) for key in sorted({*a, *b})}
+    return {key: first(key) for key in sorted({key for found in every for key in found})}
 
 
 def _distinct(items: Iterable[T], identity: Callable[[T], Any], rank: Callable[[T], Any]) -> list[T]:
@@ -107,79 +121,9 @@ def _last_heard(process: ProcessRow) -> tuple[int, bool, int, str]:
     return (process.last_seen_ns, process.closed, process.lost_rows, repr(process))
 
 
-def _readings(name: str, a: Series | None, b: Series | None) -> Series:
-    if a is None or b is None:
-        only = a or b
-        assert only is not None  # noqa: S101 -- the key came from one of the two
-        return only
-    points = {t: (value, spacing) for t, value, spacing in zip(a.t_ns, a.values, a.spacing_ns, strict=True)}
-    for t, value, spacing in zip(b.t_ns, b.values, b.spacing_ns, strict=True):
-        known, step = points.get(t, (value, spacing))
-        if known != value and not (math.isnan(known) and math.isnan(value)):
-            msg = f"two readings of {name} at {t} ns disagree: {known!r} and {value!r}: a file is not of this host"
-            raise KindMismatchError(msg)
-        points[t] = (known, max(step, spacing))
-    ordered = sorted(points.items())
-    window_s = max(a.window_s, b.window_s)
-    return Series([t for t, _ in ordered], [v for _, (v, _) in ordered], [s for _, (_, s) in ordered], window_s)
-
-
-def _side_by_side(a: Timeline, b: Timeline) -> list[Segment]:
-    """The segments of both. Pieces of one recording that touch are one; two recordings at a time are an error."""
-    ends: dict[str, int] = {}
-    pieces: dict[str, list[Segment]] = {}
-    for timeline in (a, b):
-        for segment in timeline.segments:
-            ends[segment.uid] = max(ends.get(segment.uid, 0), _end(timeline, segment))
-            pieces.setdefault(_recording(segment), []).append(segment)
-    joined = [segment for recording in pieces.values() for segment in _joined(recording, ends)]
-    joined.sort(key=lambda segment: (segment.t0_ns, segment.uid))
-    for first, second in pairwise(joined):
-        if second.t0_ns < ends[first.uid]:
-            msg = (
-                f"two recordings of {a.hostname} overlap in time (segments {first.uid} and {second.uid}): "
-                "each counts the other's processes as foreign; report them one by one, and record all processes "
-                "of a host by one `greengen profile -- COMMAND` (such as torchrun)"
-            )
-            raise KindMismatchError(msg)
-    return joined
-
-
-def _recording(segment: Segment) -> str:
-    """The uid of the recording that a segment is, or is a piece of."""
-    return segment.uid.partition("[")[0]
-
-
-def _joined(pieces: Sequence[Segment], ends: dict[str, int]) -> list[Segment]:
-    found: list[Segment] = []
-    for segment in sorted(pieces, key=lambda s: (s.t0_ns, -ends[s.uid], s.t1_ns is None)):
-        if not found or segment.t0_ns > ends[found[-1].uid]:
-            found.append(segment)
-            continue
-        before, end = found[-1], max(ends[found[-1].uid], ends[segment.uid])
-        whole = [s for s in (before, segment) if s.uid == _recording(s)]
-        piece = min((before, segment), key=lambda s: s.t0_ns)
-        # Of two copies of a whole one, the one that was closed.
-        best = max(whole, key=lambda s: (s.t1_ns or 0, repr(s)), default=None) or replace(
-            piece, uid=_piece(piece, piece.t0_ns, end), t1_ns=end
-        )
-        ends[best.uid] = end
-        found[-1] = best
-    return found
-
-
-def _piece(segment: Segment, t0_ns: int, t1_ns: int) -> str:
-    return f"{_recording(segment)}[{t0_ns},{t1_ns}]"
-
-
 def _end(timeline: Timeline, segment: Segment) -> int:
-    """When a segment ended; of one that was cut off, its last reading."""
-    if segment.t1_ns is not None:
-        return segment.t1_ns
     after = min((s.t0_ns for s in timeline.segments if s.t0_ns > segment.t0_ns), default=_FOREVER)
-    every = (*timeline.samples.values(), *timeline.usage.values())
-    last = [series.t_ns[i - 1] for series in every if (i := bisect_left(series.t_ns, after))]
-    return max([segment.t0_ns, *last])
+    return ended(segment, (*timeline.samples.values(), *timeline.usage.values()), after)
 
 
 def _cut(timeline: Timeline, t0_ns: int, t1_ns: int) -> Timeline:
@@ -199,7 +143,7 @@ def _cut(timeline: Timeline, t0_ns: int, t1_ns: int) -> Timeline:
     pieces = [
         replace(
             segment,
-            uid=_piece(segment, max(segment.t0_ns, start), min(_end(timeline, segment), end)),
+            uid=overlap.piece(segment, max(segment.t0_ns, start), min(_end(timeline, segment), end)),
             t0_ns=max(segment.t0_ns, start),
             t1_ns=min(_end(timeline, segment), end),
             epoch_ns=segment.epoch_ns + max(0, start - segment.t0_ns),

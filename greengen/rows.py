@@ -18,6 +18,12 @@ OPEN = None
 #: A counter that was read this many refresh times ago, and has not changed, may be about to.
 _REFRESHES = 2.5
 
+#: Readings of a counter by two recorders may differ by what is drawn in so long.
+_SLACK_S = 0.1
+
+#: The same of busy time, ns, of all CPUs together.
+SLACK_NS = 1e9
+
 #: Domains of these kinds always draw something: their counter stands still only when nobody moves it.
 _NEVER_STILL = frozenset({"board", "gpu", "package", "psys", "soc", "wall"})
 
@@ -30,6 +36,11 @@ def never_still(domain: Domain) -> bool:
 def no_news(domain: Domain, elapsed_ns: int) -> bool:
     """Whether a counter unchanged after `elapsed_ns` tells nothing yet: its energy comes with the next change."""
     return elapsed_ns < _REFRESHES * domain.refresh_s * 1e9 or never_still(domain)
+
+
+def slack_j(domain: Domain) -> float:
+    """By how much two recorders' readings of one counter may differ, J: it refreshes in steps."""
+    return 2 * domain.resolution_j + _SLACK_S * (domain.max_power_w or 0.0)
 
 
 class Phase(NamedTuple):
@@ -135,6 +146,11 @@ class Segment:
     epoch_ns: int
     info: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def recording(self) -> str:
+        """The uid of the recording that it is, or is a piece of."""
+        return self.uid.partition("[")[0]
+
 
 @dataclass(slots=True)
 class Series:
@@ -151,8 +167,24 @@ class Series:
 
 
 @dataclass(slots=True)
+class Recording:
+    """What one recording read that went on beside others on its host: ranks that each record themselves.
+
+    uid  that of its segment, without the brackets of a piece; times beyond its segments are of a cut
+    """
+
+    uid: str
+    samples: dict[str, Series] = field(default_factory=dict)
+    usage: dict[tuple[str, str], Series] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
 class Timeline:
-    """All rows of one boot of one host."""
+    """All rows of one boot of one host.
+
+    `samples` and `usage` hold what was recorded by one recording after the other; those that went on
+    side by side stand in `recordings`, each with its own readings.
+    """
 
     boot_id: str
     hostname: str
@@ -168,6 +200,7 @@ class Timeline:
     segments: list[Segment] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     unavailable: list[Unavailable] = field(default_factory=list)
+    recordings: list[Recording] = field(default_factory=list)
 
 
 @dataclass(slots=True)

@@ -72,7 +72,8 @@ def run_file(path: Path, *, kind: str = REQUEST, sink: Sink | None = None) -> Su
     models = Models()
     parts = []
     for timeline in reader.read(path, spans=False).timelines:
-        found, left_out = ledger.read_curves(timeline)
+        whole, recorded, intervals, _ = ledger.as_one(timeline)
+        found, left_out = ledger.read_curves(whole, recorded, intervals)
         counted = [curve for uid, curve in found.items() if not left_out[uid] and curve.t_ns.size]
         with reader.opened(path) as (connection, _):
             # An open span ends where its process was last seen. SQLite sorts on disk what is too much for its cache.

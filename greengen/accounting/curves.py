@@ -241,6 +241,12 @@ def _step(builder: _Builder, values: tuple[float, float], same_ns: int, at: tupl
         _flag(builder, kind, t0_ns, t_ns)
 
 
+def most_j(domain: Domain, elapsed_s: Floats) -> Floats:
+    """What a counter of this domain can gain at most in some times, J, shape of `elapsed_s`."""
+    most_w = np.inf if domain.max_power_w is None else domain.max_power_w
+    return np.asarray(most_w * np.maximum(elapsed_s, _SHORTEST_S) * _SLACK)
+
+
 def _delta(domain: Domain, before: float, value: float, elapsed_s: float) -> tuple[float | None, str]:
     """(J, what happened); None where the energy is not known. collectors.md 0.2."""
     most = None if domain.max_power_w is None else domain.max_power_w * max(elapsed_s, _SHORTEST_S) * _SLACK
@@ -283,16 +289,23 @@ def _gauge(builder: _Builder, series: Series, interval_s: float | None) -> None:
         return
     shift = int(series.window_s * NS / 2)
     # As it was asked for: the middle of a few readings around a gap would be the gap.
-    steps = [spacing_ns for _, _, spacing_ns in readings if spacing_ns] or [0]
-    usual_s = float(np.median(steps)) / NS if interval_s is None else interval_s
-    usual_ns = NS * max(usual_s, 2 * series.window_s, builder.domain.refresh_s)
-    longest_ns = max(_GAUGE_GAP * usual_ns, _GAUGE_GAP_NS)
+    spacings = [spacing_ns for _, _, spacing_ns in readings]
+    longest_ns = longest_step_ns(builder.domain, spacings, series.window_s, interval_s)
     builder.begin(readings[0][0] - shift)
     for (t0_ns, before, _), (t_ns, watts, spacing_ns) in itertools.pairwise(readings):
         if spacing_ns > longest_ns:
             builder.lose(t_ns - shift, f"the power was not read for {(t_ns - t0_ns) / NS:.3g} s", "gap")
         else:
             _ramp(builder, (t0_ns - shift, before), (t_ns - shift, watts), spacing_ns)
+
+
+def longest_step_ns(
+    domain: Domain, spacing_ns: Sequence[int], window_s: float, interval_s: float | None = None
+) -> float:
+    """Readings of a gauge that are further apart have a gap between them."""
+    steps = [spacing for spacing in spacing_ns if spacing] or [0]
+    usual_s = float(np.median(steps)) / NS if interval_s is None else interval_s
+    return max(_GAUGE_GAP * NS * max(usual_s, 2 * window_s, domain.refresh_s), _GAUGE_GAP_NS)
 
 
 def _ramp(builder: _Builder, start: tuple[int, float], end: tuple[int, float], spacing_ns: int) -> None:

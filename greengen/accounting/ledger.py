@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from greengen.accounting import books, cover, curves, marginal, table, usage, work
+from greengen.accounting import books, cover, curves, marginal, table, together, usage, work
 from greengen.accounting.choice import Plan, choose, frozen
 from greengen.accounting.curves import NS
 from greengen.accounting.entries import Entries, enter
@@ -235,14 +234,12 @@ def build(rows: Rows, *, policy: str | Plan = AUTO, window: books.Window = None)
 
 
 def _chapter(timeline: Timeline, plan: Plan, window: books.Window) -> Chapter:
-    recorded = segments(timeline)
+    timeline, recorded, intervals, use = as_one(timeline)
     end_ns = max((end for _, end in recorded), default=0)
     last_seen = max((process.last_seen_ns for process in timeline.processes), default=0)
     spans = table.tabulate(_on_their_tiers(timeline), timeline.processes, max(end_ns, last_seen))
     laid_out = work.lay_out(spans, timeline)
-    threaded = [not segment.info.get("own_process", False) for segment in in_order(timeline)]
-    use = usage.cpu_use(timeline.usage, recorded, threaded)
-    found, left_out = read_curves(timeline)
+    found, left_out = read_curves(timeline, recorded, intervals)
     chosen = choose(laid_out, plan, lambda groups: _metering(groups, found, left_out, use))
     entries = tuple(
         enter(
@@ -259,15 +256,24 @@ def _chapter(timeline: Timeline, plan: Plan, window: books.Window) -> Chapter:
 
 
 def _on_their_tiers(timeline: Timeline) -> Sequence[SpanRow]:
-    """The spans; one that names no tier is on that of the recording it began in."""
-    tiers = [(segment.t0_ns, segment.info.get("tier")) for segment in in_order(timeline)]
-    if not any(tier for _, tier in tiers):
+    """The spans; one that names no tier is on that of its process's own recording, or of the one it began in."""
+    every = in_order(timeline)
+    if not any(segment.info.get("tier") for segment in every):
         return timeline.spans
-    starts = [start for start, _ in tiers]
-    return [
-        span if span.tier is not None else replace(span, tier=tiers[max(bisect_right(starts, span.t0_ns) - 1, 0)][1])
-        for span in timeline.spans
-    ]
+    own: dict[str, list[Segment]] = {}
+    for segment in every:
+        own.setdefault(segment.process, []).append(segment)
+
+    def latest(segments: Sequence[Segment], t_ns: int) -> Segment:
+        return segments[max(bisect_right(segments, t_ns, key=lambda segment: segment.t0_ns) - 1, 0)]
+
+    def tier(span: SpanRow) -> str | None:
+        theirs = latest(own.get(span.process, every), span.t0_ns)
+        inside = theirs.t0_ns <= span.t0_ns and (theirs.t1_ns is None or span.t0_ns <= theirs.t1_ns)
+        found = theirs if inside else latest(every, span.t0_ns)
+        return found.info.get("tier")
+
+    return [span if span.tier is not None else replace(span, tier=tier(span)) for span in timeline.spans]
 
 
 def _metering(
@@ -295,11 +301,10 @@ def _without_foreign(curve: curves.Curve, use: usage.Use) -> curves.Curve:
     return replace(curve, step_j=step_j, energy_j=np.concatenate(([0.0], np.cumsum(step_j))))
 
 
-def read_curves(timeline: Timeline) -> tuple[dict[str, curves.Curve], Mapping[str, str]]:
+def read_curves(
+    timeline: Timeline, recorded: Sequence[tuple[int, int]], intervals: Sequence[float | None]
+) -> tuple[dict[str, curves.Curve], Mapping[str, str]]:
     """(the curve of each domain that was read, why a total leaves a domain out; "" where it counts it), by uid."""
-    recorded = segments(timeline)
-    asked = [segment.info.get("interval_s") for segment in in_order(timeline)]
-    intervals = [float(seconds) if isinstance(seconds, int | float) else None for seconds in asked]
     found = {
         domain.uid: curves.build(domain, timeline.samples[domain.uid], recorded, intervals)
         for domain in timeline.domains
@@ -309,19 +314,23 @@ def read_curves(timeline: Timeline) -> tuple[dict[str, curves.Curve], Mapping[st
     return found, cover.cover(timeline.domains, readable)
 
 
+def as_one(
+    timeline: Timeline,
+) -> tuple[Timeline, tuple[tuple[int, int], ...], list[float | None], usage.Use | None]:
+    """(timeline without recordings side by side, recorded stretches, how often each was to be read, the CPU's use)."""
+    if timeline.recordings:
+        found = together.resolve(timeline)
+        return found.timeline, found.recorded, found.intervals_s, found.use
+    recorded = segments(timeline)
+    threaded = [not segment.info.get("own_process", False) for segment in in_order(timeline)]
+    asked = [segment.info.get("interval_s") for segment in in_order(timeline)]
+    intervals = [float(seconds) if isinstance(seconds, int | float) else None for seconds in asked]
+    return timeline, recorded, intervals, usage.cpu_use(timeline.usage, recorded, threaded)
+
+
 def segments(timeline: Timeline) -> tuple[tuple[int, int], ...]:
     """(start, end) of what was recorded; a segment that was cut off ends at its last reading."""
-    last_reading = max((s.t_ns[-1] for s in timeline.samples.values() if s.t_ns), default=0)
-    last_reading = max([last_reading, *(s.t_ns[-1] for s in timeline.usage.values() if s.t_ns)])
-    found = in_order(timeline)
-    closed = []
-    for segment, following in itertools.zip_longest(found, found[1:]):
-        start, end = segment.t0_ns, segment.t1_ns
-        # A log recorded elsewhere says itself how long it lasts: requests go on where the readings have stopped.
-        until = end if end is not None and "imported" in segment.info else last_reading
-        limit = max(until, start) if following is None else following.t0_ns - 1
-        closed.append((start, min(limit, end if end is not None else limit)))
-    return tuple(closed)
+    return together.closed(in_order(timeline), [*timeline.samples.values(), *timeline.usage.values()])
 
 
 def in_order(timeline: Timeline) -> list[Segment]:

@@ -88,15 +88,15 @@ def cpu_use(
     recorder_is_profiled  by segment: the recorder is a thread of a profiled process, its time is taken out
     """
     parts = []
-    for stretch, profiled_too in zip(_around(segments), recorder_is_profiled, strict=True):
-        series = {key[1]: _cut(values, stretch) for key, values in usage.items() if key[0] == "cpu"}
+    for stretch, profiled_too in zip(around(segments), recorder_is_profiled, strict=True):
+        series = {key[1]: within(values, stretch) for key, values in usage.items() if key[0] == "cpu"}
         machine, profiled = series.get(MACHINE, Series()), series.get(PROFILED, Series())
         if min(len(machine.t_ns), len(profiled.t_ns)) >= _TWO:
             parts.append(_one_segment(series, recorder_is_profiled=profiled_too))
-    return _joined(parts) if parts else None
+    return joined(parts) if parts else None
 
 
-def _around(segments: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+def around(segments: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
     """Each segment with the time around it, as far as the middle of the way to the next one."""
     middles = [(before[1] + after[0]) // 2 for before, after in itertools.pairwise(segments)]
     starts = [_EARLIEST, *(middle + 1 for middle in middles)]
@@ -107,8 +107,18 @@ def _one_segment(series: Mapping[str, Series], *, recorder_is_profiled: bool) ->
     machine, profiled = series[MACHINE], series[PROFILED]
     recorder, capacity = series.get(RECORDER, Series()), series.get(CAPACITY, Series())
     t_ns = distinct(np.concatenate([np.array(s.t_ns, dtype=np.int64) for s in (machine, profiled, recorder)]))
-    own = _rising(_at(recorder, t_ns))
-    work = _rising(_at(profiled, t_ns) - own) if recorder_is_profiled else _rising(_at(profiled, t_ns))
+    work, own = work_of(profiled, recorder, t_ns, recorder_is_profiled=recorder_is_profiled)
+    return divided(t_ns, work, own, machine, capacity)
+
+
+def work_of(profiled: Series, recorder: Series, t_ns: Ints, *, recorder_is_profiled: bool) -> tuple[Floats, Floats]:
+    """Cumulated busy ns of the profiled processes and of their recorder at some times, 0 at the first."""
+    own = rising(_at(recorder, t_ns))
+    return rising(_at(profiled, t_ns) - own) if recorder_is_profiled else rising(_at(profiled, t_ns)), own
+
+
+def divided(t_ns: Ints, work: Floats, own: Floats, machine: Series, capacity: Series) -> Use:
+    """The machine's busy time between the profiled processes, their recorders and foreign ones."""
     known = int(np.searchsorted(t_ns, machine.t_ns[-1], side="right"))
     coarse = _coarse(t_ns[:known])
     total = _at(machine, t_ns)[coarse]
@@ -122,7 +132,9 @@ def _one_segment(series: Mapping[str, Series], *, recorder_is_profiled: bool) ->
     return Use(t_ns, work, own, knots, cumulated, _at(capacity, t_ns))
 
 
-def _joined(parts: Sequence[Use]) -> Use:
+def joined(parts: Sequence[Use]) -> Use:
+    """Parts one after the other."""
+
     def chain(columns: Sequence[Floats]) -> Floats:
         offsets = np.concatenate(([0.0], np.cumsum([column[-1] for column in columns])))
         return np.concatenate([column + offset for column, offset in zip(columns, offsets, strict=False)])
@@ -137,9 +149,10 @@ def _joined(parts: Sequence[Use]) -> Use:
     )
 
 
-def _cut(series: Series, segment: tuple[int, int]) -> Series:
+def within(series: Series, segment: tuple[int, int]) -> Series:
+    """The readings of a stretch of time."""
     first, last = bisect_left(series.t_ns, segment[0]), bisect_right(series.t_ns, segment[1])
-    return Series(series.t_ns[first:last], series.values[first:last])
+    return Series(series.t_ns[first:last], series.values[first:last], series.spacing_ns[first:last], series.window_s)
 
 
 def activity(series: Series | None, edges: Ints) -> Bools:
@@ -163,7 +176,7 @@ def _steps(edges: Ints, t_ns: Ints, cumulated: Floats) -> Floats:
     return np.diff(np.interp((edges - base).astype(float), (t_ns - base).astype(float), cumulated))
 
 
-def _rising(cumulated: Floats) -> Floats:
+def rising(cumulated: Floats) -> Floats:
     """A clock read a moment apart from another may seem to run back by microseconds."""
     return np.maximum.accumulate(cumulated) if cumulated.size else cumulated
 

@@ -11,7 +11,7 @@ from greengen.accounting.ledger import Chapter, Ledger
 from greengen.accounting.table import REQUEST
 from greengen.collector import RECORDER
 from greengen.document.imported import dated
-from greengen.rows import Rows
+from greengen.rows import Rows, Series
 
 #: A request that is read for this part of its time counts as read.
 _NEARLY_ALL = 0.99
@@ -108,9 +108,9 @@ def recorder(rows: Rows) -> dict[str, Any]:
     """What the recording itself cost."""
     spent_s, seen = 0.0, False
     for timeline in rows.timelines:
-        series = timeline.usage.get(("cpu", RECORDER))
-        if series is not None and series.t_ns:
-            seen = True
+        for used in (timeline.usage, *(recording.usage for recording in timeline.recordings)):
+            series = used.get(("cpu", RECORDER), Series())
+            seen = seen or bool(series.t_ns)
             spent_s += sum(max(0.0, b - a) for a, b in zip(series.values, series.values[1:], strict=False)) / NS
     return {"cpu_s": spent_s if seen else None, "note": "CPU time of greengen's own sampling and writing"}
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from greengen.errors import RunFileError
 from greengen.recording import runfile, schema
-from greengen.rows import Rows, Series, SpanRow, Timeline
+from greengen.rows import Recording, Rows, Series, SpanRow, Timeline
 
 
 def write(rows: Rows, path: Path, *, force: bool = False) -> None:
@@ -49,10 +49,11 @@ def _timeline(connection: sqlite3.Connection, timeline: Timeline) -> None:
     events = [(boot, event.t_ns, event.kind, event.subject, event.reason) for event in timeline.events]
     connection.executemany("INSERT OR IGNORE INTO event VALUES(?,?,?,?,?)", events)
     readings = {domain.uid: domain.reading for domain in timeline.domains}
-    for uid, series in timeline.samples.items():
-        _series(connection, (boot, readings.get(uid, "energy"), uid, ""), series)
-    for (resource, consumer), series in timeline.usage.items():
-        _series(connection, (boot, "usage", resource, consumer), series)
+    for recording in (Recording("", timeline.samples, timeline.usage), *timeline.recordings):
+        for uid, series in recording.samples.items():
+            _series(connection, (boot, readings.get(uid, "energy"), uid, "", recording.uid), series)
+        for (resource, consumer), series in recording.usage.items():
+            _series(connection, (boot, "usage", resource, consumer, recording.uid), series)
     numbers: dict[str, int] = {}
     for process in timeline.processes:
         who = (process.uid, boot, process.pid, process.role)
@@ -67,9 +68,10 @@ def _timeline(connection: sqlite3.Connection, timeline: Timeline) -> None:
     _steps(connection, timeline)
 
 
-def _series(connection: sqlite3.Connection, key: tuple[str, str, str, str], series: Series) -> None:
+def _series(connection: sqlite3.Connection, key: tuple[str, str, str, str, str], series: Series) -> None:
     cursor = connection.execute(
-        "INSERT INTO series(boot, kind, subject, consumer, window_s) VALUES(?,?,?,?,?)", (*key, series.window_s)
+        "INSERT INTO series(boot, kind, subject, consumer, recording, window_s) VALUES(?,?,?,?,?,?)",
+        (*key, series.window_s),
     )
     points = zip(series.t_ns, series.values, series.spacing_ns, strict=True)
     connection.executemany("INSERT INTO point VALUES(?,?,?,?)", [(cursor.lastrowid, *point) for point in points])

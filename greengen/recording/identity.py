@@ -43,6 +43,21 @@ def process_uid(pid: int | None = None) -> str:
     return f"{boot_id()}:{pid}:{start_time(pid) or 0}"
 
 
+def ancestors(pid: int) -> list[str]:
+    """The uids of the processes above `pid`, its parent first, as far as they can be seen; none without procfs."""
+    boot = boot_id()
+    found: list[str] = []
+    while pid:
+        try:
+            stat = Path(f"/proc/{pid}/stat").read_bytes()
+        except OSError:
+            break
+        fields = stat[stat.rindex(b")") + 2 :].split()
+        found.append(f"{boot}:{pid}:{int(fields[19])}")
+        pid = int(fields[1])
+    return found[1:]
+
+
 def is_alive(uid: str) -> bool:
     """Whether the process of that uid runs on this boot of this host; False for what is no uid."""
     boot, _, rest = uid.partition(":")

@@ -106,8 +106,11 @@ class Profiler:
         role = "recorder" if self.options.own_process else "recorder+workload"
         writer = Writer(self.path, role, busy_s=0.25)
         self._segment = f"{writer.uid}/{time.monotonic_ns()}"
-        info = {"interval_s": self.options.interval_s, "tier": self.options.tier, "command": self._command}
-        info |= {"own_process": self.options.own_process, "greengen": _version()}
+        root = self._host.root_pid
+        info: dict[str, object] = {"interval_s": self.options.interval_s, "tier": self.options.tier}
+        info |= {"command": self._command, "own_process": self.options.own_process, "greengen": _version()}
+        # Whose process tree holds whose: recordings of one host that are merged count each process once.
+        info |= {"root": identity.process_uid(root), "ancestors": identity.ancestors(root)}
         if not runfile.open_segment(self.path, writer, self._segment, info):
             return False
         self._writer = writer

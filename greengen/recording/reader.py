@@ -19,13 +19,28 @@ from typing import Any
 from greengen.collector import Domain, Event, Unavailable
 from greengen.errors import RunFileError
 from greengen.recording import runfile, schema
-from greengen.rows import Engine, EngineStep, Phase, ProcessRow, Rows, Segment, Series, SpanRow, Stint, Timeline
+from greengen.rows import (
+    Engine,
+    EngineStep,
+    Phase,
+    ProcessRow,
+    Recording,
+    Rows,
+    Segment,
+    Series,
+    SpanRow,
+    Stint,
+    Timeline,
+)
 
 #: How often a copy is tried again when the log was started over while it was copied.
 _COPIES = 20
 
 #: The version that brought phases, devices and engine steps.
 _STEPS = 2
+
+#: The version that brought recordings side by side.
+_BESIDE = 3
 
 #: What reading a file raises that greengen has not written so.
 _DAMAGE = (sqlite3.Error, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
@@ -173,7 +188,7 @@ def _rows(connection: sqlite3.Connection, version: int, *, spans: bool) -> Rows:
         times = (int(t0_ns), _count(t1_ns), int(epoch_ns))
         of(boot).segments.append(Segment(_text(uid), _text(process), *times, dict(json.loads(info))))
     processes = _processes(connection, of)
-    _series(connection, of)
+    _series(connection, of, version)
     if spans:
         _spans(connection, of, processes, version)
     if spans and version >= _STEPS:
@@ -192,15 +207,23 @@ def _processes(connection: sqlite3.Connection, of: Callable[[str], Timeline]) ->
     return known
 
 
-def _series(connection: sqlite3.Connection, of: Callable[[str], Timeline]) -> None:
-    query = "SELECT id, boot, kind, subject, consumer, window_s FROM series ORDER BY boot, kind, subject, consumer"
+def _series(connection: sqlite3.Connection, of: Callable[[str], Timeline], version: int) -> None:
+    beside = "recording" if version >= _BESIDE else "''"
+    query = f"""SELECT id, boot, kind, subject, consumer, window_s, {beside} FROM series
+        ORDER BY boot, kind, subject, consumer, id"""  # noqa: S608 -- ours
     every: dict[int, Series] = {}
-    for number, boot, kind, subject, consumer, window_s in connection.execute(query):
+    recordings: dict[tuple[str, str], Recording] = {}
+    for number, boot, kind, subject, consumer, window_s, recording in connection.execute(query):
         series = every[number] = Series(window_s=float(window_s))
+        known: Timeline | Recording = of(boot)
+        if _text(recording):
+            known = recordings.setdefault((boot, recording), Recording(recording))
         if kind == "usage":
-            of(boot).usage[(_text(subject), _text(consumer))] = series
+            known.usage[(_text(subject), _text(consumer))] = series
         else:
-            of(boot).samples[_text(subject)] = series
+            known.samples[_text(subject)] = series
+    for boot, uid in sorted(recordings):
+        of(boot).recordings.append(recordings[boot, uid])
     # In the order in which they lie on disk.
     for number, t_ns, value, spacing_ns in connection.execute(
         "SELECT series, t_ns, value, spacing_ns FROM point ORDER BY t_ns, series"

@@ -13,7 +13,7 @@ from pathlib import Path
 from greengen.errors import RunFileError
 
 #: Raised when a reader of the older version would misread the file; keys may be added without it.
-VERSION = 2
+VERSION = 3
 
 #: "grgn": tells a run file from any other SQLite database.
 APPLICATION_ID = 0x6772676E
@@ -30,7 +30,8 @@ CREATE TABLE domain(boot TEXT NOT NULL, uid TEXT NOT NULL, body TEXT NOT NULL, P
 CREATE TABLE unavailable(boot TEXT NOT NULL, interface TEXT NOT NULL, reason TEXT NOT NULL, remedy TEXT NOT NULL,
     PRIMARY KEY(boot, interface, reason)) WITHOUT ROWID;
 CREATE TABLE series(id INTEGER PRIMARY KEY, boot TEXT NOT NULL, kind TEXT NOT NULL, subject TEXT NOT NULL,
-    consumer TEXT NOT NULL, window_s REAL NOT NULL, UNIQUE(boot, kind, subject, consumer));
+    consumer TEXT NOT NULL, window_s REAL NOT NULL, recording TEXT NOT NULL DEFAULT '',
+    UNIQUE(boot, kind, subject, consumer, recording));
 CREATE TABLE point(series INTEGER NOT NULL, t_ns INTEGER NOT NULL, value NOT NULL, spacing_ns INTEGER NOT NULL,
     PRIMARY KEY(t_ns, series)) WITHOUT ROWID;
 CREATE TABLE event(boot TEXT NOT NULL, t_ns INTEGER NOT NULL, kind TEXT NOT NULL, subject TEXT NOT NULL,

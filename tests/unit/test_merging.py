@@ -63,14 +63,62 @@ class TestUnion:
         assert [segment.t0_ns for segment in merged.timelines[0].segments] == [0, 20 * SECOND]
         assert build(merged).total().value == 150.0
 
+    def test_a_gap_that_another_recorder_read_is_none(self) -> None:
+        ours = run(0, 10)
+        [timeline] = ours.timelines
+        series = timeline.samples[PACKAGE.uid]
+        for column in (series.t_ns, series.values, series.spacing_ns):
+            del column[3:7]
+        series.spacing_ns[3] = 5 * SECOND
+        gaps = [Event(t * SECOND + 1, "gap", PACKAGE.uid, "not read") for t in (3, 6)]
+        timeline.events = list(gaps)
+        assert build(ours).events() == gaps
+        assert build(merge([ours, run(2, 8)])).events() == []
+        # In a gap of both it is one, whoever had it first.
+        assert build(merge([ours, run(2, 5)])).events() == gaps[1:]
+
+    def test_a_span_is_on_the_tier_of_its_own_recording(self) -> None:
+        """And not of the one that began last."""
+        one, other = run(0, 10), run(2, 8)
+        for rows, tier in ((one, "cloud"), (other, "edge")):
+            [timeline] = rows.timelines
+            timeline.segments = [replace(s, info=s.info | {"tier": tier}) for s in timeline.segments]
+        late = replace(one.timelines[0].spans[0], uid="boot:0:1/2", t0_ns=4 * SECOND)
+        one.timelines[0].spans.append(late)
+        found = {span.uid: span.tier for span in build(merge([one, other])).chapters[0].table.rows}
+        assert found == {"boot:0:1/1": "cloud", "boot:0:1/2": "cloud", "boot:2:1/1": "edge"}
+
+    def test_who_sees_one_gpu_only_uses_no_other(self) -> None:
+        """One server per GPU: as each recorded it alone, so it is in the merged run; the package serves both."""
+        runs = [run(0, 10), run(2, 8)]
+        for number, rows in enumerate(runs):
+            [timeline] = rows.timelines
+            gpu = Domain(f"nvml:{number}", "nvml", "gpu", f"GPU {number}", max_power_w=400.0)
+            package = timeline.samples[PACKAGE.uid]
+            timeline.domains.append(gpu)
+            timeline.samples[gpu.uid] = replace(package, values=[(20 + number) * joules for joules in package.values])
+        alone = [told.every_account(rows) for rows in runs]
+        merged = told.every_account(merge(runs))
+        for number, rows in enumerate(runs):
+            [span] = rows.timelines[0].spans
+            key = ("boot", f"nvml:{number}")
+            assert merged[key][span.uid] == alone[number][key][span.uid]
+            assert merged["boot", PACKAGE.uid][span.uid] == (70.0, 30.0)[number]
+
     def test_each_boot_is_a_timeline_of_its_own(self) -> None:
         merged = merge([run(0, 10, boot="b"), run(5, 10, boot="a")])
         assert [timeline.boot_id for timeline in merged.timelines] == ["a", "b"]
         assert build(merged).total().value == 150.0
 
-    def test_two_recordings_at_one_time_are_an_error(self) -> None:
-        with pytest.raises(KindMismatchError, match=r"overlap in time.*one by one"):
-            merge([run(0, 10), run(5, 15)])
+    def test_two_recordings_at_one_time_count_each_joule_once(self) -> None:
+        merged = merge([run(0, 10), run(5, 15)])
+        [timeline] = merged.timelines
+        assert [recording.uid for recording in timeline.recordings] == ["boot:0:1/s", "boot:5:1/s"]
+        ledger = build(merged)
+        assert (ledger.total().value, ledger.chapters[0].recorded_s) == (150.0, 15.0)
+        # What follows them without overlapping goes on in one series.
+        assert [r.uid for r in merge([merged, run(20, 25)]).timelines[0].recordings] == ["boot:0:1/s", "boot:5:1/s"]
+        assert build(merge([run(20, 25), merged])).total().value == 200.0
 
     def test_readings_that_contradict_one_another_are_an_error(self) -> None:
         other = run(0, 10)
@@ -93,8 +141,7 @@ class TestUnion:
         merged = merge([later, crashed])
         assert build(merged).total().value == 150.0
         assert merge([merged, crashed]) == merged
-        with pytest.raises(KindMismatchError, match="overlap"):
-            merge([crashed, run(5, 15)])
+        assert build(merge([crashed, run(5, 15)])).total().value == 150.0
 
     def test_an_earlier_copy_of_a_file_adds_nothing_to_a_later_one(self) -> None:
         whole = run(0, 10)
