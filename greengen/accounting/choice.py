@@ -141,7 +141,8 @@ def _best(plan: Plan, rows: Rows, group: Group, found: Fit | str | None) -> tupl
     why = ""
     for name in (wanted, *below):
         coefficients, details, sigma = DEFAULTS.get(name), {}, None
-        if plan.given is not None and name in {"affine", "phase"}:
+        # What only says what a step costs, or its cache, does not tell a token read from one written.
+        if plan.given is not None and (name == "affine" or (name == "phase" and _of_tokens(plan.given))):
             coefficients = plan.given
         elif name == "affine" and rows.level == "steps":
             if isinstance(found, Fit):
@@ -162,6 +163,10 @@ def _best(plan: Plan, rows: Rows, group: Group, found: Fit | str | None) -> tupl
         fallback = why if name != wanted else ""
         return Choice(group.name, name, coefficients, fallback, sigma, details), _checked(name, given, rows)
     raise AssertionError  # `equal` can always be used
+
+
+def _of_tokens(coefficients: Coefficients) -> bool:
+    return coefficients.prefill > 0 or coefficients.decode > 0
 
 
 def _first(rows: Rows) -> str:

@@ -157,9 +157,10 @@ def _between_steps(owner: int, live: tuple[int, int], served: dict[str, _Stay]) 
     """Between an engine's steps those that it serves are live; before its first one a request waits."""
     found = []
     for uid, stay in served.items():
-        # To the end of the request, or until it goes on at another engine (prefill here, decode there).
-        onward = [at.since for at in served.values() if at.since >= stay.last and at.since > stay.since]
-        until = min(onward, default=live[1])
+        # To the end of the request; where it goes on at another engine (prefill here, decode there), this one is
+        # done with it: no engine works for a cache on its way.
+        onward = any(at.since >= stay.last and at.since > stay.since for at in served.values())
+        until = stay.last if onward else live[1]
         begin, end = max(live[0], stay.since), min(live[1], until)
         if end > begin:
             group: _Key = (f"between the steps of {stay.lane.name}", "time", uid, 0)

@@ -73,6 +73,8 @@ def sharing(timeline: Timeline, asked: str, given: Prices | None = None) -> orac
 class _Cells:
     def __init__(self, timeline: Timeline, asked: str, prices: Prices) -> None:
         self.asked, self.prices = asked, prices
+        # Prices of steps alone say nothing of phases.
+        self.of_phases = prices if prices.prefill + prices.decode else DEFAULT
         self.live = oracle.lives(timeline)
         self.spans = {span.uid: span for span in timeline.spans}
         self.stints = [stint for stint in timeline.stints if stint.span in self.spans]
@@ -130,7 +132,8 @@ class _Cells:
 
     def _step(self, step: EngineStep) -> Group:
         """The requests with a stint in a step: each is one player, however many stints it has there."""
-        policy, prices = self._wanted(), self.prices
+        policy = self._wanted()
+        prices = self.of_phases if policy == "phase" else self.prices
         fixed = Fraction(policy == "equal")
         counted = bool(fixed)
         if policy == "affine":
@@ -165,16 +168,15 @@ class _Cells:
         return found
 
     def _at(self, uid: str, t_ns: int) -> set[str]:
-        """The engines that a request is at: from its first step there until it has gone on to another one.
+        """The engines that a request is at: from its first step there, to its last one if it goes on at another.
 
-        Before the first of all it waits.
+        Before the first of all it waits, and on its way it is at none.
         """
         stays = self.stays[uid]
         gone = {
             engine
             for engine, (since, last) in stays.items()
-            for begun, _ in stays.values()
-            if begun >= last and begun > since and begun <= t_ns
+            if last <= t_ns and any(begun >= last and begun > since for begun, _ in stays.values())
         }
         return {engine for engine, (since, _) in stays.items() if since <= t_ns} - gone
 
@@ -217,12 +219,13 @@ class _Cells:
             return Fraction(self._read(span) + written, working)
         of_kind = sum(end - start for what, start, end, _ in self.phases[uid] if what == kind)
         if kind == "prefill":
-            return (self.prices.prefill if policy == "phase" else 1) * Fraction(self._read(span), of_kind)
+            return (self.of_phases.prefill if policy == "phase" else 1) * Fraction(self._read(span), of_kind)
         if kind == "decode":
             rate = Fraction(max(written - 1, 0), of_kind)
             if policy == "token":
                 return rate
-            return rate * (self.prices.decode + self.prices.context * ((span.input_tokens or 0) + Fraction(written, 2)))
+            context = (span.input_tokens or 0) + Fraction(written, 2)
+            return rate * (self.of_phases.decode + self.of_phases.context * context)
         return NOTHING
 
 

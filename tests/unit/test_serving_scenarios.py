@@ -23,7 +23,6 @@ SLACK_J = 0.5
 #: What the ledger does not support, and why.
 UNSUPPORTED = {
     ("pipeline parallel", "affine"): "steps that overlap divide a moment by requests, and not by what each step costs",
-    ("prefill and decode pools", "affine"): "the pools are fitted apart, each from few windows",
     ("several models on a device", "affine"): "two engines take turns, and no window is one engine's alone",
 }
 

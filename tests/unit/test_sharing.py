@@ -89,11 +89,12 @@ def test_between_its_steps_an_engine_s_requests_use_its_devices() -> None:
 
 
 def test_a_request_that_goes_on_at_another_engine_is_between_the_steps_of_that_one_only() -> None:
+    """And on its way, from 2 s to 4 s, at neither: no engine works for it."""
     engines = [Engine("e", "p", "a", ("gpu0",)), Engine("f", "p", "a", ("gpu1",))]
     steps = [step(1, 1, 2), step(1, 4, 5, engine="f"), step(2, 7, 8, engine="f")]
     stints = [Stint("e", "r", 1, 1, 9), Stint("f", "r", 1, 2, 0, 1)]
     rows = ten_watts([request("r")], steps, stints, engines)
-    assert joules(rows, "token") == pytest.approx({"r": 30.0})
+    assert joules(rows, "token") == pytest.approx({"r": 10.0})
     assert joules(rows, "token", board=1) == pytest.approx({"r": 60.0})
 
 
@@ -168,6 +169,15 @@ def test_what_are_no_weights_is_an_error_that_names_the_policy(given: Weights) -
     plan = Plan("mine", extra={"mine": lambda rows, _: given if rows.level == "time" else "no"})
     with pytest.raises(PolicyError, match="'mine' gave"):
         build(ten_watts([request("r"), request("s")]), policy=plan)
+
+
+@pytest.mark.parametrize("given", [Coefficients(fixed=5.0), Coefficients(context=0.1)])
+def test_what_a_step_costs_says_nothing_of_phases(given: Coefficients) -> None:
+    marks = (Phase("decode", 5 * S),)
+    rows = ten_watts([request("r", input_tokens=5, output_tokens=6, phases=marks)])
+    assert joules(rows, Plan("phase", given=given)) == joules(rows, "phase") == {"r": 100.0}
+    both = ten_watts([request(uid, input_tokens=n, output_tokens=n, phases=marks) for uid, n in (("r", 5), ("s", 9))])
+    assert joules(both, Plan("phase", given=given)) == joules(both, "phase")
 
 
 def test_a_policy_of_a_third_party_falls_back_with_a_reason() -> None:
