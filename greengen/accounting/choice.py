@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Literal
@@ -35,6 +35,9 @@ INTENSITY = MappingProxyType({"affine": 1.3, "phase": 1.6, "token": 2.0, "equal"
 #: Of a policy that greengen does not know, and between groups.
 UNKNOWN_INTENSITY = 2.0
 
+
+#: The unit of coefficients that were given.
+_GIVEN = "given"
 
 #: See `Plan`.
 IdleRule = Literal["none", "pro-rata", "resident-time"]
@@ -126,12 +129,20 @@ def choose(work: Work, plan: Plan, curves_of: Callable[[Sequence[Group]], Sequen
         weights.append(given)
         choices.append(choice)
     return Chosen(
-        tuple(weights),
+        tuple(_in_units(work.groups, choices, weights)),
         plan,
         tuple(choices),
         tuple(INTENSITY.get(choice.policy, UNKNOWN_INTENSITY) for choice in choices),
         directions,
     )
+
+
+def _in_units(groups: Sequence[Group], choices: Sequence[Choice], weights: Sequence[Weights]) -> Iterator[Weights]:
+    """The weights with their units: between the steps of an engine, its own."""
+    units = {group.lane.engine: choice.unit for group, choice in zip(groups, choices, strict=True) if group.lane}
+    for group, given in zip(groups, weights, strict=True):
+        engine = group.lane.engine if group.lane is not None else group.around
+        yield replace(given, unit=units.get(engine or "", ""))
 
 
 def _best(plan: Plan, rows: Rows, group: Group, found: Fit | str | None) -> tuple[Choice, Weights]:
@@ -161,7 +172,9 @@ def _best(plan: Plan, rows: Rows, group: Group, found: Fit | str | None) -> tupl
             why = why or f"{name}: {given}"
             continue
         fallback = why if name != wanted else ""
-        return Choice(group.name, name, coefficients, fallback, sigma, details), _checked(name, given, rows)
+        # What was given is in one unit, whichever engine's step it is.
+        unit = _GIVEN if plan.given is not None and name == "affine" else ""
+        return Choice(group.name, name, coefficients, fallback, sigma, details, unit), _checked(name, given, rows)
     raise AssertionError  # `equal` can always be used
 
 
@@ -211,7 +224,7 @@ def _checked(name: str, given: Weights, rows: Rows) -> Weights:
     # By a power of two, which rounds nothing.
     most = math.frexp(max(float(v.max(initial=0.0)) for v in amounts))[1]
     weight, growth, fixed, padding = (np.ldexp(v, -most) for v in amounts)
-    return Weights(weight, growth, float(fixed), float(padding))
+    return Weights(weight, growth, float(fixed), float(padding), doubled=most)
 
 
 def _rows(work: Work, group: Group) -> Rows:

@@ -1,8 +1,11 @@
 """Shares: of each cell of a domain, what part is whose. Not negative, and 1 in all where somebody is live.
 
-Within a cell each group has the part that its live rows are of all live rows; within the group a row
-has (fixed/n + w) / (fixed + W), with n rows and the weight W live. Both are constant over a cell, so
-that a sum over a row's cells is a difference of cumulated sums: fair queueing's virtual time.
+Within a cell each group has the part that its live rows are of all live rows. Of groups whose weights
+are in one unit, what they have together goes by what their steps draw, cost over length: steps of a
+pipeline, or of several engines, overlap. Requests that wait between the steps of their engine then
+draw nothing beside another's step, and do not count. Within a group a row has (fixed/n + w) / (fixed + W),
+with n rows and the weight W live. All is constant over a cell, so that a sum over a row's cells is a
+difference of cumulated sums: fair queueing's virtual time.
 """
 
 from __future__ import annotations
@@ -117,27 +120,73 @@ def share(work: Work, weights: Sequence[Weights], intensity: Sequence[float], us
     """
     cells = edges.size - 1
     at = [_place(work, group, given, used, edges) for group, given in zip(work.groups, weights, strict=True)]
+    alike: dict[str, list[int]] = {}
+    for i, given in enumerate(weights):
+        alike.setdefault(given.unit or str(i), []).append(i)
+    for members in alike.values():
+        _wait(work.groups, at, members)
     heads = np.zeros(cells, dtype=np.int64)
-    for _, live, _ in at:
-        heads += live
+    for placed in at:
+        heads += placed.live
     whole = np.maximum(heads, 1)
-    parts = []
-    for (part, live, (all_weight, fixed)), factor in zip(at, intensity, strict=True):
-        total = fixed + all_weight
-        # With no weight at all they share equally: a group's part is always somebody's.
-        bare = (total <= 0) & (live > 0)
-        rate = np.divide(live, whole * total, out=np.zeros(cells), where=(total > 0) & (live > 0))
-        head = np.where(bare, 1.0 / whole, np.divide(rate * fixed, live, out=np.zeros(cells), where=live > 0))
-        # Between groups nothing is known but how many live: by time alone.
-        doubt = np.log(np.where(live < heads, max(factor, BETWEEN_GROUPS), factor)) / Z95
-        parts.append(replace(part, head=head, rate=rate, doubt=doubt))
+    parts: list[Part] = [placed.part for placed in at]
+    for members in alike.values():
+        kin = np.sum([at[i].live for i in members], axis=0)
+        draws = _draws(work.groups, at, weights, members) if len(members) > 1 else [np.zeros(cells)]
+        drawn = np.sum(draws, axis=0)
+        for i, draw in zip(members, draws, strict=True):
+            live, total, fixed = at[i].live, at[i].total, at[i].fixed
+            here = live > 0
+            ours = np.where(drawn > 0, kin * np.divide(draw, drawn, out=np.zeros(cells), where=drawn > 0), live) / whole
+            # With no weight at all they share equally: a group's part is always somebody's.
+            bare = (total <= 0) & here
+            rate = np.divide(ours, total, out=np.zeros(cells), where=(total > 0) & here)
+            head = np.divide(np.where(bare, ours, rate * fixed), live, out=np.zeros(cells), where=here)
+            # Between groups in no common unit nothing is known but how many live: by time alone.
+            doubt = np.log(np.where(kin < heads, max(intensity[i], BETWEEN_GROUPS), intensity[i])) / Z95
+            parts[i] = replace(at[i].part, head=head, rate=rate, doubt=doubt)
     return Shares(work.spans, heads, tuple(parts))
 
 
-def _place(
-    work: Work, group: Group, given: Weights, used: Bools, edges: Ints
-) -> tuple[Part, Ints, tuple[Floats, Floats]]:
-    """(a group's rows, how many of them live in each cell, (their weight, what they share equally))."""
+@dataclass(slots=True)
+class _Placed:
+    """A group's rows, how many of them live in each cell, their weight with what they share equally, and that alone."""
+
+    part: Part
+    live: Ints
+    total: Floats
+    fixed: Floats
+
+
+def _wait(groups: Sequence[Group], at: Sequence[_Placed], members: Sequence[int]) -> None:
+    """Leave out, of groups in one unit, those between steps wherever another's step is."""
+    waiting = [i for i in members if groups[i].lane is None]
+    if not waiting or len(waiting) == len(members):
+        return
+    free = np.sum([at[i].live for i in members if groups[i].lane is not None], axis=0) == 0
+    for i in waiting:
+        at[i].live = at[i].live * free
+
+
+def _draws(
+    groups: Sequence[Group], at: Sequence[_Placed], weights: Sequence[Weights], members: Sequence[int]
+) -> list[Floats]:
+    """What the live step of each group draws, its cost over its length, in one unit of all of them, shape (k,)."""
+    most = max(weights[i].doubled for i in members)
+    found = []
+    for i in members:
+        lane, placed = groups[i].lane, at[i]
+        if lane is None or not lane.t0_ns.size:
+            found.append(np.zeros(placed.live.size))
+            continue
+        # A step that holds a cell has a length.
+        length = np.maximum(lane.t1_ns - lane.t0_ns, 1)[placed.part.step.astype(np.int64)]
+        cost = np.where(placed.live > 0, placed.total, 0.0)
+        found.append(np.ldexp(cost / length, weights[i].doubled - most))
+    return found
+
+
+def _place(work: Work, group: Group, given: Weights, used: Bools, edges: Ints) -> _Placed:
     cells = edges.size - 1
     counts = used[group.rows] & ~work.waiting[group.rows]
     counts &= (given.fixed > 0) | (given.weight > 0) | (given.growth > 0)
@@ -152,7 +201,7 @@ def _place(
         if group.around is not None:
             between = ~_in_steps(work, group.around, edges)
             live, total = live * between, total * between
-        return part, live, (total, np.full(cells, given.fixed))
+        return _Placed(part, live, total + given.fixed, np.full(cells, given.fixed))
     lane = group.lane
     steps = lane.t0_ns.size
     first, last = work.first[rows], work.last[rows] + 1
@@ -168,7 +217,8 @@ def _place(
     begin, end = _cells_of(lane.t0_ns[work.first[rows]], lane.t1_ns[work.last[rows]], edges)
     nothing, step = np.zeros(cells), np.where(inside, place, 0.0)
     part = Part(work.owner[rows], begin, end, origin, growth, nothing, nothing, step, nothing)
-    return part, live, (total, np.where(inside, fixed[place], 0.0))
+    shared = np.where(inside, fixed[place], 0.0)
+    return _Placed(part, live, total + shared, shared)
 
 
 def _cells_of(from_ns: Ints, to_ns: Ints, edges: Ints) -> tuple[Ints, Ints]:

@@ -3,6 +3,7 @@
 Nothing here is shared with greengen.accounting. In every cell the groups are found anew: each engine
 step that runs is one (the requests with a stint in it), so are the requests of an engine none of
 whose steps runs, the requests of a model whose phases or whose tokens are known, and all others.
+Groups share by heads; steps whose cost is known share what is theirs by cost over length.
 """
 
 from __future__ import annotations
@@ -46,13 +47,23 @@ DEFAULT = Prices(NOTHING, Fraction(0.2), Fraction(1), NOTHING)
 
 @dataclass
 class Group:
-    """Those of one group in one cell: `fixed` is shared equally, and what each weighs is its own."""
+    """Those of one group in one cell: `fixed` is shared equally, and what each weighs is its own.
+
+    length   of the step that they are in, if what it costs is known
+    waiting  they are between the steps of an engine whose steps' costs are known
+    """
 
     fixed: Fraction
     weights: dict[str, Fraction] = field(default_factory=dict)
+    length: int = 0
+    waiting: bool = False
+
+    @property
+    def cost(self) -> Fraction:
+        return self.fixed + sum(self.weights.values(), NOTHING)
 
     def parts(self) -> Iterator[tuple[str, Fraction]]:
-        heads, whole = len(self.weights), self.fixed + sum(self.weights.values(), NOTHING)
+        heads, whole = len(self.weights), self.cost
         for uid, weight in self.weights.items():
             yield uid, (self.fixed / heads + weight) / whole if whole else Fraction(1, heads)
 
@@ -92,11 +103,20 @@ class _Cells:
 
     def between(self, domain: Domain, a: int, b: int) -> dict[str, Fraction]:
         groups = [group for group in self._groups(domain, a, b) if group.weights]
+        costly = [group for group in groups if group.length]
+        if costly:
+            # While a step runs nobody waits at the device's expense.
+            groups = [group for group in groups if not group.waiting]
         heads = sum(len(group.weights) for group in groups)
+        drawn = sum((group.cost / group.length for group in costly), NOTHING)
+        known = sum(len(group.weights) for group in costly)
         found: dict[str, Fraction] = {}
         for group in groups:
+            ours = Fraction(len(group.weights), heads)
+            if group.length and drawn:
+                ours = Fraction(known, heads) * (group.cost / group.length) / drawn
             for uid, part in group.parts():
-                found[uid] = found.get(uid, NOTHING) + part * len(group.weights) / heads
+                found[uid] = found.get(uid, NOTHING) + part * ours
         return found
 
     def _groups(self, domain: Domain, a: int, b: int) -> Iterator[Group]:
@@ -109,7 +129,7 @@ class _Cells:
                 yield self._step(step)
             if not running:
                 members = [span for span in at_work if uid in self._at(span, a)]
-                yield Group(Fraction(1), dict.fromkeys(members, NOTHING))
+                yield Group(Fraction(1), dict.fromkeys(members, NOTHING), waiting=self._wanted() == "affine")
         others: dict[tuple[str | None, str], Group] = {}
         for uid in at_work:
             if self.stays[uid]:
@@ -138,7 +158,7 @@ class _Cells:
         counted = bool(fixed)
         if policy == "affine":
             fixed, counted = prices.fixed + prices.decode * step.padding, prices.fixed > 0
-        group = Group(fixed)
+        group = Group(fixed, length=step.t1_ns - step.t0_ns if policy == "affine" else 0)
         for stint in self.stints:
             if stint.engine != step.engine or not stint.first <= step.seq <= stint.last:
                 continue
