@@ -98,6 +98,30 @@ def test_a_request_that_goes_on_at_another_engine_is_between_the_steps_of_that_o
     assert joules(rows, "token", board=1) == pytest.approx({"r": 60.0})
 
 
+def test_who_waits_for_a_step_of_another_engine_does_not_count_beside_it() -> None:
+    """From 2 s to 8 s: the step of `f` that serves `s`, and a span of its own; `r` has its steps before and after."""
+    steps = [step(1, 0, 2), step(2, 8, 10), step(1, 2, 8, engine="f")]
+    stints = [Stint("e", "r", 1, 2, 0, 1), Stint("f", "s", 1, 1, 0, 1)]
+    other = replace(request("t", 2, 8), kind="tool")
+    rows = ten_watts([request("r"), request("s", 2, 8), other], steps, stints)
+    assert joules(rows, by_steps(fixed=1.0)) == pytest.approx({"r": 40.0, "s": 30.0, "t": 30.0})
+    # Of steps that no price is known of nobody can say that they hold the device.
+    assert joules(rows, "equal") == pytest.approx({"r": 60.0, "s": 20.0, "t": 20.0})
+
+
+def test_steps_at_once_share_by_cost_over_length_and_the_rest_by_heads() -> None:
+    """A step of 10 s that costs 4, one of 5 s that costs 6: 0.4 against 1.2 while both run."""
+    steps = [step(1, 0, 10), step(1, 0, 5, engine="f")]
+    stints = [Stint("e", "r", 1, 1, 2, 0), Stint("f", "s", 1, 1, 4, 0)]
+    rows = ten_watts([request("r"), request("s")], steps, stints)
+    given = by_steps(fixed=2.0, prefill=1.0)
+    # Its step over, `s` waits beside the other one.
+    assert joules(rows, given) == pytest.approx({"r": 12.5 + 50.0, "s": 37.5})
+    with_another = ten_watts([request("r"), request("s"), replace(request("t", 0, 5), kind="tool")], steps, stints)
+    third = 50.0 / 3
+    assert joules(with_another, given) == pytest.approx({"r": third / 2 + 50.0, "s": third * 3 / 2, "t": third})
+
+
 def test_a_step_of_nobody_is_not_between_the_steps() -> None:
     """Whether or not it lies beside others."""
     steps = [step(1, 2, 4), step(2, 3, 5), step(3, 6, 7), step(4, 8, 9)]
