@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Literal
@@ -13,6 +13,7 @@ import numpy as np
 
 from greengen.accounting.curves import Curve, Floats
 from greengen.accounting.fit import TOO_UNSURE, Fit, fit
+from greengen.accounting.moves import Priced, relative
 from greengen.accounting.policies import (
     AUTO,
     DEFAULTS,
@@ -51,7 +52,8 @@ class Plan:
     """How to share: a policy's name, and what is already decided about groups.
 
     extra    policies of third parties, by name
-    frozen   group → how it is shared, from an earlier ledger: then a part is shared as the whole was
+    frozen   group, or (boot, group) → how it is shared, from an earlier ledger: then a part is shared as the
+             whole was, with the errors of its fit
     given    what a step of an engine costs, where it is known and not to be fitted
     idle     a second pass over idle energy: `none` (it stays an account of its own), `pro-rata` to the
              joules of the spans, or by `resident-time`, the time that they were live
@@ -61,7 +63,7 @@ class Plan:
 
     policy: str = AUTO
     extra: Mapping[str, Policy] = field(default_factory=dict)
-    frozen: Mapping[str, Choice] = field(default_factory=dict)
+    frozen: Mapping[str | tuple[str, str], Choice] = field(default_factory=dict)
     given: Coefficients | None = None
     idle: IdleRule = "none"
     static: StaticRule = "busy-share"
@@ -104,28 +106,26 @@ class Chosen:
     directions: Mapping[str, Floats]
 
 
-def choose(work: Work, plan: Plan, curves_of: Callable[[Sequence[Group]], Sequence[Curve]]) -> Chosen:
-    """Weights for every group of `work`. `curves_of`: the energy from which an engine's cost may be fitted."""
+def choose(work: Work, plan: Plan, curves_of: Callable[[Sequence[Group]], Sequence[Curve]], boot: str = "") -> Chosen:
+    """Weights for every group of `work`. `curves_of`: the energy from which an engine's cost may be fitted.
+
+    boot  in which the spans were recorded: groups of several may be called alike
+    """
     weights: list[Weights] = []
     choices: list[Choice] = []
-    directions: dict[str, Floats] = {}
-    fits: dict[str, Fit | str] = {}
+    fits: dict[str, Fit | str] | None = None
     for group in work.groups:
         rows = _rows(work, group)
-        frozen = plan.frozen.get(group.name)
+        frozen = plan.frozen.get((boot, group.name)) or plan.frozen.get(group.name)
         if frozen is not None:
             choice, given = _applied(plan, rows, group, frozen)
         elif group.around is not None:
             choice, given = _applied(plan, rows, group, Choice(group.name, "equal"))
         else:
             engine = group.lane.engine if group.lane is not None else ""
-            if engine and engine not in fits and plan.given is None and plan.policy in {AUTO, "affine"}:
-                lanes = [g for g in work.groups if g.lane is not None and g.lane.engine == engine]
-                fits[engine] = fit(work, lanes, curves_of(lanes))
-            choice, given = _best(plan, rows, group, fits.get(engine))
-            found = fits.get(engine)
-            if isinstance(found, Fit) and choice.policy == "affine":
-                directions |= {f"{engine}:{i}": found.relative[i] for i in range(len(found.relative))}
+            if engine and fits is None and plan.given is None and plan.policy in {AUTO, "affine"}:
+                fits = _fits(work, curves_of)
+            choice, given = _best(plan, rows, group, (fits or {}).get(engine))
         weights.append(given)
         choices.append(choice)
     return Chosen(
@@ -133,8 +133,38 @@ def choose(work: Work, plan: Plan, curves_of: Callable[[Sequence[Group]], Sequen
         plan,
         tuple(choices),
         tuple(INTENSITY.get(choice.policy, UNKNOWN_INTENSITY) for choice in choices),
-        directions,
+        _directions(work, choices),
     )
+
+
+def _fits(work: Work, curves_of: Callable[[Sequence[Group]], Sequence[Curve]]) -> dict[str, Fit | str]:
+    """engine → the fit of all engines on the devices that it is on, or why there is none."""
+    teams: list[tuple[list[Group], dict[str, Curve]]] = []
+    for engine in dict.fromkeys(group.lane.engine for group in work.groups if group.lane is not None):
+        lanes = [group for group in work.groups if group.lane is not None and group.lane.engine == engine]
+        curves = {curve.domain.uid: curve for curve in curves_of(lanes)}
+        beside = [team for team in teams if not team[1].keys().isdisjoint(curves)]
+        teams = [team for team in teams if team not in beside]
+        teams.append(([g for team in beside for g in team[0]] + lanes, curves))
+        for team in beside:
+            curves |= team[1]
+    found: dict[str, Fit | str] = {}
+    for groups, curves in teams:
+        result = fit(work, groups, list(curves.values()))
+        found |= {group.lane.engine: result for group in groups if group.lane is not None}
+    return found
+
+
+def _directions(work: Work, choices: Sequence[Choice]) -> dict[str, Floats]:
+    """What the error of fitted coefficients moves, of this fit or of an earlier one whose choices are frozen."""
+    units: dict[str, list[Priced]] = {}
+    for group, choice in zip(work.groups, choices, strict=True):
+        if group.lane is not None and choice.moves and choice.coefficients is not None:
+            units.setdefault(choice.unit, []).append(Priced(group.lane, choice.coefficients, choice.moves))
+    found: dict[str, Floats] = {}
+    for unit, lanes in units.items():
+        found |= {f"{unit}:{i}": moved for i, moved in enumerate(relative(work.spans, lanes))}
+    return found
 
 
 def _in_units(groups: Sequence[Group], choices: Sequence[Choice], weights: Sequence[Weights]) -> Iterator[Weights]:
@@ -151,31 +181,37 @@ def _best(plan: Plan, rows: Rows, group: Group, found: Fit | str | None) -> tupl
     below = ORDER[ORDER.index(wanted) + 1 :] if wanted in ORDER else ORDER[1:]
     why = ""
     for name in (wanted, *below):
-        coefficients, details, sigma = DEFAULTS.get(name), {}, None
+        known: Choice | str = Choice(group.name, name, DEFAULTS.get(name))
         # What only says what a step costs, or its cache, does not tell a token read from one written.
         if plan.given is not None and (name == "affine" or (name == "phase" and _of_tokens(plan.given))):
-            coefficients = plan.given
+            # What was given is in one unit, whichever engine's step it is.
+            known = Choice(group.name, name, plan.given, unit=_GIVEN if name == "affine" else "")
         elif name == "affine" and rows.level == "steps":
-            if isinstance(found, Fit):
-                if found.sigma > TOO_UNSURE:
-                    why = why or (
-                        f"affine: the fitted coefficients leave a request's share unsure by {100 * found.sigma:.0f} %"
-                    )
-                    continue
-                coefficients, sigma = found.coefficients, found.sigma
-                details = {"windows": float(found.windows), "explained": found.explained}
-            else:
-                why = why or f"affine: {found or 'nothing to fit it from'}"
-                continue
-        given = _policy(plan, name)(rows, coefficients or Coefficients())
+            known = _fitted(group, found)
+        if isinstance(known, str):
+            why = why or f"{name}: {known}"
+            continue
+        given = _policy(plan, name)(rows, known.coefficients or Coefficients())
         if isinstance(given, str):
             why = why or f"{name}: {given}"
             continue
-        fallback = why if name != wanted else ""
-        # What was given is in one unit, whichever engine's step it is.
-        unit = _GIVEN if plan.given is not None and name == "affine" else ""
-        return Choice(group.name, name, coefficients, fallback, sigma, details, unit), _checked(name, given, rows)
+        return replace(known, fallback=why if name != wanted else ""), _checked(name, given, rows)
     raise AssertionError  # `equal` can always be used
+
+
+def _fitted(group: Group, found: Fit | str | None) -> Choice | str:
+    """How an engine's lane is shared by a fit, or why it is not."""
+    if not isinstance(found, Fit) or group.lane is None:
+        return found if isinstance(found, str) else "nothing to fit it from"
+    costs = found.engines[group.lane.engine]
+    if isinstance(costs, str):
+        return costs
+    if costs.sigma > TOO_UNSURE:
+        return f"the fitted coefficients leave a request's share unsure by {100 * costs.sigma:.0f} %"
+    details = {"windows": float(found.windows), "explained": found.explained}
+    if len(found.engines) > 1:
+        details["engines"] = float(len(found.engines))
+    return Choice(group.name, "affine", costs.coefficients, "", costs.sigma, details, found.unit, costs.moves)
 
 
 def _of_tokens(coefficients: Coefficients) -> bool:
@@ -194,9 +230,18 @@ def _applied(plan: Plan, rows: Rows, group: Group, frozen: Choice) -> tuple[Choi
     return frozen, _checked(frozen.policy, given, rows)
 
 
-def frozen(plan: Plan, choices: Sequence[Choice]) -> Plan:
-    """The same plan with what was chosen under it: another run, or a part of this one, is then shared so."""
-    return replace(plan, frozen={choice.group: choice for choice in choices})
+def frozen(plan: Plan, choices: Iterable[tuple[str, Choice]]) -> Plan:
+    """The same plan with what was chosen under it in each boot: a part of the run is then shared so.
+
+    Another run too, by the names of its groups; but of what several boots chose differently nothing is known of it.
+    """
+    kept: dict[str | tuple[str, str], Choice] = {}
+    several: set[str] = set()
+    for boot, choice in choices:
+        kept[boot, choice.group] = choice
+        if kept.setdefault(choice.group, choice) != choice:
+            several.add(choice.group)
+    return replace(plan, frozen={key: choice for key, choice in kept.items() if key not in several})
 
 
 def _policy(plan: Plan, name: str) -> Policy:

@@ -68,13 +68,15 @@ class Ledger:
     @property
     def choices(self) -> tuple[Choice, ...]:
         """How each group of spans was shared: policy, coefficients, and why a weaker one was used."""
-        found = {choice.group: choice for chapter in self.chapters for choice in chapter.choices}
-        return tuple(found.values())
+        found: list[Choice] = []
+        for choice in (choice for chapter in self.chapters for choice in chapter.choices):
+            found += [choice] if choice not in found else []
+        return tuple(found)
 
     @property
     def plan(self) -> Plan:
         """This ledger's policy with all that was chosen and fitted under it, to share another part alike."""
-        return frozen(self.asked, self.choices)
+        return frozen(self.asked, ((c.timeline.boot_id, choice) for c in self.chapters for choice in c.choices))
 
     def total(self) -> Quantity:
         """All joules of the run's cover, each once."""
@@ -224,7 +226,7 @@ def _chapter(timeline: Timeline, plan: Plan, window: books.Window) -> Chapter:
     }
     readable = frozenset(uid for uid, curve in found.items() if curve.known.any())
     left_out = cover.cover(timeline.domains, readable)
-    chosen = choose(laid_out, plan, lambda groups: _metering(groups, found, left_out, use))
+    chosen = choose(laid_out, plan, lambda groups: _metering(groups, found, left_out, use), timeline.boot_id)
     entries = tuple(
         enter(
             books.book(curve, (spans, laid_out, chosen), (use, timeline.usage), window),

@@ -124,9 +124,7 @@ def served(
 
 
 @st.composite
-def serving(
-    draw: Draw, *, domains: Sequence[Domain] = SERVING, most_boots: int = 1, crowded: bool = False
-) -> Case:
+def serving(draw: Draw, *, domains: Sequence[Domain] = SERVING, most_boots: int = 1, crowded: bool = False) -> Case:
     """A recording of one serving host, or of several boots."""
     found = []
     truth: dict[tuple[str, str], list[oracle.Stretch]] = {}

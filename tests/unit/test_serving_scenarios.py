@@ -20,24 +20,6 @@ from greengen.testing.serving.workload import Floats
 #: What an answer may be off by beside its tolerance, J: a millisecond at some edges.
 SLACK_J = 0.5
 
-#: What the ledger does not support, and why.
-UNSUPPORTED = {
-    ("pipeline parallel", "affine"): "steps that overlap divide a moment by requests, and not by what each step costs",
-    ("several models on a device", "affine"): "two engines take turns, and no window is one engine's alone",
-}
-
-
-def cases() -> list[object]:
-    """Every scenario under every policy; the unsupported ones have to fail."""
-    found: list[object] = []
-    for name in SCENARIOS:
-        for policy in policies.POLICIES:
-            reason = UNSUPPORTED.get((name, policy))
-            marks = [pytest.mark.xfail(strict=True, reason=reason)] if reason else []
-            found.append(pytest.param(name, policy, marks=marks))
-    return found
-
-
 def found_by(book: ledger.Ledger, expected: Expected) -> float:
     """J of the expected accounts."""
     entries = [e for chapter in book.chapters for e in chapter.totalled if expected.device in ("", e.books.domain.uid)]
@@ -101,7 +83,8 @@ def test_expectations_follow_from_the_rows(name: str) -> None:
             assert math.isclose(seen, expected.energy_j, rel_tol=0, abs_tol=margin), (seed, expected, seen)
 
 
-@pytest.mark.parametrize(("name", "policy"), cases())
+@pytest.mark.parametrize("policy", policies.POLICIES)
+@pytest.mark.parametrize("name", SCENARIOS)
 def test_a_ledger_answers_as_expected(name: str, policy: str) -> None:
     for seed in SCENARIO_SEEDS[:3]:
         made = SCENARIOS[name](seed)
