@@ -2,7 +2,7 @@
 
 Non-negative least squares over windows of several readings, whose features are those of the steps
 inside. Engines on the same devices are fitted together, each with four columns of its own, and one for
-the time without a step: so their coefficients are in one unit, joules of those devices. Whether the fit
+the time without a step (in a pipeline another, for the stages without one): so their coefficients are in one unit, joules of those devices. Whether the fit
 is good enough is decided for each engine by how unsure it leaves its requests' shares, and not by how
 much of the energy it explains.
 """
@@ -79,8 +79,9 @@ def fit(work: Work, groups: Sequence[Group], curves: Sequence[Curve]) -> Fit | s
         lost = np.interp((edges - curve.t_ns[0]).astype(float), (curve.t_ns - curve.t_ns[0]).astype(float), gaps)
         known &= np.diff(lost) == 0
     busy_s, idle_s = _busy(lanes, edges)
-    blocks = [np.sum([_features(lane, edges) for lane in lanes if lane.engine == uid], axis=0) for uid in uids]
-    design = np.column_stack([*blocks, idle_s])
+    of = [[lane for lane in lanes if lane.engine == uid] for uid in uids]
+    blocks = [np.sum([_features(lane, edges) for lane in engine], axis=0) for engine in of]
+    design = np.column_stack([*blocks, *(column for engine in of for column in _bubbles(engine, edges)), idle_s])
     known &= _alone(work, groups, edges) & (busy_s > 0)
     if int(known.sum()) < _WINDOWS:
         return f"in only {int(known.sum())} windows did nothing else run beside the engine"
@@ -161,6 +162,20 @@ def _busy(engine: Sequence[Lane], edges: Ints) -> tuple[Floats, Floats]:
     busy_ns = _within((starts, ends), (ends - starts).astype(float), edges)
     # To the ns: what is left of a sum of floats is no idle time, and would be fitted like one.
     return busy_ns / NS, np.maximum(np.rint(np.diff(edges) - busy_ns), 0.0) / NS
+
+
+def _bubbles(engine: Sequence[Lane], edges: Ints) -> list[Floats]:
+    """The seconds of each window, summed over the lanes, in which one is free while another's step runs.
+
+    As many as a pipeline has stages or micro-batches: what a stage draws that waits is no step's cost. None, and
+    no column, where steps overlap seldom: then this time is all but that of the steps, and tells nothing.
+    """
+    if len(engine) == 1:
+        return []
+    busy_s = _busy(engine, edges)[0]
+    free_s = np.sum([busy_s - _busy([lane], edges)[0] for lane in engine], axis=0)
+    often = float(free_s.sum()) < 0.5 * (len(engine) - 1) * float(busy_s.sum())
+    return [np.maximum(free_s, 0.0)] if often else []
 
 
 def _within(times: tuple[Ints, Ints], amount: Floats, edges: Ints) -> Floats:
