@@ -2,9 +2,9 @@
 
 Non-negative least squares over windows of several readings, whose features are those of the steps
 inside. Engines on the same devices are fitted together, each with four columns of its own, and one for
-the time without a step (in a pipeline another, for the stages without one): so their coefficients are in one unit, joules of those devices. Whether the fit
-is good enough is decided for each engine by how unsure it leaves its requests' shares, and not by how
-much of the energy it explains.
+the time without a step (in a pipeline another, for the stages without one): so their coefficients are
+in one unit, joules of those devices. Whether the fit is good enough is decided for each engine by how
+unsure it leaves its requests' shares, and not by how much of the energy it explains.
 """
 
 from __future__ import annotations

@@ -90,6 +90,6 @@ def _free_way(found: Floats, direction: Floats) -> float:
     """How far one can go along a direction, both ways together, until one would be negative."""
     falls = np.abs(direction) > 1e-6 * np.abs(direction).max()
     most = np.divide(found, np.abs(direction), out=np.zeros(found.size), where=falls)
-    onward, back = most[falls & (direction < 0)], most[falls & (direction > 0)]
+    ways = [most[falls & (direction < 0)], most[falls & (direction > 0)]]
     # Columns that are not negative cannot all rise along it; of rounding, what the others may.
-    return float(onward.min(initial=float(found.max()))) + float(back.min(initial=float(found.max())))
+    return sum(float(way.min() if way.size else found.max()) for way in ways)

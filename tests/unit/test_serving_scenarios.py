@@ -20,6 +20,7 @@ from greengen.testing.serving.workload import Floats
 #: What an answer may be off by beside its tolerance, J: a millisecond at some edges.
 SLACK_J = 0.5
 
+
 def found_by(book: ledger.Ledger, expected: Expected) -> float:
     """J of the expected accounts."""
     entries = [e for chapter in book.chapters for e in chapter.totalled if expected.device in ("", e.books.domain.uid)]
