@@ -92,7 +92,7 @@ def moved_by(rows: Rows, choices: list[Choice], direction: int, sign: int) -> Fl
         at = np.array(choice.coefficients.as_tuple()) + sign * np.array(choice.moves[direction])
         off.append(replace(choice, coefficients=Coefficients(*np.maximum(at, 0.0)), moves=()))
     ledger = build(rows, policy=Plan("affine", frozen={choice.group: choice for choice in off}))
-    return np.sum([entries.books.span_j for entries in ledger.chapters[0].entries], axis=0)
+    return np.asarray(np.sum([entries.books.span_j for entries in ledger.chapters[0].entries], axis=0))
 
 
 @pytest.mark.parametrize("name", ["decode batches", "several models on a device", "pipeline parallel"])
