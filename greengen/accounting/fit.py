@@ -2,8 +2,8 @@
 
 Non-negative least squares over windows of several readings, whose features are those of the steps
 inside. Engines on the same devices are fitted together, each with four columns of its own, and one for
-the time without a step (in a pipeline another, for the stages without one): so their coefficients are
-in one unit, joules of those devices. Whether the fit is good enough is decided for each engine by how
+the time without a step (others for stages of a pipeline and slices without one): so their coefficients
+are in one unit, joules of those devices. Whether the fit is good enough is decided for each engine by how
 unsure it leaves its requests' shares, and not by how much of the energy it explains.
 """
 
@@ -14,12 +14,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from greengen.accounting.curves import NS, Curve, Floats, Ints, distinct
+from greengen.accounting.curves import NS, Bools, Curve, Floats, Ints, distinct
 from greengen.accounting.moves import Moves, Priced, relative, tokens
 from greengen.accounting.policies import Coefficients
 from greengen.accounting.squares import nonnegative
 from greengen.accounting.stints import Lane
-from greengen.accounting.work import Group, Work
+from greengen.accounting.work import Group, Work, names_of
 
 #: A window holds this many readings and steps at least, and a fit this many windows (attribution.md A2).
 _READINGS, _STEPS, _WINDOWS = 10, 4, 30
@@ -29,6 +29,12 @@ _MOST = 4_000
 
 #: Columns of an engine in the design: steps, prefill, decode, context.
 _COLUMNS = 4
+
+#: Steps overlap seldom where less than this part of the time is of two.
+_SELDOM = 0.1
+
+#: Of the variance, what rounding leaves.
+_ROUNDING = 1e-12
 
 #: A request's share that is more unsure than this, typically, is no better than a rule of thumb.
 TOO_UNSURE = 0.10
@@ -81,11 +87,12 @@ def fit(work: Work, groups: Sequence[Group], curves: Sequence[Curve]) -> Fit | s
     busy_s, idle_s = _busy(lanes, edges)
     of = [[lane for lane in lanes if lane.engine == uid] for uid in uids]
     blocks = [np.sum([_features(lane, edges) for lane in engine], axis=0) for engine in of]
-    design = np.column_stack([*blocks, *(column for engine in of for column in _bubbles(engine, edges)), idle_s])
-    known &= _alone(work, groups, edges) & (busy_s > 0)
+    waits = [column for engine in of for column in _bubbles([[lane] for lane in engine], edges)]
+    design = np.column_stack([*blocks, *_bubbles(of, edges), idle_s])
+    known &= _alone(work, groups, curves, edges) & (busy_s > 0)
     if int(known.sum()) < _WINDOWS:
         return f"in only {int(known.sum())} windows did nothing else run beside the engine"
-    solved = nonnegative(design[known], energy_j[known])
+    solved = _solved(design[known], [column[known] for column in waits], energy_j[known])
     if solved is None:
         return "no step was told from another: the batch never changed"
     solution, covariance, explained = solved
@@ -93,6 +100,21 @@ def fit(work: Work, groups: Sequence[Group], curves: Sequence[Curve]) -> Fit | s
     steps = _COLUMNS * len(uids)
     engines = _costs(work, lanes, solution[:steps], covariance[:steps, :steps])
     return Fit(unit, engines, int(known.sum()), explained)
+
+
+def _solved(design: Floats, more: Sequence[Floats], energy_j: Floats) -> tuple[Floats, Floats, float] | None:
+    """As `nonnegative`, with `more` columns where they explain so much more that they are worth it.
+
+    Whether the lanes of an engine are stages is not known beforehand; whether two engines work side by side is.
+    """
+    solved = nonnegative(design, energy_j)
+    if solved is None or not more:
+        return solved
+    wider = nonnegative(np.column_stack([design, *more]), energy_j)
+    # Bayes' information criterion; what is explained to rounding needs no more.
+    worth = float(energy_j.size) ** (-len(more) / energy_j.size)
+    left = 1.0 - solved[2]
+    return wider if wider is not None and left > _ROUNDING and 1.0 - wider[2] < left * worth else solved
 
 
 def _costs(work: Work, lanes: Sequence[Lane], solution: Floats, covariance: Floats) -> dict[str, Costs | str]:
@@ -164,18 +186,19 @@ def _busy(engine: Sequence[Lane], edges: Ints) -> tuple[Floats, Floats]:
     return busy_ns / NS, np.maximum(np.rint(np.diff(edges) - busy_ns), 0.0) / NS
 
 
-def _bubbles(engine: Sequence[Lane], edges: Ints) -> list[Floats]:
-    """The seconds of each window, summed over the lanes, in which one is free while another's step runs.
+def _bubbles(beside: Sequence[Sequence[Lane]], edges: Ints) -> list[Floats]:
+    """The seconds of each window, summed over what works side by side, in which one has no step while another has.
 
-    As many as a pipeline has stages or micro-batches: what a stage draws that waits is no step's cost. None, and
-    no column, where steps overlap seldom: then this time is all but that of the steps, and tells nothing.
+    Lanes of an engine are stages of a pipeline or its micro-batches, engines may have a slice of a device each:
+    what one draws that waits is no step's cost. None, and no column, where their steps overlap seldom: then this
+    time is all but that of the steps, and tells nothing.
     """
-    if len(engine) == 1:
+    if len(beside) == 1:
         return []
-    busy_s = _busy(engine, edges)[0]
-    free_s = np.sum([busy_s - _busy([lane], edges)[0] for lane in engine], axis=0)
-    often = float(free_s.sum()) < 0.5 * (len(engine) - 1) * float(busy_s.sum())
-    return [np.maximum(free_s, 0.0)] if often else []
+    busy_s = _busy([lane for lanes in beside for lane in lanes], edges)[0]
+    free_s = np.sum([busy_s - _busy(lanes, edges)[0] for lanes in beside], axis=0)
+    seldom = (1.0 - _SELDOM) * (len(beside) - 1) * float(busy_s.sum())
+    return [np.maximum(free_s, 0.0)] if float(free_s.sum()) < seldom else []
 
 
 def _within(times: tuple[Ints, Ints], amount: Floats, edges: Ints) -> Floats:
@@ -186,8 +209,8 @@ def _within(times: tuple[Ints, Ints], amount: Floats, edges: Ints) -> Floats:
     return np.diff(np.interp((edges - edges[0]).astype(float), knots, levels))
 
 
-def _alone(work: Work, groups: Sequence[Group], edges: Ints) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    """In which windows no work of other groups was live on the engine's devices."""
+def _alone(work: Work, groups: Sequence[Group], curves: Sequence[Curve], edges: Ints) -> Bools:
+    """In which windows no work of other groups was live on the engines' devices."""
     engines = {group.lane.engine for group in groups if group.lane is not None}
     ours = {id(group) for group in groups}
     rows = [g.rows for g in work.groups if id(g) not in ours and g.around not in engines]
@@ -195,6 +218,7 @@ def _alone(work: Work, groups: Sequence[Group], edges: Ints) -> np.ndarray[tuple
     others = others[~work.waiting[others]]
     own = {uid for group in groups if group.lane is not None for uid in group.lane.devices}
     if own and any(work.devices):
+        own = own.union(*(names_of(curve.domain) for curve in curves))
         beside = [not work.devices[row] or not own.isdisjoint(work.devices[row]) for row in others.tolist()]
         others = others[np.array(beside, dtype=bool)]
     windows = edges.size - 1

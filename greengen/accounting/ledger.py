@@ -266,7 +266,7 @@ def _metering(
     known = [curve for uid, curve in found.items() if curve.known.any()]
     named = {uid for group in groups if group.lane is not None for uid in group.lane.devices}
     counted = [curve for curve in known if not left_out[curve.domain.uid]]
-    own = [curve for curve in known if curve.domain.uid in named]
+    own = [curve for curve in known if not named.isdisjoint(work.names_of(curve.domain))]
     chosen = own or [c for c in counted if c.domain.kind not in books.SHARED_KINDS] or counted
     return [_without_foreign(curve, use) if use is not None else curve for curve in chosen]
 

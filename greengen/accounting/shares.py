@@ -112,11 +112,20 @@ class Shares:
         return found.clip(0.0, 1.0)
 
 
-def share(work: Work, weights: Sequence[Weights], intensity: Sequence[float], used: Bools, edges: Ints) -> Shares:
+def share(
+    work: Work,
+    weights: Sequence[Weights],
+    intensity: Sequence[float],
+    used: Bools,
+    edges: Ints,
+    *,
+    whole: bool = False,
+) -> Shares:
     """The shares of the cells between `edges`; `used`: the rows that count, shape (m,).
 
     weights    by group
     intensity  by group: the factor, at 95 %, by which two rows of it may differ in what they draw
+    whole      the domain serves whole engines (a host); else each of an engine's devices has its even part of a step
     """
     cells = edges.size - 1
     at = [_place(work, group, given, used, edges) for group, given in zip(work.groups, weights, strict=True)]
@@ -128,16 +137,21 @@ def share(work: Work, weights: Sequence[Weights], intensity: Sequence[float], us
     heads = np.zeros(cells, dtype=np.int64)
     for placed in at:
         heads += placed.live
-    whole = np.maximum(heads, 1)
+    everyone = np.maximum(heads, 1)
     parts: list[Part] = [placed.part for placed in at]
     for members in alike.values():
         kin = np.sum([at[i].live for i in members], axis=0)
-        draws = _draws(work.groups, at, weights, members) if len(members) > 1 else [np.zeros(cells)]
+        devices = [1 if whole else _devices(work.groups[i]) for i in members]
+        draws = [_draw(work.groups[i], at[i]) / n for i, n in zip(members, devices, strict=True)]
+        most = max(weights[i].doubled for i in members)
+        draws = [np.ldexp(draw, weights[i].doubled - most) for i, draw in zip(members, draws, strict=True)]
         drawn = np.sum(draws, axis=0)
         for i, draw in zip(members, draws, strict=True):
             live, total, fixed = at[i].live, at[i].total, at[i].fixed
             here = live > 0
-            ours = np.where(drawn > 0, kin * np.divide(draw, drawn, out=np.zeros(cells), where=drawn > 0), live) / whole
+            ours = (
+                np.where(drawn > 0, kin * np.divide(draw, drawn, out=np.zeros(cells), where=drawn > 0), live) / everyone
+            )
             # With no weight at all they share equally: a group's part is always somebody's.
             bare = (total <= 0) & here
             rate = np.divide(ours, total, out=np.zeros(cells), where=(total > 0) & here)
@@ -168,22 +182,17 @@ def _wait(groups: Sequence[Group], at: Sequence[_Placed], members: Sequence[int]
         at[i].live = at[i].live * free
 
 
-def _draws(
-    groups: Sequence[Group], at: Sequence[_Placed], weights: Sequence[Weights], members: Sequence[int]
-) -> list[Floats]:
-    """What the live step of each group draws, its cost over its length, in one unit of all of them, shape (k,)."""
-    most = max(weights[i].doubled for i in members)
-    found = []
-    for i in members:
-        lane, placed = groups[i].lane, at[i]
-        if lane is None or not lane.t0_ns.size:
-            found.append(np.zeros(placed.live.size))
-            continue
-        # A step that holds a cell has a length.
-        length = np.maximum(lane.t1_ns - lane.t0_ns, 1)[placed.part.step.astype(np.int64)]
-        cost = np.where(placed.live > 0, placed.total, 0.0)
-        found.append(np.ldexp(cost / length, weights[i].doubled - most))
-    return found
+def _draw(group: Group, placed: _Placed) -> Floats:
+    """What the live step of a group draws, its cost over its length, shape (k,)."""
+    if group.lane is None or not group.lane.t0_ns.size:
+        return np.zeros(placed.live.size)
+    # A step that holds a cell has a length.
+    length = np.maximum(group.lane.t1_ns - group.lane.t0_ns, 1)[placed.part.step.astype(np.int64)]
+    return np.asarray(np.where(placed.live > 0, placed.total, 0.0) / length)
+
+
+def _devices(group: Group) -> int:
+    return max(len(group.lane.devices), 1) if group.lane is not None else 1
 
 
 def _place(work: Work, group: Group, given: Weights, used: Bools, edges: Ints) -> _Placed:

@@ -16,6 +16,7 @@ import numpy as np
 from greengen.accounting.curves import NS, Bools, Floats, Ints
 from greengen.accounting.stints import Lane, lanes
 from greengen.accounting.table import REQUEST, WEIGHTLESS, SpanTable
+from greengen.collector import Domain
 from greengen.rows import SpanRow, Timeline
 
 #: How well a group's work is known: by engine step, by phase, by tokens over its life, by its life alone.
@@ -73,11 +74,20 @@ class Work:
         steps = [times for lane in self.lanes for times in (lane.t0_ns, lane.t1_ns)]
         return [self.from_ns, self.to_ns, *steps]
 
-    def on(self, uid: str, *, shared: bool) -> Bools:
-        """Which rows use a domain: those that name it, or name none; of a `shared` one (CPU, board) all. Shape (m,)."""
+    def on(self, domain: Domain, *, shared: bool) -> Bools:
+        """Which rows use a domain: those that name it or a part of it, or name none; of a `shared` one (CPU) all.
+
+        Shape (m,). A part, such as a MIG slice, need not be a domain itself: `Domain.contains` names it.
+        """
         if shared or not any(self.devices):
             return np.ones(self.owner.size, dtype=bool)
-        return np.array([not used or uid in used for used in self.devices], dtype=bool)
+        names = names_of(domain)
+        return np.array([not used or not names.isdisjoint(used) for used in self.devices], dtype=bool)
+
+
+def names_of(domain: Domain) -> frozenset[str]:
+    """By what a span or an engine may name a domain that it uses: its own uid, or that of a part."""
+    return frozenset((domain.uid, *domain.contains))
 
 
 #: Name, level, the engine around whose steps it is, and the lane that it is in.

@@ -49,7 +49,7 @@ DEFAULT = Prices(NOTHING, Fraction(0.2), Fraction(1), NOTHING)
 class Group:
     """Those of one group in one cell: `fixed` is shared equally, and what each weighs is its own.
 
-    length   of the step that they are in, if what it costs is known
+    length   of the step that they are in, once for each device that has a part of it, if what it costs is known
     waiting  they are between the steps of an engine whose steps' costs are known
     """
 
@@ -126,7 +126,9 @@ class _Cells:
             if not _uses(domain, self.engines[uid].devices):
                 continue
             for step in running:
-                yield self._step(step)
+                group = self._step(step)
+                group.length *= 1 if domain.kind in HOST_WIDE else max(len(self.engines[uid].devices), 1)
+                yield group
             if not running:
                 members = [span for span in at_work if uid in self._at(span, a)]
                 yield Group(Fraction(1), dict.fromkeys(members, NOTHING), waiting=self._wanted() == "affine")
@@ -250,4 +252,4 @@ class _Cells:
 
 
 def _uses(domain: Domain, devices: tuple[str, ...]) -> bool:
-    return domain.kind in HOST_WIDE or not devices or domain.uid in devices
+    return domain.kind in HOST_WIDE or not devices or any(uid in devices for uid in (domain.uid, *domain.contains))

@@ -15,12 +15,14 @@ from greengen.rows import Engine, EngineStep, Phase, Rows, SpanRow, Stint, Timel
 from tests.properties import oracle, policy_oracle
 from tests.properties.strategies import DOMAINS, MAX_W, MS, Case, Draw, timelines
 
-#: Two accelerators beside what the whole host shares.
-BOARDS = tuple(
-    Domain(f"c:gpu{i}", "c", "gpu", f"GPU {i}", split_reason="no weight", max_power_w=MAX_W) for i in range(2)
+#: Two accelerators beside what the whole host shares; the first one has slices, which no counter tells apart.
+SLICES = ("c:gpu0/a", "c:gpu0/b")
+BOARDS = (
+    Domain("c:gpu0", "c", "gpu", "GPU 0", split_reason="no weight", max_power_w=MAX_W, contains=SLICES),
+    Domain("c:gpu1", "c", "gpu", "GPU 1", split_reason="no weight", max_power_w=MAX_W),
 )
 SERVING = (*BOARDS, DOMAINS[0], DOMAINS[3])
-NAMED = ("c:gpu0", "c:gpu1", "c:gpu", "c:package", "elsewhere")
+NAMED = ("c:gpu0", "c:gpu1", *SLICES, "c:gpu", "c:package", "elsewhere")
 
 #: Quarters and zeros: exact in a double, and each term alone too.
 _PRICE = st.sampled_from((0.0, 0.0, 0.25, 1.0, 2.5, 40.0))
