@@ -12,8 +12,7 @@ from typing import Literal
 import numpy as np
 
 from greengen.accounting.curves import Curve, Floats
-from greengen.accounting.fit import TOO_UNSURE, Fit, fit
-from greengen.accounting.moves import Priced, relative
+from greengen.accounting.fit import TOO_UNSURE, Fit
 from greengen.accounting.policies import (
     AUTO,
     DEFAULTS,
@@ -25,6 +24,7 @@ from greengen.accounting.policies import (
     Rows,
     Weights,
 )
+from greengen.accounting.teams import directions, fits
 from greengen.accounting.work import Group, Work
 from greengen.errors import PolicyError
 
@@ -113,7 +113,7 @@ def choose(work: Work, plan: Plan, curves_of: Callable[[Sequence[Group]], Sequen
     """
     weights: list[Weights] = []
     choices: list[Choice] = []
-    fits: dict[str, Fit | str] | None = None
+    found: dict[str, Fit | str] | None = None
     for group in work.groups:
         rows = _rows(work, group)
         frozen = plan.frozen.get((boot, group.name)) or plan.frozen.get(group.name)
@@ -123,9 +123,9 @@ def choose(work: Work, plan: Plan, curves_of: Callable[[Sequence[Group]], Sequen
             choice, given = _applied(plan, rows, group, Choice(group.name, "equal"))
         else:
             engine = group.lane.engine if group.lane is not None else ""
-            if engine and fits is None and plan.given is None and plan.policy in {AUTO, "affine"}:
-                fits = _fits(work, curves_of)
-            choice, given = _best(plan, rows, group, (fits or {}).get(engine))
+            if engine and found is None and plan.given is None and plan.policy in {AUTO, "affine"}:
+                found = fits(work, curves_of)
+            choice, given = _best(plan, rows, group, (found or {}).get(engine))
         weights.append(given)
         choices.append(choice)
     return Chosen(
@@ -133,38 +133,8 @@ def choose(work: Work, plan: Plan, curves_of: Callable[[Sequence[Group]], Sequen
         plan,
         tuple(choices),
         tuple(INTENSITY.get(choice.policy, UNKNOWN_INTENSITY) for choice in choices),
-        _directions(work, choices),
+        directions(work, choices),
     )
-
-
-def _fits(work: Work, curves_of: Callable[[Sequence[Group]], Sequence[Curve]]) -> dict[str, Fit | str]:
-    """engine → the fit of all engines on the devices that it is on, or why there is none."""
-    teams: list[tuple[list[Group], dict[str, Curve]]] = []
-    for engine in dict.fromkeys(group.lane.engine for group in work.groups if group.lane is not None):
-        lanes = [group for group in work.groups if group.lane is not None and group.lane.engine == engine]
-        curves = {curve.domain.uid: curve for curve in curves_of(lanes)}
-        beside = [team for team in teams if not team[1].keys().isdisjoint(curves)]
-        teams = [team for team in teams if team not in beside]
-        teams.append(([g for team in beside for g in team[0]] + lanes, curves))
-        for team in beside:
-            curves |= team[1]
-    found: dict[str, Fit | str] = {}
-    for groups, curves in teams:
-        result = fit(work, groups, list(curves.values()))
-        found |= {group.lane.engine: result for group in groups if group.lane is not None}
-    return found
-
-
-def _directions(work: Work, choices: Sequence[Choice]) -> dict[str, Floats]:
-    """What the error of fitted coefficients moves, of this fit or of an earlier one whose choices are frozen."""
-    units: dict[str, list[Priced]] = {}
-    for group, choice in zip(work.groups, choices, strict=True):
-        if group.lane is not None and choice.moves and choice.coefficients is not None:
-            units.setdefault(choice.unit, []).append(Priced(group.lane, choice.coefficients, choice.moves))
-    found: dict[str, Floats] = {}
-    for unit, lanes in units.items():
-        found |= {f"{unit}:{i}": moved for i, moved in enumerate(relative(work.spans, lanes))}
-    return found
 
 
 def _in_units(groups: Sequence[Group], choices: Sequence[Choice], weights: Sequence[Weights]) -> Iterator[Weights]:
