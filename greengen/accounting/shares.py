@@ -118,18 +118,15 @@ def share(
     everyone = np.maximum(heads, 1)
     parts: list[Part] = [placed.part for placed in at]
     for members in alike.values():
-        kin = np.sum([at[i].live for i in members], axis=0)
-        devices = [1 if whole else _devices(work.groups[i]) for i in members]
-        draws = [_draw(work.groups[i], at[i]) / n for i, n in zip(members, devices, strict=True)]
-        most = max(weights[i].doubled for i in members)
-        draws = [np.ldexp(draw, weights[i].doubled - most) for i, draw in zip(members, draws, strict=True)]
-        drawn = np.sum(draws, axis=0)
+        several = len(members) > 1
+        kin = np.sum([at[i].live for i in members], axis=0) if several else at[members[0]].live
+        draws = _draws(work.groups, at, weights, members, whole=whole) if several else [np.zeros(cells)]
+        drawn = np.sum(draws, axis=0) if several else draws[0]
         for i, draw in zip(members, draws, strict=True):
             live, total, fixed = at[i].live, at[i].total, at[i].fixed
             here = live > 0
-            ours = (
-                np.where(drawn > 0, kin * np.divide(draw, drawn, out=np.zeros(cells), where=drawn > 0), live) / everyone
-            )
+            by_draw = kin * np.divide(draw, drawn, out=np.zeros(cells), where=drawn > 0) if several else live
+            ours = np.where(drawn > 0, by_draw, live) / everyone
             # With no weight at all they share equally: a group's part is always somebody's.
             bare = (total <= 0) & here
             rate = np.divide(ours, total, out=np.zeros(cells), where=(total > 0) & here)
@@ -150,17 +147,23 @@ def _wait(groups: Sequence[Group], at: Sequence[Placed], members: Sequence[int])
         at[i].live = at[i].live * free
 
 
-def _draw(group: Group, placed: Placed) -> Floats:
-    """What the live step of a group draws, its cost over its length, shape (k,)."""
-    if group.lane is None or not group.lane.t0_ns.size:
-        return np.zeros(placed.live.size)
-    # A step that holds a cell has a length.
-    length = np.maximum(group.lane.t1_ns - group.lane.t0_ns, 1)[placed.part.step.astype(np.int64)]
-    return np.asarray(np.where(placed.live > 0, placed.total, 0.0) / length)
-
-
-def _devices(group: Group) -> int:
-    return max(len(group.lane.devices), 1) if group.lane is not None else 1
+def _draws(
+    groups: Sequence[Group], at: Sequence[Placed], weights: Sequence[Weights], members: Sequence[int], *, whole: bool
+) -> list[Floats]:
+    """What the live step of each member draws of a device, its cost over its length, in one unit, shape (k,)."""
+    most = max(weights[i].doubled for i in members)
+    found = []
+    for i in members:
+        lane, placed = groups[i].lane, at[i]
+        if lane is None or not lane.t0_ns.size:
+            found.append(np.zeros(placed.live.size))
+            continue
+        # A step that holds a cell has a length.
+        length = np.maximum(lane.t1_ns - lane.t0_ns, 1)[placed.part.step.astype(np.int64)]
+        devices = 1 if whole else max(len(lane.devices), 1)
+        cost = np.where(placed.live > 0, placed.total, 0.0) / length / devices
+        found.append(np.ldexp(cost, weights[i].doubled - most))
+    return found
 
 
 def _between(per_cell: Floats, part: Part) -> Floats:

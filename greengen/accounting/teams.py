@@ -17,11 +17,13 @@ def fits(work: Work, curves_of: Callable[[Sequence[Group]], Sequence[Curve]]) ->
     for engine in dict.fromkeys(group.lane.engine for group in work.groups if group.lane is not None):
         lanes = [group for group in work.groups if group.lane is not None and group.lane.engine == engine]
         curves = {curve.domain.uid: curve for curve in curves_of(lanes)}
-        beside = [team for team in teams if not team[1].keys().isdisjoint(curves)]
-        teams = [team for team in teams if team not in beside]
-        teams.append(([g for team in beside for g in team[0]] + lanes, curves))
-        for team in beside:
-            curves |= team[1]
+        apart: list[tuple[list[Group], dict[str, Curve]]] = []
+        for team in teams:
+            if team[1].keys().isdisjoint(curves):
+                apart.append(team)
+            else:
+                lanes, curves = team[0] + lanes, team[1] | curves
+        teams = [*apart, (lanes, curves)]
     found: dict[str, Fit | str] = {}
     for groups, curves in teams:
         result = fit(work, groups, list(curves.values()))
