@@ -122,6 +122,23 @@ def test_steps_at_once_share_by_cost_over_length_and_the_rest_by_heads() -> None
     assert joules(with_another, given) == pytest.approx({"r": third / 2 + 50.0, "s": third * 3 / 2, "t": third})
 
 
+def test_only_between_groups_of_no_common_unit_nothing_is_known_but_how_many_live() -> None:
+    """The doubt about a moment: a factor of 1.3 among requests of known steps, of 2 beside anything else."""
+    steps = [step(1, 0, 10), step(1, 0, 5, engine="f")]
+    stints = [Stint("e", "r", 1, 1, 2, 0), Stint("f", "s", 1, 1, 4, 0)]
+    requests, other = [request("r"), request("s")], replace(request("t", 2, 5), kind="tool")
+
+    def doubted(spans: Sequence[SpanRow], plan: str | Plan) -> set[float]:
+        shares = build(ten_watts(spans, steps, stints), policy=plan).chapters[0].entries[0].books.shares
+        doubts = [np.exp(part.doubt[(part.head + part.rate) > 0] * 1.959964) for part in shares.parts]
+        return set(np.concatenate(doubts).round(3).tolist())
+
+    given = by_steps(fixed=2.0, prefill=1.0)
+    assert doubted(requests, given) == {1.3}
+    assert doubted([*requests, other], given) == {1.3, 2.0}
+    assert doubted(requests, "token") == {2.0}
+
+
 def test_a_step_of_nobody_is_not_between_the_steps() -> None:
     """Whether or not it lies beside others."""
     steps = [step(1, 2, 4), step(2, 3, 5), step(3, 6, 7), step(4, 8, 9)]
