@@ -2,8 +2,8 @@
 
 Within a cell each group has the part that its live rows are of all live rows. Of groups whose weights
 are in one unit, what they have together goes by what their steps draw, cost over length: steps of a
-pipeline, or of several engines, overlap. Requests that wait between the steps of their engine then
-draw nothing beside another's step, and do not count. Within a group a row has (fixed/n + w) / (fixed + W),
+pipeline, or of several engines, overlap. Requests that wait between the steps of their engine draw
+nothing beside another's step on the device, and do not count. Within a group a row has (fixed/n + w) / (fixed + W),
 with n rows and the weight W live. All is constant over a cell, so that a sum over a row's cells is a
 difference of cumulated sums: fair queueing's virtual time.
 """
@@ -110,7 +110,8 @@ def share(
     alike: dict[str, list[int]] = {}
     for i, given in enumerate(weights):
         alike.setdefault(given.unit or str(i), []).append(i)
-    for members in alike.values():
+    # On a device one waits for whichever engine has it; of what a host does beside an engine's steps less is known.
+    for members in alike.values() if whole else [range(len(at))]:
         _wait(work.groups, at, members)
     heads = np.zeros(cells, dtype=np.int64)
     for placed in at:
@@ -138,11 +139,12 @@ def share(
 
 
 def _wait(groups: Sequence[Group], at: Sequence[Placed], members: Sequence[int]) -> None:
-    """Leave out, of groups in one unit, those between steps wherever another's step is."""
-    waiting = [i for i in members if groups[i].lane is None]
-    if not waiting or len(waiting) == len(members):
+    """Leave out, of some groups, those between the steps of their engine wherever a step of another is."""
+    waiting = [i for i in members if groups[i].around is not None]
+    stepping = [at[i].live for i in members if groups[i].lane is not None]
+    if not waiting or not stepping:
         return
-    free = np.sum([at[i].live for i in members if groups[i].lane is not None], axis=0) == 0
+    free = np.sum(stepping, axis=0) == 0
     for i in waiting:
         at[i].live = at[i].live * free
 

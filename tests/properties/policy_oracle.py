@@ -50,12 +50,14 @@ class Group:
     """Those of one group in one cell: `fixed` is shared equally, and what each weighs is its own.
 
     length   of the step that they are in, once for each device that has a part of it, if what it costs is known
-    waiting  they are between the steps of an engine whose steps' costs are known
+    step     they are in a step of an engine
+    waiting  they are between the steps of an engine, and wait if another has one
     """
 
     fixed: Fraction
     weights: dict[str, Fraction] = field(default_factory=dict)
     length: int = 0
+    step: bool = False
     waiting: bool = False
 
     @property
@@ -104,7 +106,7 @@ class _Cells:
     def between(self, domain: Domain, a: int, b: int) -> dict[str, Fraction]:
         groups = [group for group in self._groups(domain, a, b) if group.weights]
         costly = [group for group in groups if group.length]
-        if costly:
+        if costly or (domain.kind not in HOST_WIDE and any(group.step for group in groups)):
             # While a step runs nobody waits at the device's expense.
             groups = [group for group in groups if not group.waiting]
         heads = sum(len(group.weights) for group in groups)
@@ -131,7 +133,9 @@ class _Cells:
                 yield group
             if not running:
                 members = [span for span in at_work if uid in self._at(span, a)]
-                yield Group(Fraction(1), dict.fromkeys(members, NOTHING), waiting=self._wanted() == "affine")
+                # On the host, if it is known what steps cost.
+                waiting = domain.kind not in HOST_WIDE or self._wanted() == "affine"
+                yield Group(Fraction(1), dict.fromkeys(members, NOTHING), waiting=waiting)
         others: dict[tuple[str | None, str], Group] = {}
         for uid in at_work:
             if self.stays[uid]:
@@ -160,7 +164,7 @@ class _Cells:
         counted = bool(fixed)
         if policy == "affine":
             fixed, counted = prices.fixed + prices.decode * step.padding, prices.fixed > 0
-        group = Group(fixed, length=step.t1_ns - step.t0_ns if policy == "affine" else 0)
+        group = Group(fixed, length=step.t1_ns - step.t0_ns if policy == "affine" else 0, step=True)
         for stint in self.stints:
             if stint.engine != step.engine or not stint.first <= step.seq <= stint.last:
                 continue

@@ -105,8 +105,7 @@ def test_who_waits_for_a_step_of_another_engine_does_not_count_beside_it() -> No
     other = replace(request("t", 2, 8), kind="tool")
     rows = ten_watts([request("r"), request("s", 2, 8), other], steps, stints)
     assert joules(rows, by_steps(fixed=1.0)) == pytest.approx({"r": 40.0, "s": 30.0, "t": 30.0})
-    # Of steps that no price is known of nobody can say that they hold the device.
-    assert joules(rows, "equal") == pytest.approx({"r": 60.0, "s": 20.0, "t": 20.0})
+    assert joules(rows, "equal") == pytest.approx({"r": 40.0, "s": 30.0, "t": 30.0})
 
 
 def test_steps_at_once_share_by_cost_over_length_and_the_rest_by_heads() -> None:
