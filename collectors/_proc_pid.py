@@ -29,6 +29,29 @@ def read_stat(procfs: str, pid: int, fd: int = -1) -> list[bytes]:
     return columns
 
 
+class NewestPid:
+    """The last process id that the kernel gave out in this namespace, threads' included, held open."""
+
+    def __init__(self, procfs: str) -> None:
+        try:
+            self._fd = os.open(f"{procfs}/loadavg", os.O_RDONLY)
+        except OSError:
+            self._fd = -1
+
+    def read(self) -> int:
+        """The id, or -1 where it cannot be read."""
+        try:
+            return int(os.pread(self._fd, 128, 0).split()[-1])
+        except (OSError, ValueError, IndexError):
+            return -1
+
+    def close(self) -> None:
+        """Close the file."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+
 def listed_children(procfs: str, pid: int) -> Iterator[int]:
     """The children of all threads of a process, from its ``children`` files; none where it is gone."""
     tasks = f"{procfs}/{pid}/task"

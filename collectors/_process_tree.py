@@ -25,15 +25,19 @@ from greengen.collectors._proc_pid import (
     STATE,
     STIME,
     UTIME,
+    NewestPid,
     listed_children,
     read_stat,
     scan_children,
 )
 
 # At import, because looking names up costs most where the caches are cold, ten times a second.
-_clock_ns = time.clock_gettime_ns
+_clock_ns, _process_ns = time.clock_gettime_ns, time.process_time_ns
+_usage, _CHILDREN = resource.getrusage, resource.RUSAGE_CHILDREN
 
 _REDISCOVER_NS = 1_000_000_000
+#: Where the system has started nothing since, so rarely.
+_SURE_NS = 5_000_000_000
 #: Waited-for time is shown in whole ticks, user and system apart: its growth may lag by two of them.
 _LAG_NS = 2 * TICK_NS
 #: How many stat files are held open: far from the 1024 that a process may have open by default.
@@ -86,7 +90,12 @@ class ProcessTree:
         self._dead: list[_Member] = []
         self._unclear = False
         self._retired_ns = self._floor_ns = 0
-        self._next_ns = 0
+        self._next_ns = self._sure_ns = self._pause_ns = 0
+        self._newest = NewestPid(self._procfs) if self._real else None
+        self._newest_pid = -1
+        # Of a tree of ourselves alone: what of its time is no running process's, and when that is so still.
+        self._lone_ns = 0
+        self._lone_waited: tuple[float, ...] = ()
         # Its own waited-for time a process can ask for directly, exactly, and at a fifth of the cost.
         self._self = os.getpid() if self._real else -1
         # Since Linux 3.5, and only where the kernel was built with CONFIG_PROC_CHILDREN.
@@ -101,7 +110,14 @@ class ProcessTree:
     def busy_ns(self) -> int:
         """CPU time of the tree so far. Never decreases, and counts nothing twice."""
         now_ns = self._monotonic_ns()
-        if now_ns < self._next_ns and not self._unclear and self._is_quiet():
+        if self._lone_waited and now_ns < self._next_ns:
+            # Most often there is one member, ourselves: then not a line more than it takes.
+            waited = _usage(_CHILDREN)
+            if waited[:2] == self._lone_waited:
+                total_ns = self._lone_ns + _process_ns()
+                self._floor_ns = max(self._floor_ns, total_ns)
+                return self._floor_ns
+        if (now_ns < self._next_ns or self._nothing_started(now_ns)) and not self._unclear and self._is_quiet():
             total_ns = self._total_ns()
         else:
             total_ns = self._read_thoroughly(now_ns)
@@ -113,6 +129,19 @@ class ProcessTree:
         for member in self._members.values():
             _close(member.fd)
         self._members.clear()
+        self._lone_waited = ()
+        if self._newest is not None:
+            self._newest.close()
+
+    def _nothing_started(self, now_ns: int) -> bool:
+        """Whether no process was started since the last look for children: then there is none to find."""
+        if self._newest is None or now_ns >= self._sure_ns:
+            return False
+        pid = self._newest.read()
+        if pid <= 0 or pid != self._newest_pid:
+            return False
+        self._next_ns = now_ns + self._pause_ns
+        return True
 
     def _is_quiet(self) -> bool:
         """Read the members; whether none has died or waited for a child since the last reading."""
@@ -130,11 +159,16 @@ class ProcessTree:
         return True
 
     def _read_thoroughly(self, now_ns: int) -> int:
+        self._lone_waited = ()
         if now_ns >= self._next_ns:
+            if self._newest is not None:
+                self._newest_pid = self._newest.read()
             self._rediscover()
+            self._sure_ns = now_ns + _SURE_NS
             # A recorder that waits for its command to start is not to find it a second late.
             waits = not self._include_root and self._members.keys() <= {self._root}
-            self._next_ns = now_ns if waits else now_ns + _REDISCOVER_NS
+            self._pause_ns = 0 if waits else _REDISCOVER_NS
+            self._next_ns = now_ns + self._pause_ns
         while self._update():
             pass
         if self._unclear:
@@ -145,6 +179,11 @@ class ProcessTree:
         for member in self._members.values():
             member.lag_ns = min(0, member.lag_ns + member.waited_ns - member.settled_ns)
             member.settled_ns = member.waited_ns
+        own = self._members.get(self._self)
+        if len(self._members) == 1 and own is not None and own.counted:
+            waited = tuple(_usage(_CHILDREN)[:2])
+            if _in_ns(*waited) == own.waited_ns:
+                self._lone_waited, self._lone_ns = waited, self._retired_ns + own.waited_ns
         return self._total_ns()
 
     def _total_ns(self) -> int:
@@ -268,8 +307,12 @@ def _depth(member: _Member, gone: dict[int, _Member]) -> int:
 
 
 def _own_waited_ns() -> int:
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return round((usage.ru_utime + usage.ru_stime) * 1e6) * 1000
+    usage = _usage(_CHILDREN)
+    return _in_ns(usage.ru_utime, usage.ru_stime)
+
+
+def _in_ns(user_s: float, system_s: float) -> int:
+    return round((user_s + system_s) * 1e6) * 1000
 
 
 def _update_clock(member: _Member) -> bool:

@@ -41,6 +41,8 @@ _UNITS: dict[str, tuple[str, float]] = {
     "uW": ("W", 1e-6),
     "s": ("s", 1.0),
     "ms": ("s", 1e-3),
+    "B": ("B", 1.0),
+    "GB": ("B", 1e9),
 }
 
 

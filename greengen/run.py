@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -46,7 +46,7 @@ class Run:
         """The joules of every account. Raises RunFileError, PolicyError.
 
         policy  auto, equal, token, phase, affine or one of a plug-in; or an earlier ledger's `plan`
-        rules   idle, static, held and given, as of `greengen.accounting.choice.Plan`
+        rules   idle, static, held, given and exact, as of `greengen.accounting.choice.Plan`
         """
         from greengen.accounting import ledger  # noqa: PLC0415 -- numpy is for those who ask
 
@@ -69,14 +69,22 @@ class Run:
     def report(self, *, requests: str = "all", policy: str | Plan = "auto", **options: Any) -> dict[str, Any]:
         """The report as a document, `greengen.report/1`.
 
-        options  as for `footprint` (zone, intensity, pue) and as for `ledger` (idle, static, held, given)
+        options  as for `footprint` (zone, intensity, pue) and as for `ledger` (idle, static, held, given);
+                 and beside the books marginal (True), amortise (model → requests of its lifetime), training
+                 (a Run, or paths of runs, in which those were trained) and network_kwh_per_gb
         """
         from greengen import document  # noqa: PLC0415 -- numpy is for those who ask
+        from greengen.document.beside import OPTIONS, Beside  # noqa: PLC0415 -- the same
 
         # A name may hold bytes that are no text: half characters, which no file takes.
         path = Path(str(self.path).encode("utf-8", "replace").decode())
         where = {name: options.pop(name) for name in ("zone", "intensity", "pue") if name in options}
-        return document.build(self.rows(), path, site(**where), requests=requests, policy=_plan(policy, options))
+        more = {name: options.pop(name) for name in OPTIONS if name in options}
+        elsewhere = _run(more.pop("training", None))
+        if elsewhere is not None:
+            more |= {"training": elsewhere.rows(), "source": ", ".join(map(str, elsewhere.paths))}
+        plan, asked = _plan(policy, options), Beside(**more)
+        return document.build(self.rows(), path, site(**where), requests=requests, policy=plan, asked=asked)
 
     def render(self, renderer: str, **options: Any) -> str:
         """The report as text of a renderer: terminal, json, html, csv, markdown; options as for `report`."""
@@ -124,6 +132,13 @@ class Run:
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r})"
+
+
+def _run(given: Run | str | Path | Sequence[str | Path] | None) -> Run | None:
+    if given is None or isinstance(given, Run):
+        return given
+    paths = [given] if isinstance(given, str | Path) else list(given)
+    return Run(*paths) if paths else None
 
 
 def _read(path: Path) -> Rows:

@@ -14,13 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
-from greengen.accounting import cover, curves, ledger
-from greengen.accounting.curves import Curve, Floats, Ints
+from greengen.accounting import ledger
+from greengen.accounting.curves import Floats, Ints
 from greengen.accounting.kernel import energies
 from greengen.accounting.partition import Batch, Steps, cut
 from greengen.accounting.table import REQUEST
 from greengen.recording import reader
-from greengen.rows import Timeline
 
 #: Is given (row numbers, J) of spans as they end: rows count from 0 in the order of their start.
 Sink = Callable[[Ints, Floats], None]
@@ -73,7 +72,8 @@ def run_file(path: Path, *, kind: str = REQUEST, sink: Sink | None = None) -> Su
     models = Models()
     parts = []
     for timeline in reader.read(path, spans=False).timelines:
-        found = _cover(timeline)
+        found, left_out = ledger.read_curves(timeline)
+        counted = [curve for uid, curve in found.items() if not left_out[uid] and curve.t_ns.size]
         with reader.opened(path) as (connection, _):
             # An open span ends where its process was last seen. SQLite sorts on disk what is too much for its cache.
             rows = connection.execute(
@@ -81,7 +81,7 @@ def run_file(path: Path, *, kind: str = REQUEST, sink: Sink | None = None) -> Su
                 "JOIN process p ON p.id = s.process WHERE p.boot = ? AND s.kind = ? ORDER BY s.t0_ns, s.process, s.seq",
                 (timeline.boot_id, kind),
             )
-            parts.append(stream(_fetched(models, partial(rows.fetchmany, _ROWS)), found, sink))
+            parts.append(stream(_fetched(models, partial(rows.fetchmany, _ROWS)), counted, sink))
     return _sums(models, parts)
 
 
@@ -135,19 +135,6 @@ def _fetched(models: Models, fetch: Callable[[], list[tuple[str | None, int, int
     while rows := fetch():
         names, start, stop = zip(*rows, strict=True)
         yield models.batch(names, np.array(start, dtype=np.int64), np.array(stop, dtype=np.int64))
-
-
-def _cover(timeline: Timeline) -> list[Curve]:
-    """The curves of the domains that a total counts."""
-    asked = [segment.info.get("interval_s") for segment in ledger.in_order(timeline)]
-    intervals = [float(seconds) if isinstance(seconds, int | float) else None for seconds in asked]
-    found = {
-        domain.uid: curves.build(domain, timeline.samples[domain.uid], ledger.segments(timeline), intervals)
-        for domain in timeline.domains
-        if domain.uid in timeline.samples
-    }
-    left_out = cover.cover(timeline.domains, frozenset(uid for uid, curve in found.items() if curve.known.any()))
-    return [curve for uid, curve in found.items() if not left_out[uid] and curve.t_ns.size]
 
 
 def _sums(models: Models, parts: Sequence[tuple[Floats, float, float]]) -> Sums:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 _PLAIN = ("id", "kind", "model", "name", "parent", "tier", "trace_id", "outcome", "t0_s", "t1_s")
@@ -20,14 +20,41 @@ def render(document: Mapping[str, Any]) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     columns = [column for q in _QUANTITIES for column in _columns(q)]
-    writer.writerow((*_PLAIN, *_COUNTS, "flags", "labels", *columns, "requests"))
+    more = list(_beside(document))
+    added = [column for name, _ in more for column in _columns(name)]
+    writer.writerow((*_PLAIN, *_COUNTS, "flags", "labels", *columns, "requests", *added))
     for span in (*document["spans"], *document["requests"]):
         labels = " ".join(f"{key}={value}" for key, value in span["labels"].items())
         plain = [_text(span[key]) for key in _PLAIN]
         counts = [span[key] for key in _COUNTS]
         quantities = [cell for key in _QUANTITIES for cell in _cells(span[key])]
-        writer.writerow((*plain, *counts, " ".join(span["flags"]), _text(labels), *quantities, span.get("requests", 1)))
+        beside = [cell for _, told in more for cell in _cells(told(span))]
+        rest = (" ".join(span["flags"]), _text(labels), *quantities, span.get("requests", 1), *beside)
+        writer.writerow((*plain, *counts, *rest))
     return buffer.getvalue()
+
+
+def _beside(document: Mapping[str, Any]) -> Iterator[tuple[str, Callable[[Mapping[str, Any]], Mapping[str, Any]]]]:
+    """(column, what it says of a span) of what was asked for beside the books."""
+    margins = document.get("marginal")
+    if margins is not None:
+        marginal = {row["id"]: row["marginal_j"] for row in margins["requests"]}
+        yield "marginal_j", lambda span: marginal.get(span["id"], _nothing("not in a step of an engine"))
+    training = {row["model"]: row["training_j_per_request"] for row in document["models"] if "training_requests" in row}
+    if training:
+        other = _nothing("no request of a model whose training is told")
+        yield (
+            "training_j_per_request",
+            lambda span: training.get(span["model"], other) if span["kind"] == "request" else other,
+        )
+    network = document.get("network")
+    if network is not None and network["transfers"]:
+        moved = {row["id"]: row["energy_j"] for row in network["transfers"]}
+        yield "network_j", lambda span: moved.get(span["id"], _nothing("it tells no bytes"))
+
+
+def _nothing(reason: str) -> dict[str, Any]:
+    return {"value": None, "reason": reason}
 
 
 def _columns(name: str) -> tuple[str, ...]:

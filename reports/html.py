@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
-from greengen.reports import chart, figures, words
+from greengen.reports import beside, chart, figures, words
 from greengen.reports import format as fmt
 from greengen.reports.series import PowerSeries
 
@@ -90,6 +90,7 @@ def render(document: Mapping[str, Any], series: Sequence[PowerSeries] | None = N
         covered=_covered(document),
         matrix=_matrix(document),
         costs=_costs(document["models"]),
+        beside=beside.sections(document),
         footnotes=Footnotes(),
         figures=[
             {

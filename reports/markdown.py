@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from greengen.reports import beside, words
 from greengen.reports import format as fmt
-from greengen.reports import words
+
+#: Of requests and of traces, those with the most joules.
+_TOP = 10
 
 
 def render(document: Mapping[str, Any]) -> str:
@@ -15,7 +18,7 @@ def render(document: Mapping[str, Any]) -> str:
     command = f" of `{_code(run['command'])}`" if run["command"] else ""
     summary = (
         f"{fmt.quantity(totals['energy_j'])}, {fmt.quantity(totals['carbon_g'])}; {run['duration_s']:.3g} s{command}, "
-        f"on {_cell(run['hostname'])}, policy `{run['policy']['name']}`."
+        f"on {_cell(run['hostname'])}, policy `{_code(words.rules(document))}`."
     )
     parts = [
         "# greengen report",
@@ -30,10 +33,25 @@ def render(document: Mapping[str, Any]) -> str:
         ),
     ]
     if document["models"]:
-        columns = ("model", "requests", "energy per request", "energy per output token", "carbon per request")
-        keys = ("energy_j_per_request", "energy_j_per_output_token", "carbon_g_per_request")
-        rows = ((m["model"], m["requests"], *(fmt.quantity(m[key]) for key in keys)) for m in document["models"])
+        columns: tuple[str, ...] = (
+            "model",
+            "requests",
+            "energy per request",
+            "energy per output token",
+            "carbon per request",
+        )
+        keys: tuple[str, ...] = ("energy_j_per_request", "energy_j_per_output_token", "carbon_g_per_request")
+        if words.failures(document):
+            columns = (*columns, "succeeded", "energy per success", "wasted")
+            keys = (*keys, "succeeded", "energy_j_per_success", "energy_j_wasted")
+        rows = ((m["model"], m["requests"], *(_told(m[key]) for key in keys)) for m in document["models"])
         parts += ["## Models", _table(columns, rows)]
+    if words.sharing(document):
+        parts += ["## How spans that were live together were told apart", _table(("of", "by"), words.sharing(document))]
+    for section in beside.sections(document, _TOP):
+        titles = tuple(column.title for column in section.columns)
+        lines = ([_shown(cell) for cell in row] for row in (*section.rows, *section.foot))
+        parts += [f"## {section.title}", _cell(section.lead), _table(titles, lines), *map(_cell, section.notes)]
     for format_, told in words.imported(document):
         parts += [f"## What the {_cell(format_)} log states", _table(("what", "told"), told)]
     missing = [f"- {_cell(gone['what'])}: {_cell(gone['why'])}" for gone in document["boundary"]["not_covered"]]
@@ -43,8 +61,18 @@ def render(document: Mapping[str, Any]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def _shown(cell: beside.Cell) -> str:
+    if isinstance(cell, Mapping):
+        return fmt.quantity(cell)
+    return fmt.count(cell) if isinstance(cell, int) else cell
+
+
 def _pair(account: Mapping[str, Any]) -> tuple[str, str]:
     return fmt.quantity(account["energy_j"]), fmt.quantity(account["carbon_g"])
+
+
+def _told(value: int | Mapping[str, Any]) -> str:
+    return fmt.count(value) if isinstance(value, int) else fmt.quantity(value)
 
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

@@ -10,8 +10,8 @@ import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
+from greengen.reports import beside, words
 from greengen.reports import format as fmt
-from greengen.reports import words
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -48,6 +48,7 @@ def render(document: Document, *, file: TextIO | None = None, width: int | None 
     _accounts(console, document, shorten)
     _models(console, document, shorten)
     _requests(console, document, shorten)
+    _beside(console, document, shorten)
     _boundary(console, document, shorten)
     return text.getvalue()
 
@@ -136,8 +137,9 @@ def _models(console: Console, document: Document, shorten: Shorten) -> None:
     rows = document["models"]
     if not rows:
         return
-    carbon = _any_known(rows, "carbon_g_per_request")
+    carbon, failed = _any_known(rows, "carbon_g_per_request"), words.failures(document)
     numbers = ["requests", "per\nrequest", "\n95 % interval", "per output\ntoken"]
+    numbers += ["per\nsuccess", "\nwasted"] if failed else []
     table = _table("Models", ["model"], [*numbers, *(["CO2e per\nrequest"] if carbon else [])])
     for row in rows:
         table.add_row(
@@ -146,9 +148,12 @@ def _models(console: Console, document: Document, shorten: Shorten) -> None:
             fmt.value(row["energy_j_per_request"]),
             fmt.interval(row["energy_j_per_request"]) or _UNKNOWN,
             fmt.value(row["energy_j_per_output_token"]),
+            *([fmt.value(row["energy_j_per_success"]), fmt.value(row["energy_j_wasted"])] if failed else []),
             *([fmt.value(row["carbon_g_per_request"])] if carbon else []),
         )
     console.print(table)
+    for group, told in words.sharing(document):
+        console.print(f"{shorten(group, 40)}: by {shorten(told, _ANY_LENGTH)}", style="dim")
     console.print()
 
 
@@ -177,6 +182,28 @@ def _requests(console: Console, document: Document, shorten: Shorten) -> None:
     if more:
         console.print(f"and {fmt.count(more)} more", style="dim")
     console.print()
+
+
+def _beside(console: Console, document: Document, shorten: Shorten) -> None:
+    each = min(max((console.width - 50) // 2, 8), 32)
+    for section in beside.sections(document, _TOP):
+        names = [column.title for column in section.columns if not column.number and column.title != "grade"]
+        numbers = []
+        for column in section.columns[len(names) :]:
+            numbers += [column.title, *(["95 % interval"] if column.bounds else [])]
+        table = _table(section.title, names, numbers)
+        for row in (*section.rows, *section.foot):
+            cells = []
+            for column, cell in zip(section.columns, row, strict=True):
+                if isinstance(cell, Mapping):
+                    cells += [fmt.value(cell), *([fmt.interval(cell) or _UNKNOWN] if column.bounds else [])]
+                else:
+                    cells.append(fmt.count(cell) if isinstance(cell, int) else shorten(cell, each))
+            table.add_row(*cells)
+        console.print(table)
+        for text in (section.lead, *section.notes):
+            console.print(shorten(text, _ANY_LENGTH), style="dim")
+        console.print()
 
 
 def _together(row: Mapping[str, Any]) -> str:

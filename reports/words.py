@@ -134,6 +134,35 @@ def imported(document: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, str
     ]
 
 
+def sharing(document: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """(group of spans, how its energy was shared): policy, coefficients, how sure, and why none better was used."""
+    told = []
+    for group in document["run"]["policy"].get("groups", ()):
+        parts = [str(group["policy"])]
+        known = {name: value for name, value in group["coefficients"].items() if value}
+        if known:
+            parts.append("weights " + ", ".join(f"{name} {fmt.number(value)}" for name, value in known.items()))
+        if group["share_sigma"] is not None:
+            windows = group["details"].get("windows")
+            over = f" over {fmt.count(int(windows))} stretches of time" if windows else ""
+            parts.append(f"fitted{over}: a share is sure to about {fmt.percent(group['share_sigma'])}")
+        if group["fallback"]:
+            parts.append(f"nothing better, for {group['fallback']}")
+        told.append((str(group["group"]), "; ".join(parts)))
+    return told
+
+
+def rules(document: Mapping[str, Any]) -> str:
+    """The policy asked for, and the rules for idle and static power where they are not the usual ones."""
+    policy = document["run"]["policy"]
+    return ", ".join(str(part) for part in (policy["name"], policy.get("rules")) if part)
+
+
+def failures(document: Mapping[str, Any]) -> bool:
+    """Whether any request came to nothing, so that joules per success differ from joules per request."""
+    return any(row["succeeded"] < row["requests"] for row in document["models"])
+
+
 def partly_missing(document: Mapping[str, Any]) -> set[str]:
     """The accounts of which some counted domain's part is not measured."""
     return {

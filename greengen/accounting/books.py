@@ -14,6 +14,7 @@ import numpy as np
 
 from greengen.accounting.choice import Chosen, IdleRule, Plan
 from greengen.accounting.curves import NS, Bools, Curve, Floats, Ints, distinct
+from greengen.accounting.exact import NJ, Claims, apportion, cells_nj, largest_remainder
 from greengen.accounting.shares import Shares, share
 from greengen.accounting.table import SpanTable
 from greengen.accounting.usage import Use, activity
@@ -59,14 +60,40 @@ class Grid:
 
 
 @dataclass(frozen=True, slots=True)
+class Exact:
+    """Where a domain's nanojoules went: whole numbers that sum to `total_nj`.
+
+    span_nj   each span's own, shape (n,)
+    given_nj  idle energy that a second pass has given to each span, shape (n,)
+    """
+
+    span_nj: Ints
+    given_nj: Ints
+    overhead_nj: int
+    other_nj: int
+    idle_nj: int
+    total_nj: int
+
+    def spans(self, members: Ints) -> int:
+        """What some spans (indices) have together, with what a second pass gave them."""
+        return int(sum(self.span_nj[members].tolist()) + sum(self.given_nj[members].tolist()))
+
+    def account(self, name: str) -> int:
+        """`overhead`, `other` or `idle`."""
+        return {"overhead": self.overhead_nj, "other": self.other_nj, "idle": self.idle_nj}[name]
+
+
+@dataclass(frozen=True, slots=True)
 class Books:
     """Where a domain's joules went.
 
-    shares     whose part of each cell that is not foreign is how great
+    own_j      J of each cell that is the profiled processes', shape (k,)
+    shares     whose part of that is how great
     span_j     each span's own joules, shape (n,)
     given_j    idle energy that a second pass has given to each span, shape (n,); none by default
     idle_j     what is left of it
     other_j    foreign work's; None where no split weight can be read, because `other_reason`
+    exact      the same in whole nanojoules, where that was asked for: then the joules are those
     """
 
     domain: Domain
@@ -75,6 +102,7 @@ class Books:
     work: Work
     plan: Chosen
     grid: Grid
+    own_j: Floats
     shares: Shares
     span_j: Floats
     given_j: Floats
@@ -82,11 +110,12 @@ class Books:
     idle_j: float
     other_j: float | None
     other_reason: str
+    exact: Exact | None = None
 
     @property
     def total_j(self) -> float:
         """The curve's energy over the cells: what the accounts must sum to."""
-        return float(self.grid.energy_j.sum())
+        return float(self.grid.energy_j.sum()) if self.exact is None else self.exact.total_nj / NJ
 
     @property
     def used(self) -> Bools:
@@ -134,25 +163,34 @@ def book(
     shares = share(work, plan.weights, plan.intensity, used, cells.edges, whole=whole)
     live = shares.heads > 0
     static_j, held = _static(curve, cells, live, plan.plan)
-    own_j = (cells.energy_j - static_j) * cells.ours + static_j * held
-    quiet_j = np.where(live, 0.0, own_j)
     if by_cpu is not None:
         worked = by_cpu.between(cells.edges).worked
         recorder = by_cpu.between(cells.edges).recorder_part
     else:
         worked = activity(of_device, cells.edges)
-        recorder = np.zeros_like(own_j)
-    other_j: float | None = None
+        recorder = np.zeros_like(cells.energy_j)
     reason = domain.split_reason or "no weight says whose work it was; sole tenancy is assumed"
-    if split is not None:
-        other_j = float(((cells.energy_j - static_j) * _foreign(split, cells.edges)).sum())
-    elif domain.split == "cpu":
+    if split is None and domain.split == "cpu":
         reason = "the CPU time of processes could not be read; sole tenancy is assumed"
-    elif domain.split:
+    elif split is None and domain.split:
         reason = f"shares of {domain.split} are not told apart in this version; sole tenancy is assumed"
+    # What part of each cell's energy is whose; a live span has all that is ours of it.
+    fixed = np.divide(static_j, cells.energy_j, out=np.zeros_like(static_j), where=cells.energy_j > 0)
+    own = (1.0 - fixed) * cells.ours + fixed * held
+    other = (1.0 - fixed) * _foreign(split, cells.edges) if split is not None else np.zeros_like(own)
+    quiet = np.where(live, 0.0, own)
+    overhead = np.where(worked, quiet, quiet * recorder)
+    idle = np.where(worked, 0.0, quiet * (1.0 - recorder)) + fixed * (1.0 - held)
+    own_j = cells.energy_j * own
     span_j = shares.spread(own_j)
-    idle_j = float(np.where(worked, 0.0, quiet_j * (1.0 - recorder)).sum() + (static_j * (1.0 - held)).sum())
+    overhead_j, other_j, idle_j = (float((cells.energy_j * part).sum()) for part in (overhead, other, idle))
     given_j = _second_pass(table, span_j, idle_j, plan.plan.idle)
+    exact = None
+    if plan.plan.exact:
+        claims = Claims(np.stack((overhead, other, idle)), np.where(live, own, 0.0), shares, _order(table, span_j))
+        exact = _exactly(table, cells_nj(curve, cells.edges), claims, plan.plan.idle)
+        span_j, given_j = exact.span_nj / NJ, exact.given_nj / NJ
+        overhead_j, other_j, idle_j = exact.overhead_nj / NJ, exact.other_nj / NJ, exact.idle_nj / NJ
     return Books(
         domain=domain,
         curve=curve,
@@ -160,14 +198,36 @@ def book(
         work=work,
         plan=plan,
         grid=cells,
+        own_j=own_j,
         shares=shares,
         span_j=span_j,
         given_j=given_j,
-        overhead_j=float(np.where(worked, quiet_j, quiet_j * recorder).sum()),
+        overhead_j=overhead_j,
         idle_j=0.0 if given_j.any() else idle_j,
-        other_j=other_j,
-        other_reason=reason,
+        other_j=None if split is None else other_j,
+        other_reason="" if split is not None else reason,
+        exact=exact,
     )
+
+
+def _order(table: SpanTable, span_j: Floats) -> Ints:
+    """A place for each span that its name does not decide, shape (n,)."""
+    place = np.empty(len(table), dtype=np.int64)
+    place[np.lexsort((span_j, table.t1_ns, table.t0_ns))] = np.arange(len(table))
+    return place
+
+
+def _exactly(table: SpanTable, cell_nj: Ints, claims: Claims, rule: IdleRule) -> Exact:
+    """The books in whole nanojoules."""
+    quiet_nj, span_nj = apportion(cell_nj, claims)
+    overhead_nj, other_nj, idle_nj = quiet_nj.tolist()
+    weights = _weights(table, span_nj.astype(float), rule)
+    given_nj = np.zeros(len(table), dtype=np.int64)
+    if weights is not None and weights.any():
+        one = np.zeros(len(table), dtype=np.int64)
+        given_nj = largest_remainder(one, weights, claims.order, np.array([idle_nj]))
+        idle_nj = 0
+    return Exact(span_nj, given_nj, overhead_nj, other_nj, idle_nj, sum(cell_nj.tolist()))
 
 
 def _foreign(use: Use, edges: Ints) -> Floats:
@@ -209,6 +269,11 @@ def quiet_power_w(curve: Curve, cells: Grid, live: Bools) -> float | None:
 
 def _second_pass(table: SpanTable, span_j: Floats, idle_j: float, rule: IdleRule) -> Floats:
     """What each span is given of idle energy, shape (n,); nothing where there is no span to give it to."""
-    weights = {"pro-rata": span_j, "resident-time": (table.t1_ns - table.t0_ns).astype(float)}.get(rule)
+    weights = _weights(table, span_j, rule)
     total = 0.0 if weights is None else float(weights.sum())
     return np.zeros(len(table)) if weights is None or not total else idle_j * weights / total
+
+
+def _weights(table: SpanTable, span_j: Floats, rule: IdleRule) -> Floats | None:
+    """By what a second pass gives idle energy to spans, shape (n,); None: it does not."""
+    return {"pro-rata": span_j, "resident-time": (table.t1_ns - table.t0_ns).astype(float)}.get(rule)

@@ -59,6 +59,7 @@ class Plan:
              joules of the spans, or by `resident-time`, the time that they were live
     static   power that does not follow work: by `busy-share` like all other, or by `capacity-share`:
              the part `held` of the machine is the profiled processes', the rest is idle
+    exact    count in whole nanojoules: slower, and every sum is exact
     """
 
     policy: str = AUTO
@@ -68,6 +69,7 @@ class Plan:
     idle: IdleRule = "none"
     static: StaticRule = "busy-share"
     held: float | None = None
+    exact: bool = False
 
     @property
     def rules(self) -> str | None:

@@ -1,23 +1,24 @@
 """The exact path: whole nanojoules, and not one of them lost or made.
 
 A curve's cumulated energy is rounded to nJ at the edges of its cells, so that a cell's energy is a
-whole number, and so are the cells into which a further edge cuts it. In each cell every interval gets
+whole number, and so are the cells into which a further edge cuts it. In each cell every account gets
 the whole part of its quota, and the nanojoules that are left go to the largest remainders. An account
 is then within 1 nJ of its quota in each cell, and a cut through a cell moves it by at most 1 nJ. Of
-equal remainders, times and weights decide: no id does.
+equal remainders, times and joules decide: no id does.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from fractions import Fraction
 
 import numpy as np
 
-from greengen.accounting.curves import Floats, Ints, distinct
+from greengen.accounting.curves import Floats, Ints
 from greengen.accounting.partition import Steps
+from greengen.accounting.shares import Shares
+from greengen.errors import PolicyError
 
 NJ = 10**9
 
@@ -27,79 +28,77 @@ _LIMIT = 2**63
 #: Beyond this, a product of doubles is no longer the whole number next to it.
 _DIGITS = 2**52
 
-#: About as many (cell, interval) pairs are worked on at once.
+#: About as many (cell, row) pairs are worked on at once.
 _PAIRS = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class ExactShares:
-    """energy_nj, shape (m,), of each interval; with quiet_nj it sums to total_nj, the curve's, exactly.
+class Claims:
+    """Whose part of k cells is how great: all parts of a cell sum to 1, where it has any energy.
 
-    Beyond 2^63 nJ in all (9 GJ), energy_nj holds Python's whole numbers.
+    quiet   parts of f accounts that are no spans, shape (f, k)
+    own     the part that goes to the live spans by `shares`, shape (k,)
+    order   where each span stands among those with the same remainder, shape (n,)
     """
 
-    energy_nj: Ints
-    quiet_nj: int
-    total_nj: int
+    quiet: Floats
+    own: Floats
+    shares: Shares
+    order: Ints
 
 
-def share_exactly(
-    from_ns: Ints,
-    to_ns: Ints,
-    weights: Sequence[int | float | Fraction] | Ints | Floats | None,
-    curve: Steps,
-    *,
-    window: tuple[int, int] | None = None,
-) -> ExactShares:
-    """Share one curve among intervals [from_ns, to_ns), shape (m,), in proportion to `weights`; None: all the same.
+def apportion(cell_nj: Ints, claims: Claims) -> tuple[Ints, Ints]:
+    """(nJ of each account that is no span, shape (f,), of each span, shape (n,)); together they are all of `cell_nj`.
 
-    weights  at least 0, and taken as the rational numbers they are, floats too
-    window   (start, end) ns; without one, all of the curve
-
-    Raises ValueError for a weight or an energy that cannot be told in whole numbers.
+    Beyond 2^63 nJ in all (9 GJ) they are Python's whole numbers. Work and memory grow with the pairs of
+    a cell and what is live in it, of which about a million are looked at at once.
     """
-    start, end = window or ((int(curve.t_ns[0]), int(curve.t_ns[-1])) if curve.t_ns.size else (0, 0))
-    begin, stop = np.clip(from_ns, start, max(start, end)), np.clip(to_ns, start, max(start, end))
-    inside = curve.t_ns[(curve.t_ns > start) & (curve.t_ns < end)]
-    edges = distinct(np.concatenate([begin, stop, inside, np.array([start, max(start, end)])]))
-    cell_nj = _cells(curve, edges)
-    weight = whole([1] * from_ns.size if weights is None else weights)
-    counts = np.flatnonzero((stop > begin) & (weight > 0))
-    first, last = np.searchsorted(edges, begin[counts]), np.searchsorted(edges, stop[counts])
-    if cell_nj.size and int(cell_nj.max()) * max(map(int, weight), default=0) >= _LIMIT:
-        weight = weight.astype(object)
-    # Of intervals that differ in nothing, either may come first.
-    rank = np.empty(counts.size, dtype=np.int64)
-    rank[np.lexsort((_codes(weight[counts]), to_ns[counts], from_ns[counts]))] = np.arange(counts.size)
-    total_nj = sum(cell_nj.tolist())
-    found = np.zeros(counts.size, dtype=np.int64 if total_nj < _LIMIT else object)
-    live = np.cumsum(np.bincount(first, minlength=edges.size) - np.bincount(last, minlength=edges.size))[:-1]
-    for a, b in _blocks(live):
-        here = np.flatnonzero((first < b) & (last > a))
-        _share(found, here, (np.maximum(first[here], a), np.minimum(last[here], b)), cell_nj, weight[counts], rank)
-    energy_nj = np.zeros(from_ns.size, dtype=found.dtype)
-    energy_nj[counts] = found
-    return ExactShares(energy_nj, sum(cell_nj[live == 0].tolist()), total_nj)
+    fixed = claims.quiet.shape[0]
+    total = sum(cell_nj.tolist())
+    found = np.zeros(fixed + claims.shares.spans, dtype=np.int64 if total < _LIMIT else object)
+    order = np.concatenate((np.arange(fixed), fixed + claims.order))
+    for a, b in _blocks(claims.shares.heads + fixed):
+        cells = np.arange(a, b)
+        span, cell, part = claims.shares.within(a, b)
+        account = np.concatenate((np.repeat(np.arange(fixed), b - a), fixed + span))
+        at = np.concatenate((np.tile(cells, fixed), cell))
+        part = np.concatenate((claims.quiet[:, a:b].ravel(), part * claims.own[cell]))
+        account, at, part = _summed(account, at, part, found.size)
+        np.add.at(found, account, largest_remainder(at, part, order[account], cell_nj).astype(found.dtype))
+    return found[:fixed], found[fixed:]
 
 
-def whole(weights: Sequence[int | float | Fraction] | Ints | Floats) -> Ints:
-    """Weights in the ratios that they have, as the least whole numbers that have them; of 64 bits where those fit."""
-    if not all(0 <= weight < math.inf for weight in weights):
-        msg = "weights must be finite, and at least 0"
-        raise ValueError(msg)
-    ratios = [Fraction(weight) for weight in (weights.tolist() if isinstance(weights, np.ndarray) else weights)]
-    scale = math.lcm(*(ratio.denominator for ratio in ratios))
-    numbers = [ratio.numerator * (scale // ratio.denominator) for ratio in ratios]
-    common = math.gcd(*numbers) or 1
-    numbers = [number // common for number in numbers]
-    # The weights of what is live at once are summed.
-    return np.array(numbers, dtype=np.int64 if sum(numbers) < _LIMIT else object)
+def largest_remainder(cell: Ints, part: Floats, order: Ints, cell_nj: Ints) -> Ints:
+    """nJ of m claimants, shape (m,): claimant i asks for `part[i]` of cell `cell[i]`; `cell` ascending.
+
+    order   which of two with the same remainder is first
+    """
+    starts = np.flatnonzero(np.diff(cell, prepend=-1))
+    if not starts.size:
+        return np.zeros(0, dtype=np.int64)
+    size = np.diff(starts, append=cell.size)
+    # A sum that is not quite 1 would leave or take a nanojoule for each 1e16.
+    whole = np.repeat(np.add.reduceat(part, starts), size)
+    quota = np.divide(part, whole, out=np.zeros_like(part), where=whole > 0) * cell_nj[cell]
+    given = np.floor(quota)
+    rest = quota - given
+    given_nj = given.astype(np.int64)
+    left = cell_nj[cell[starts]] - np.add.reduceat(given_nj, starts)
+    # Who asked for nothing comes last, and never in question.
+    best = np.lexsort((order, -rest, part <= 0, cell))
+    place = np.arange(cell.size) - np.repeat(starts, size)
+    given_nj[best[place < np.repeat(np.minimum(left, size), size)]] += 1
+    # Of more than 4 MJ in a cell a double does not tell each nanojoule: what that leaves is the greatest part's.
+    for i in np.flatnonzero((left < 0) | (left > size)).tolist():
+        first, last = starts[i], starts[i] + size[i]
+        given_nj[first + int(np.argmax(part[first:last]))] += left[i] - max(min(left[i], size[i]), 0)
+    return np.asarray(given_nj)
 
 
-def _cells(curve: Steps, edges: Ints) -> Ints:
-    """nJ between edges, every knot between the first and the last of them being one, shape (k-1,)."""
+def cells_nj(curve: Steps, edges: Ints) -> Ints:
+    """nJ between edges, every knot between the first and the last being one, shape (k-1,). Raises PolicyError."""
     if not curve.step_j.size or edges.size < 2:  # noqa: PLR2004 -- two edges make a cell
-        return np.zeros(edges.size - 1, dtype=np.int64)
+        return np.zeros(max(edges.size - 1, 0), dtype=np.int64)
     scaled = _nanojoules(curve.step_j)
     stretch = np.searchsorted(curve.t_ns, edges[:-1], side="right") - 1
     known = (stretch >= 0) & (stretch < scaled.size)
@@ -107,16 +106,18 @@ def _cells(curve: Steps, edges: Ints) -> Ints:
     step_nj = np.where(known, scaled[stretch], 0)
     t_ns, length_ns = curve.t_ns[stretch], np.diff(curve.t_ns)[stretch]
     after = _part(step_nj, np.where(known, edges[1:] - t_ns, 0), length_ns)
-    return after - _part(step_nj, np.where(known, edges[:-1] - t_ns, 0), length_ns)
+    before = _part(step_nj, np.where(known, edges[:-1] - t_ns, 0), length_ns)
+    return np.asarray(after - before)
 
 
 def _nanojoules(joules: Floats) -> Ints:
     if not (joules * NJ < _LIMIT / 2).all():
-        msg = f"{joules.max():.6g} J between two readings are too many to count in nanojoules"
-        raise ValueError(msg)
+        msg = f"{joules.max():.6g} J between two readings are too many to count in nanojoules: do not ask for `exact`"
+        raise PolicyError(msg)
     rounded = np.rint(joules * NJ).astype(np.int64)
     for i in np.flatnonzero(rounded > _DIGITS):
-        rounded[i] = round(Fraction(float(joules[i])) * NJ)
+        numerator, denominator = float(joules[i]).as_integer_ratio()
+        rounded[i] = (2 * numerator * NJ + denominator) // (2 * denominator)
     return rounded
 
 
@@ -131,7 +132,7 @@ def _part(amount: Ints, part: Ints, of: Ints) -> Ints:
 
 
 def _blocks(live: Ints) -> Iterator[tuple[int, int]]:
-    """Runs of cells with some `_PAIRS` pairs of a cell and an interval in each."""
+    """Runs of cells with some `_PAIRS` pairs of a cell and an account in each."""
     pairs = np.cumsum(live)
     at = 0
     while at < live.size:
@@ -141,31 +142,10 @@ def _blocks(live: Ints) -> Iterator[tuple[int, int]]:
         at = until
 
 
-def _share(found: Ints, here: Ints, cells: tuple[Ints, Ints], cell_nj: Ints, weight: Ints, rank: Ints) -> None:
-    """Add to `found` what the intervals `here` get in their cells, from one to before another, of a block."""
-    first, last = cells
-    many = last - first
-    if not many.sum():
-        return
-    owner = np.repeat(here, many)
-    cell = np.arange(owner.size) - np.repeat(np.cumsum(many) - many - first, many)
-    order = np.argsort(cell, kind="stable")
-    owner, cell = owner[order], cell[order]
-    starts = np.flatnonzero(np.diff(cell, prepend=-1))
-    size = np.diff(starts, append=cell.size)
-    energy, own = cell_nj[cell].astype(weight.dtype), weight[owner]
-    total = np.repeat(np.add.reduceat(own, starts), size)
-    product = energy * own
-    quota = product // total
-    rest = product - quota * total
-    left = cell_nj[cell[starts]] - np.add.reduceat(quota, starts).astype(np.int64)
-    # Remainders of one cell, which have one denominator, from the largest on.
-    best = np.lexsort((rank[owner], -_codes(rest), cell))
-    one_more = best[np.arange(cell.size) - np.repeat(starts, size) < np.repeat(left, size)]
-    quota[one_more] += 1
-    np.add.at(found, owner, quota.astype(found.dtype))
-
-
-def _codes(numbers: Ints) -> Ints:
-    """Numbers of 64 bits in the same order."""
-    return np.unique(numbers, return_inverse=True)[1] if numbers.dtype == object else numbers
+def _summed(account: Ints, cell: Ints, part: Floats, accounts: int) -> tuple[Ints, Ints, Floats]:
+    """The same with one entry for each account in a cell, by cell and account."""
+    key = cell * accounts + account
+    order = np.argsort(key, kind="stable")
+    key = key[order]
+    first = np.flatnonzero(np.diff(key, prepend=-1))
+    return key[first] % accounts, key[first] // accounts, np.add.reduceat(part[order], first)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from greengen.accounting import books, cover, curves, table, usage, work
+from greengen.accounting import books, cover, curves, marginal, table, usage, work
 from greengen.accounting.choice import Plan, choose, frozen
 from greengen.accounting.curves import NS
 from greengen.accounting.entries import Entries, enter
@@ -97,13 +97,18 @@ class Ledger:
             return Quantity.missing("J", "no domain was read")
         return _sum(parts) if parts else Quantity.missing("J", f"no span of {label}")
 
-    def serving(self, model: str) -> Quantity:
-        """The joules of a model's requests, with those of the spans inside them, over the cover."""
+    def serving(self, model: str, chosen: Callable[[SpanRow], bool] = lambda _: True) -> Quantity:
+        """The joules of a model's `chosen` requests, with those of the spans inside them, over the cover."""
         parts = []
         for chapter in self.chapters:
             spans = chapter.table
             members = np.array(
-                [i for i, row in enumerate(spans.rows) if row.model == model and spans.request[i] >= 0], dtype=np.int64
+                [
+                    i
+                    for i, row in enumerate(spans.rows)
+                    if row.model == model and spans.request[i] >= 0 and chosen(spans.rows[spans.request[i]])
+                ],
+                dtype=np.int64,
             )
             if members.size:
                 parts += [entries.spans(members, f"{table.REQUEST}/{model}") for entries in chapter.totalled]
@@ -174,6 +179,28 @@ class Ledger:
             }
         ).set_index(attribute)
 
+    def marginal(self) -> pd.DataFrame:
+        """A table of what the engines' steps would not have cost without each request: leave one out.
+
+        One row per request, with its part of the steps by policy beside. Margins do not sum to the
+        meter, and are no policy; where what a step costs is not known, there are none, with the reason.
+        """
+        import pandas as pd  # noqa: PLC0415 -- half a second, for those who ask for a frame
+
+        rows = marginal.marginals(self).rows
+        return pd.DataFrame(
+            {
+                "request": [row.chapter.table.rows[row.index].uid for row in rows],
+                "steps": [row.steps for row in rows],
+                "alone": [row.alone for row in rows],
+                "attributed_j": pd.array([row.attributed.value for row in rows], dtype="Float64"),
+                "marginal_j": pd.array([row.marginal.value for row in rows], dtype="Float64"),
+                "low_j": pd.array([row.marginal.low for row in rows], dtype="Float64"),
+                "high_j": pd.array([row.marginal.high for row in rows], dtype="Float64"),
+                "grade": [row.marginal.grade or f"not measured: {row.marginal.reason}" for row in rows],
+            }
+        ).set_index("request")
+
     def events(self) -> list[Event]:
         """What happened to the recording, in time order: what was recorded, and what the curves found."""
         found = [event for chapter in self.chapters for event in chapter.timeline.events]
@@ -216,16 +243,8 @@ def _chapter(timeline: Timeline, plan: Plan, window: books.Window) -> Chapter:
     spans = table.tabulate(_on_their_tiers(timeline), timeline.processes, max(end_ns, last_seen))
     laid_out = work.lay_out(spans, timeline)
     threaded = [not segment.info.get("own_process", False) for segment in in_order(timeline)]
-    asked = [segment.info.get("interval_s") for segment in in_order(timeline)]
-    intervals = [float(seconds) if isinstance(seconds, int | float) else None for seconds in asked]
     use = usage.cpu_use(timeline.usage, recorded, threaded)
-    found = {
-        domain.uid: curves.build(domain, timeline.samples[domain.uid], recorded, intervals)
-        for domain in timeline.domains
-        if domain.uid in timeline.samples
-    }
-    readable = frozenset(uid for uid, curve in found.items() if curve.known.any())
-    left_out = cover.cover(timeline.domains, readable)
+    found, left_out = read_curves(timeline)
     chosen = choose(laid_out, plan, lambda groups: _metering(groups, found, left_out, use), timeline.boot_id)
     entries = tuple(
         enter(
@@ -276,6 +295,20 @@ def _without_foreign(curve: curves.Curve, use: usage.Use) -> curves.Curve:
         return curve
     step_j = curve.step_j * use.between(curve.t_ns).ours
     return replace(curve, step_j=step_j, energy_j=np.concatenate(([0.0], np.cumsum(step_j))))
+
+
+def read_curves(timeline: Timeline) -> tuple[dict[str, curves.Curve], Mapping[str, str]]:
+    """(the curve of each domain that was read, why a total leaves a domain out; "" where it counts it), by uid."""
+    recorded = segments(timeline)
+    asked = [segment.info.get("interval_s") for segment in in_order(timeline)]
+    intervals = [float(seconds) if isinstance(seconds, int | float) else None for seconds in asked]
+    found = {
+        domain.uid: curves.build(domain, timeline.samples[domain.uid], recorded, intervals)
+        for domain in timeline.domains
+        if domain.uid in timeline.samples
+    }
+    readable = frozenset(uid for uid, curve in found.items() if curve.known.any())
+    return found, cover.cover(timeline.domains, readable)
 
 
 def segments(timeline: Timeline) -> tuple[tuple[int, int], ...]:

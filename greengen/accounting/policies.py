@@ -100,6 +100,14 @@ class Choice:
     unit: str = ""
     moves: tuple[tuple[float, ...], ...] = ()
 
+    @property
+    def covariance(self) -> tuple[tuple[float, ...], ...]:
+        """Of fitted coefficients, which are in J, in their order: four rows of four; none: not fitted."""
+        if not self.moves:
+            return ()
+        moves = np.array(self.moves)
+        return tuple(map(tuple, (moves.T @ moves).tolist()))
+
 
 def equal(rows: Rows, _: Coefficients) -> Weights | str:
     """Each live span the same share; a waiting one none."""

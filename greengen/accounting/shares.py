@@ -25,6 +25,8 @@ from greengen.quantity import Z95
 #: By what factor consumers of the same time may differ in what they draw, at 95 %, where only time is known.
 BETWEEN_GROUPS = 2.0
 
+_NONE = np.zeros(0, dtype=np.int64)
+
 
 @dataclass(frozen=True, slots=True)
 class Shares:
@@ -69,6 +71,22 @@ class Shares:
             amount = per_cell * part.doubt
             found += np.maximum(alone.spread(amount) - alone.spread_squares(amount), 0.0)
         return found
+
+    def within(self, a: int, b: int) -> tuple[Ints, Ints, Floats]:
+        """(span, cell, share of it) of each row in each of the cells from `a` to before `b` that it is live in."""
+        spans, cells, shares = [_NONE], [_NONE], [np.zeros(0)]
+        for part in self.parts:
+            here = np.flatnonzero((part.first < b) & (part.last > a))
+            first = np.maximum(part.first[here], a)
+            many = np.minimum(part.last[here], b) - first
+            row = np.repeat(here, many)
+            cell = np.arange(row.size) - np.repeat(np.cumsum(many) - many - first, many)
+            share = part.head[cell] + part.rate[cell] * (part.weight[row] + part.growth[row] * part.step[cell])
+            some = share > 0
+            spans.append(part.owner[row[some]])
+            cells.append(cell[some])
+            shares.append(share[some])
+        return np.concatenate(spans), np.concatenate(cells), np.concatenate(shares)
 
     def doubt(self, members: Bools) -> Floats:
         """The greatest doubt about any of some spans, in each cell, shape (k,)."""

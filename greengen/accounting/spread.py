@@ -23,7 +23,6 @@ def by_policy(books: Books, plan: Plan, choices: Iterable[Choice]) -> dict[str, 
     fitted: dict[str | tuple[str, str], Choice] = {
         c.group: replace(c, moves=()) for c in choices if c.policy == "affine"
     }
-    own_j = books.grid.energy_j * books.grid.ours
     whole = books.domain.kind in SHARED_KINDS
     found: dict[str, Floats] = {}
     for name in ORDER:
@@ -34,7 +33,7 @@ def by_policy(books: Books, plan: Plan, choices: Iterable[Choice]) -> dict[str, 
         if not any(choice.policy == name for choice in chosen.choices):
             continue
         shares = share(books.work, chosen.weights, chosen.intensity, books.used, books.grid.edges, whole=whole)
-        found[name] = shares.spread(own_j)
+        found[name] = shares.spread(books.own_j)
     return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -29,8 +29,9 @@ def site(command: F) -> F:
 
 
 def rules(command: F) -> F:
-    """Whose idle and static power is: --idle, --static, --held; and what a step costs: --coefficients."""
+    """Whose idle and static power is: --idle, --static, --held; what a step costs: --coefficients; and --exact."""
     for option in (
+        click.option("--exact", is_flag=True, help="Count in whole nanojoules: slower, and every sum is exact."),
         click.option(
             "--coefficients",
             type=(float, float, float, float),
@@ -50,13 +51,84 @@ def rules(command: F) -> F:
 
 
 def chosen_rules(
-    *, idle: str, static: str, held: float | None, coefficients: tuple[float, float, float, float] | None
+    *,
+    idle: str,
+    static: str,
+    held: float | None,
+    coefficients: tuple[float, float, float, float] | None,
+    exact: bool,
 ) -> dict[str, Any]:
     """The options of `rules`, as `Run.report` takes them."""
     from greengen.accounting.policies import Coefficients  # noqa: PLC0415 -- numpy is for those who ask
 
     given = None if coefficients is None else Coefficients(*coefficients)
-    return {"idle": idle, "static": static, "held": held, "given": given}
+    return {"idle": idle, "static": static, "held": held, "given": given, "exact": exact}
+
+
+def beside(command: F) -> F:
+    """What to show beside the books: --marginal, --amortise with --training, --network-kwh-per-gb."""
+    for option in (
+        click.option(
+            "--network-kwh-per-gb",
+            type=float,
+            metavar="X",
+            help="Energy of the bytes that spans tell, on its own line.",
+        ),
+        click.option(
+            "--training",
+            type=click.Path(path_type=Path),
+            multiple=True,
+            metavar="RUN",
+            help="Where the models of --amortise were trained. Default: in the same runs.",
+        ),
+        click.option(
+            "--amortise",
+            type=(str, str),
+            multiple=True,
+            metavar="MODEL REQUESTS",
+            help="Training of MODEL per request, over the REQUESTS of its lifetime.",
+        ),
+        click.option("--marginal", is_flag=True, help="What steps would not have cost without each request."),
+    ):
+        command = option(command)
+    return command
+
+
+def chosen_beside(
+    *,
+    marginal: bool,
+    amortise: Sequence[tuple[str, str]],
+    training: tuple[Path, ...],
+    network_kwh_per_gb: float | None,
+) -> dict[str, Any]:
+    """The options of `beside`, as `Run.report` takes them. Raises UsageError."""
+    lifetimes: dict[str, int] = {}
+    for model, requests in amortise:
+        if model in lifetimes:
+            msg = f"--amortise names {model!r} twice: a model has one lifetime"
+            raise UsageError(msg)
+        lifetimes[model] = _whole(model, requests)
+    if training and not lifetimes:
+        msg = "--training alone says nothing: name the model and its requests with --amortise MODEL REQUESTS"
+        raise UsageError(msg)
+    return {
+        "marginal": marginal,
+        "amortise": lifetimes,
+        "training": training or None,
+        "network_kwh_per_gb": network_kwh_per_gb,
+    }
+
+
+def _whole(model: str, text: str) -> int:
+    """A whole number of 1 or more, also as 1e6."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not (1 <= number < float("inf") and number == int(number)):
+        msg = f"--amortise {model} {text}: {text!r} is no number of requests; pass a whole one, such as 1000000 or 1e6"
+        raise UsageError(msg)
+    return int(number)
 
 
 def check_output(path: Path | None, *, force: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -20,6 +21,7 @@ FORMATS = ("terminal", "json", "html", "csv", "markdown")
 @click.option("--requests", default="all", show_default=True, metavar="all|top:N|none", help="Which requests to list.")
 @click.option("--policy", default="auto", show_default=True, metavar="P", help="How live spans share a cell's energy.")
 @options.rules
+@options.beside
 @options.site
 @click.option("--force", is_flag=True, help="Overwrite an existing file.")
 def command(  # noqa: PLR0913 -- one parameter per option
@@ -33,10 +35,12 @@ def command(  # noqa: PLR0913 -- one parameter per option
     static: str,
     held: float | None,
     coefficients: tuple[float, float, float, float] | None,
+    exact: bool,
     zone: str | None,
     intensity: float | None,
     pue: float | None,
     force: bool,
+    **beside: Any,  # noqa: ANN401 -- the options of `options.beside`, as it names them
 ) -> None:
     """Show what RUN cost; several runs are read as one."""
     from greengen.run import Run  # noqa: PLC0415 -- after the options are known to be right
@@ -48,8 +52,9 @@ def command(  # noqa: PLR0913 -- one parameter per option
         raise UsageError(msg)
     run = Run(*runs)
     where = {"zone": zone, "intensity": intensity, "pue": pue}
-    rules = options.chosen_rules(idle=idle, static=static, held=held, coefficients=coefficients)
-    text = run.render(chosen, requests=requests, policy=policy, **rules, **where)
+    rules = options.chosen_rules(idle=idle, static=static, held=held, coefficients=coefficients, exact=exact)
+    more = options.chosen_beside(**beside)
+    text = run.render(chosen, requests=requests, policy=policy, **rules, **where, **more)
     if out is None:
         click.echo(text, nl=False)
         return

@@ -22,7 +22,7 @@ from greengen.accounting.choice import Plan
 from greengen.accounting.curves import NS
 from greengen.accounting.ledger import Ledger
 from greengen.accounting.table import REQUEST
-from greengen.document import notes, tables
+from greengen.document import beside, notes, tables
 from greengen.document.imported import dated, imported
 from greengen.errors import UsageError
 from greengen.rows import Rows
@@ -30,8 +30,20 @@ from greengen.rows import Rows
 SCHEMA = "greengen.report/1"
 
 
-def build(rows: Rows, path: Path, site: Site, *, requests: str = "all", policy: str | Plan = "auto") -> dict[str, Any]:
-    """The document of a run. `requests`: all, top:N (by joules) or none. Raises UsageError, PolicyError."""
+def build(
+    rows: Rows,
+    path: Path,
+    site: Site,
+    *,
+    requests: str = "all",
+    policy: str | Plan = "auto",
+    asked: beside.Beside | None = None,
+) -> dict[str, Any]:
+    """The document of a run. Raises UsageError, PolicyError.
+
+    requests  all, top:N (by joules) or none
+    asked     what to tell beside the books
+    """
     most = _most(requests)
     ledger = ledgers.build(rows, policy=policy)
     footprint = Footprint(ledger, site)
@@ -39,7 +51,7 @@ def build(rows: Rows, path: Path, site: Site, *, requests: str = "all", policy: 
     priced = [span for span in spans if span["kind"] == REQUEST]
     if requests.startswith("top:"):
         priced.sort(key=lambda span: -(span["energy_j"]["value"] or 0.0))
-    return {
+    document = {
         "schema": SCHEMA,
         "run": _run(rows, ledger, path),
         "boundary": notes.boundary(ledger),
@@ -58,6 +70,8 @@ def build(rows: Rows, path: Path, site: Site, *, requests: str = "all", policy: 
         "recorder": notes.recorder(rows),
         "versions": {"greengen": version("greengen"), "numpy": np.__version__, "python": platform.python_version()},
     }
+    beside.add(document, ledger, asked or beside.Beside(), policy)
+    return document
 
 
 def power_series(rows: Rows) -> list[dict[str, Any]]:

@@ -37,7 +37,8 @@ def boundary(ledger: Ledger) -> dict[str, Any]:
             {"what": gone.interface, "why": gone.reason, "remedy": gone.remedy} for gone in chapter.timeline.unavailable
         ]
     kinds = {entry["kind"] for entry in covered}
-    if "dram" not in kinds and "psys" not in kinds:
+    # At the wall everything behind the plug is read.
+    if not kinds & {"dram", "psys", "wall"}:
         missing.append({"what": "memory (DRAM)", "why": "no counter for it was read", "remedy": ""})
     if "wall" not in kinds:
         why = "nothing was read at the wall"
@@ -58,7 +59,8 @@ def warnings(ledger: Ledger) -> list[str]:
     """What a reader must know before trusting the numbers."""
     told: list[str] = []
     totalled = [entries for chapter in ledger.chapters for entries in chapter.totalled]
-    if not totalled and all(dated(s) is not None for c in ledger.chapters for s in c.timeline.segments):
+    segments = [segment for chapter in ledger.chapters for segment in chapter.timeline.segments]
+    if not totalled and segments and all(dated(segment) is not None for segment in segments):
         told.append("Nothing was measured: the imported logs hold no two readings of any meter.")
     elif not totalled:
         told.append("Nothing was measured: no domain could be read on this machine. Run `greengen doctor`.")
@@ -76,7 +78,7 @@ def warnings(ledger: Ledger) -> list[str]:
         told += _lost(chapter)
         told += _partly_read(chapter)
     told += [event.reason for event in ledger.events() if event.kind == "warning"]
-    if any(segment.t1_ns is None for chapter in ledger.chapters for segment in chapter.timeline.segments):
+    if any(segment.t1_ns is None for segment in segments):
         told.append("The recording goes on, or was cut off: what came after its last reading is not in the books.")
     told += [
         f"{choice.group}: shared by the policy `{choice.policy}`, for {choice.fallback}."

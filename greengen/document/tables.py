@@ -38,6 +38,11 @@ def _domain(chapter: Chapter, entries: Entries) -> dict[str, Any]:
     domain, curve = entries.books.domain, entries.books.curve
     told = [(name, entries.spans(members, name)) for name, members in _members(chapter).items()]
     told += [(name, entries.account(name)) for name in QUIET_ACCOUNTS]
+    exact = entries.books.exact
+    counted: list[int | None] = [None] * len(told)
+    if exact is not None:
+        counted = [exact.spans(members) for members in _members(chapter).values()]
+        counted += [exact.account(name) for name in QUIET_ACCOUNTS]
     return {
         "domain": domain.uid,
         "name": domain.name,
@@ -51,7 +56,10 @@ def _domain(chapter: Chapter, entries: Entries) -> dict[str, Any]:
         "known_s": curve.known_s,
         "coverage": min(1.0, curve.known_s / chapter.recorded_s) if chapter.recorded_s else 0.0,
         "idle_power_w": _idle_power(entries).as_dict(),
-        "accounts": [{"account": name, "energy_j": energy.as_dict()} for name, energy in told],
+        "accounts": [
+            {"account": name, "energy_j": energy.as_dict()} | _nj(count)
+            for (name, energy), count in zip(told, counted, strict=True)
+        ],
         "unknown": [
             {
                 "t0_s": (stretch.t0_ns - chapter.start_ns) / NS,
@@ -61,7 +69,12 @@ def _domain(chapter: Chapter, entries: Entries) -> dict[str, Any]:
             }
             for stretch in curve.unknown
         ],
-    }
+    } | _nj(None if exact is None else exact.total_nj)
+
+
+def _nj(energy_nj: int | None) -> dict[str, int]:
+    """Whole nanojoules, where they were counted."""
+    return {} if energy_nj is None else {"energy_nj": energy_nj}
 
 
 def models(ledger: Ledger, footprint: Footprint) -> list[dict[str, Any]]:
@@ -79,6 +92,8 @@ def models(ledger: Ledger, footprint: Footprint) -> list[dict[str, Any]]:
         carbon = footprint.carbon(energy)
         tokens = _tokens(read, "output")
         per_token = energy / tokens if tokens else Quantity.missing("J", "no output tokens were told")
+        succeeded = _requests(row for row in read if row.outcome == "ok")
+        per_success = energy / succeeded if succeeded else Quantity.missing("J", "no request succeeded")
         told.append(
             {
                 "model": model,
@@ -90,6 +105,8 @@ def models(ledger: Ledger, footprint: Footprint) -> list[dict[str, Any]]:
                 "span_s": sum((row.t1_ns - row.t0_ns) / NS for row in rows if row.t1_ns is not None),
                 "energy_j": energy.as_dict(),
                 "energy_j_per_request": (energy / divisor).as_dict(),
+                "energy_j_per_success": per_success.as_dict(),
+                "energy_j_wasted": _wasted(ledger, model, rows, energy).as_dict(),
                 "energy_j_per_output_token": per_token.as_dict(),
                 "carbon_g": carbon.as_dict(),
                 "carbon_g_per_request": (carbon / divisor).as_dict(),
@@ -99,10 +116,17 @@ def models(ledger: Ledger, footprint: Footprint) -> list[dict[str, Any]]:
     return told
 
 
+def _wasted(ledger: Ledger, model: str, rows: Iterable[SpanRow], energy: Quantity) -> Quantity:
+    """The joules of a model's requests that came to nothing, nested work included, out of `energy` in all."""
+    if all(row.outcome == "ok" for row in rows):
+        return energy if energy.value is None else Quantity(0.0, "J", energy.grade, basis=energy.basis)
+    return ledger.serving(model, lambda request: request.outcome != "ok")
+
+
 def spans(ledger: Ledger, footprint: Footprint) -> list[dict[str, Any]]:
     """Every span with its own joules (`self`) and those of the spans inside it (`inclusive`)."""
     told = []
-    spread = by_policy(ledger)
+    spread, exact = by_policy(ledger), ledger.asked.exact
     for chapter, i in ledger:
         row, table, start = chapter.table.rows[i], chapter.table, chapter.start_ns
         energy = ledger.span(chapter, i)
@@ -134,6 +158,7 @@ def spans(ledger: Ledger, footprint: Footprint) -> list[dict[str, Any]]:
                 "carbon_g": footprint.carbon(energy).as_dict(),
                 "energy_j_by_policy": {name: float(j[i]) for name, j in spread.get(id(chapter), {}).items()},
             }
+            | _nj(sum(e.books.exact.spans(np.array([i])) for e in chapter.totalled if e.books.exact) if exact else None)
         )
     return told
 

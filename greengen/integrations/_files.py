@@ -98,6 +98,10 @@ class Row:
     line: int
     cells: tuple[str, ...]
 
+    def cut_off(self, path: Path) -> LogError:
+        """What is wrong with a row of `Table.cut`."""
+        return LogError(f"{path} line {self.line} is cut off, or is not as wide as the header: mend it")
+
 
 @dataclass(frozen=True, slots=True)
 class Table:

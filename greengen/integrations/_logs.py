@@ -41,6 +41,18 @@ class Rejected(NamedTuple):
         return {"line": self.line, "text": self.text, "reason": self.reason}
 
 
+#: How much of such a line is repeated.
+_SHOWN = 200
+
+
+def refused(line: int, text: str, error: LogError, *, drop_bad: bool) -> Rejected:
+    """A line that is wrong, to be listed where that was asked for. Raises LogError where it was not."""
+    if not drop_bad:
+        msg = f"{error} (or pass --drop-bad to leave such lines out and list them)"
+        raise LogError(msg) from error
+    return Rejected(line, text[:_SHOWN], str(error))
+
+
 @dataclass(slots=True)
 class Meter:
     """The readings of one domain in time order, and how busy the device was (time, cumulated ns), if told."""

@@ -9,7 +9,7 @@ from greengen.collector import Domain
 from greengen.errors import LogError
 from greengen.integrations import _units, nvidia_smi
 from greengen.integrations._files import Row, Table, read_bytes, shown, table
-from greengen.integrations._logs import Meter, PowerLog, Reading, Rejected, check_order
+from greengen.integrations._logs import Meter, PowerLog, Reading, Rejected, check_order, refused
 from greengen.integrations._rows import SOLE
 from greengen.integrations._times import Clock, Kind, parse
 
@@ -55,7 +55,9 @@ def read(path: Path, columns: Columns, clock: Clock) -> PowerLog:
     if unit and asked and unit != asked:
         msg = f"{path}: column {given.header[places[1]]!r} is in {unit}, but --power-unit says {asked}: which is it?"
         raise LogError(msg)
-    rejected = [Rejected(row.line, ",".join(row.cells)[:200], "cut off, or of another width") for row in given.cut]
+    rejected = [
+        refused(row.line, ",".join(row.cells), row.cut_off(path), drop_bad=columns.drop_bad) for row in given.cut
+    ]
     found: dict[str, list[Reading]] = {}
     missing: dict[str, int] = {}
     kinds: set[Kind] = set()
@@ -68,18 +70,10 @@ def read(path: Path, columns: Columns, clock: Clock) -> PowerLog:
         try:
             reading, kind = _reading(given, row, places, unit or asked, clock)
         except LogError as error:
-            if not columns.drop_bad:
-                msg = f"{error} (or pass --drop-bad to leave such lines out and list them)"
-                raise LogError(msg) from error
-            rejected.append(Rejected(row.line, ",".join(row.cells)[:200], str(error)))
+            rejected.append(refused(row.line, ",".join(row.cells), error, drop_bad=columns.drop_bad))
             continue
         found.setdefault(device, []).append(reading)
         kinds.add(kind)
-    if given.cut and not columns.drop_bad:
-        msg = (
-            f"{path} line {given.cut[0].line} is cut off, or is not as wide as the header: mend it, or pass --drop-bad"
-        )
-        raise LogError(msg)
     return _log(path, content, found, missing, sorted(rejected), _one(path, kinds), columns)
 
 

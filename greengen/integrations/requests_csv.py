@@ -9,7 +9,7 @@ from pathlib import Path
 
 from greengen.errors import LogError
 from greengen.integrations._files import Row, Table, count, read_bytes, table
-from greengen.integrations._logs import Rejected, Request, RequestLog
+from greengen.integrations._logs import Rejected, Request, RequestLog, refused
 from greengen.integrations._times import Clock, Kind, Stamp, parse, told
 
 #: What a log calls a request that went well. Any other word is kept as it is, and is no success.
@@ -57,20 +57,16 @@ def read(path: Path, columns: Columns, clock: Clock) -> RequestLog:
     given = table(path, content)
     places = _places(given, columns)
     labels = {name: given.column(name, "--label") for name in columns.labels}
-    rejected = [Rejected(row.line, ",".join(row.cells)[:200], "cut off, or of another width") for row in given.cut]
-    if rejected and not columns.drop_bad:
-        msg = f"{path} line {rejected[0].line} is cut off, or is not as wide as the header: mend it, or pass --drop-bad"
-        raise LogError(msg)
+    rejected = [
+        refused(row.line, ",".join(row.cells), row.cut_off(path), drop_bad=columns.drop_bad) for row in given.cut
+    ]
     found: list[Request] = []
     kinds: set[Kind] = set()
     for row in given.rows:
         try:
             request, kind = _request(given, row, places, labels, columns.model, clock)
         except LogError as error:
-            if not columns.drop_bad:
-                msg = f"{error} (or pass --drop-bad to leave such lines out and list them)"
-                raise LogError(msg) from error
-            rejected.append(Rejected(row.line, ",".join(row.cells)[:200], str(error)))
+            rejected.append(refused(row.line, ",".join(row.cells), error, drop_bad=columns.drop_bad))
             continue
         found.append(request)
         kinds.add(kind)

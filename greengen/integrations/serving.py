@@ -16,7 +16,7 @@ from typing import Any
 from greengen.errors import LogError
 from greengen.integrations import _times
 from greengen.integrations._files import count, decoded, read_bytes, shown
-from greengen.integrations._logs import Rejected, Request, RequestLog
+from greengen.integrations._logs import Rejected, Request, RequestLog, refused
 from greengen.integrations._times import Clock, Kind, Stamp
 from greengen.integrations.requests_csv import checked, finished, outcome
 
@@ -58,10 +58,7 @@ def read(path: Path, clock: Clock, *, model: str | None = None, drop_bad: bool =
             monotonic |= any(name in fields for name in _MONOTONIC)
             request, kind = _request(fields, clock, model, (where, number))
         except LogError as error:
-            if not drop_bad:
-                msg = f"{error} (or pass --drop-bad to leave such lines out and list them)"
-                raise LogError(msg) from error
-            rejected.append(Rejected(number, line[:200], str(error)))
+            rejected.append(refused(number, line, error, drop_bad=drop_bad))
             continue
         found.append(request)
         kinds.add(kind)

@@ -104,6 +104,7 @@ def _after_fork_in_child() -> None:
         # Kept, for a connection that could not be closed before: closing it here would end the
         # parent's transaction on the same file.
         STATE.inherited.append(writer)
+        writer.close_alarm()
         STATE.writer = Writer(writer.path, "spans")
 
 

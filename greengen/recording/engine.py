@@ -59,6 +59,8 @@ class Engine:
         seq = self._seq
         writer.put(_STEP, self._uid, seq, int(t0_ns), int(t1_ns), int(padding))
         stints = self._stints
+        if not stints:
+            writer.at_close.add(self.close)
         for uid, prefill, decode, context in _by_request(items):
             stint = stints.get(uid)
             if stint is not None:
@@ -82,7 +84,8 @@ class Engine:
         writer, stints = self._writer, self._stints
         self._stints = {}
         if writer is not None:
-            for uid, stint in stints.items():
+            writer.at_close.discard(self.close)
+            for uid, stint in list(stints.items()):
                 self._write(writer, uid, stint)
 
     def __enter__(self) -> Self:

@@ -10,10 +10,9 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import cast
 
-from greengen import plugins
 from greengen.collector import RECORDER, Collector, Event, Sample, Usage
+from greengen.plugins import read_once
 from greengen.recording.columns import INTEGER, is_number
 from greengen.recording.writer import Writer
 
@@ -43,23 +42,18 @@ class Sampler:
             own = time.process_time_ns() if self.own_process else time.thread_time_ns()
             self._read.append(("recorder", [Usage("cpu", RECORDER, time.monotonic_ns(), own)], ""))
         for collector in self.collectors:
-            self._read.append((collector.name, *plugins.read_once(collector)))
+            self._read.append((collector.name, *read_once(collector)))
 
     def drain(self) -> None:
         """Hand what was read to the writer."""
         sound: list[Sample | Usage] = []
         while self._read:
             name, items, failure = self._read.popleft()
-            if self._failing or not all(map(_is_sound, items)):
-                sound += self._readings(name, items)
-            else:
-                sound += [item for item in cast("Sequence[Sample | Usage]", items) if self._is_wanted(item)]
+            wanted = None if self._failing else _sound(items, self.domains)
+            sound += self._readings(name, items) if wanted is None else wanted
             if failure or self._failing:
                 self._note(name, failure)
         self.writer.readings.add(sound)
-
-    def _is_wanted(self, item: Sample | Usage) -> bool:
-        return type(item) is Usage or item[0] in self.domains
 
     def _readings(self, name: str, items: Sequence[Sample | Usage | Event]) -> Iterator[Sample | Usage]:
         """Those to record; events are recorded at once, and what is no reading becomes one."""
@@ -97,9 +91,21 @@ class Sampler:
                 self.writer.event(Event(time.monotonic_ns(), "warning", collector.name, reason))
 
 
-def _is_sound(item: object) -> bool:
-    """Whether it is a reading with plain numbers that fit, told in one look: every one of them pays this."""
-    if type(item) is Sample:
-        whole, real = item.t_ns, item.value
-        return type(whole) is int and type(real) is float and abs(real) < INTEGER > whole and item.window_s >= 0.0
-    return type(item) is Usage and type(item.t_ns) is type(item.busy_ns) is int and max(item[2:]) < INTEGER
+def _sound(items: Sequence[Sample | Usage | Event], domains: frozenset[str]) -> list[Sample | Usage] | None:
+    """Those to record, where all are readings with plain numbers that fit; told in one look, for each pays this."""
+    found: list[Sample | Usage] = []
+    for item in items:
+        if type(item) is Sample:
+            domain, whole, real, _, window_s = item
+            if not (type(whole) is int and type(real) is float and abs(real) < INTEGER > whole and window_s >= 0.0):
+                return None
+            if domain in domains:
+                found.append(item)
+        elif type(item) is Usage:
+            _, _, whole, busy_ns = item
+            if not (type(whole) is type(busy_ns) is int and whole < INTEGER > busy_ns):
+                return None
+            found.append(item)
+        else:
+            return None
+    return found

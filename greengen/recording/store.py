@@ -59,10 +59,14 @@ class Store:
             for sql, values in rows:
                 connection.execute(sql, values)
             known = [(self._series[key], t_ns) for key, t_ns in readings.redundant if key in self._series]
-            connection.executemany("DELETE FROM point WHERE series=? AND t_ns=?", known)
+            if known:
+                connection.executemany("DELETE FROM point WHERE series=? AND t_ns=?", known)
             points = [(self._series_id(key, w), t_ns, value, step) for key, w, t_ns, value, step in readings.points]
-            connection.executemany(_POINT_SQL, points)
-            connection.executemany(_SPAN_SQL, [(self._process, *span) for span in spans])
+            if points:
+                connection.executemany(_POINT_SQL, points)
+            own = [(self._process, *span) for span in spans]
+            if own:
+                connection.executemany(_SPAN_SQL, own)
             connection.execute(
                 "UPDATE process SET last_seen_ns=?, closed=?, lost_rows=? WHERE id=?",
                 (seen_ns, int(closing), lost, self._process),

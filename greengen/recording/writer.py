@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from greengen.collector import Event
+from greengen.recording.alarm import Alarm
 from greengen.recording.columns import plain, span_row
 from greengen.recording.readings import Batch, Readings
 from greengen.recording.store import Row, Store
@@ -44,6 +45,7 @@ class Writer:
     pending   spans that have begun and whose end is not yet taken, by their object's id
     readings  the series that a recorder reads
     tick      called every `tick_s` by the background thread: first and last thing it does, too
+    at_close  called before the last flush: what is gathered elsewhere is put then
     """
 
     def __init__(self, path: Path, role: str, *, busy_s: float = PATIENCE_S) -> None:
@@ -58,6 +60,7 @@ class Writer:
         self.lost_rows = 0
         self.tick: Callable[[], None] | None = None
         self.drain: Callable[[], None] | None = None
+        self.at_close: set[Callable[[], None]] = set()
         self.tick_s = FLUSH_S
         self._rows: list[Row] = []
         self._ended: list[tuple[object, ...]] = []
@@ -66,8 +69,7 @@ class Writer:
         self._flush_lock = threading.Lock()
         self._held_for_fork = False
         self._halted = False
-        self._stopping = threading.Lock()
-        self._stopping.acquire()  # released to stop the thread
+        self._alarm: Alarm | None = None  # rung to stop the thread
         self._ready = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -102,16 +104,20 @@ class Writer:
         with self._lock:
             if not self.running and not self._halted:
                 self.running = True
-                self._thread = threading.Thread(target=self._run, name="greengen-writer", daemon=True)
+                self._alarm = Alarm()
+                self._thread = threading.Thread(
+                    target=self._run, args=(self._alarm,), name="greengen-writer", daemon=True
+                )
                 try:
                     self._thread.start()
                 except RuntimeError as error:
                     # No more threads, or the interpreter is on its way out: `close` writes what there is.
                     self._thread, self.trouble = None, str(error)
+                    self.close_alarm()
                     return False
         return self.tick is None or self._ready.wait(_HALT_S)
 
-    def _run(self) -> None:
+    def _run(self, alarm: Alarm) -> None:
         if self.tick is not None:
             self.tick()
             self._ready.set()
@@ -119,8 +125,7 @@ class Writer:
         next_tick, next_flush = now + self.tick_s, now + FLUSH_S
         while True:
             due = min(next_tick, next_flush) if self.tick is not None else next_flush
-            # A lock wakes at half the cost of an Event, and this is the price of every reading.
-            if self._stopping.acquire(timeout=max(0.0, due - time.monotonic())):
+            if alarm.wait(due - time.monotonic()):
                 break
             now = time.monotonic()
             if self.tick is not None and now >= next_tick:
@@ -138,14 +143,25 @@ class Writer:
         with self._lock:
             if not self._halted:
                 self._halted = True
-                self._stopping.release()
+                if self._alarm is not None:
+                    self._alarm.ring()
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
             thread.join(timeout=_HALT_S)
+            if not thread.is_alive():
+                self.close_alarm()
+
+    def close_alarm(self) -> None:
+        """Give its descriptors back: once its thread has ended, and in a forked child, which has no such thread."""
+        alarm, self._alarm = self._alarm, None
+        if alarm is not None:
+            alarm.close()
 
     def close(self, *, final: Iterable[Row] = ()) -> None:
         """Stop the thread, write what is left, and leave the file standing alone if we are the last."""
         self.halt()
+        for told in list(self.at_close):
+            told()
         for sql, values in final:
             self.put(sql, *values)
         self.store.be_patient(PATIENCE_S)

@@ -1,4 +1,4 @@
-"""The sharing kernel and its exact path, against exact fractions."""
+"""The sharing kernel, against exact fractions."""
 
 from __future__ import annotations
 
@@ -13,9 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greengen.accounting import exact, partition
+from greengen.accounting import partition
 from greengen.accounting.curves import Floats, Ints
-from greengen.accounting.exact import share_exactly
 from greengen.accounting.kernel import energies
 from greengen.accounting.sharing import Intervals, collect, share, threaded
 from tests.properties.sharing_oracle import Work, shared
@@ -248,92 +247,3 @@ def test_a_million_requests_are_conserved(weighted: bool) -> None:  # noqa: FBT0
     found = share(Intervals(start, stop, weight), [meter])
     booked = found.energy_j.sum() + found.quiet_j[0].sum()
     assert booked == pytest.approx(meter.step_j.sum(), rel=1e-12)
-
-
-# --- in whole nanojoules
-
-
-@st.composite
-def exact_cases(draw: st.DrawFn) -> tuple[Case, list[Fraction]]:
-    case = draw(cases(st.sampled_from([0.0, 1.0, 2.0, 3.0, 0.1, 1e6])))
-    few = [replace(meter, step_j=np.minimum(meter.step_j, 4e9)) for meter in case.meters[:1]]
-    thirds = draw(st.booleans())
-    works = [replace(work, weight=work.weight / (3 if thirds else 1)) for work in case.works]
-    return replace(case, works=works, meters=few), [work.weight for work in works]
-
-
-@given(exact_cases())
-def test_nanojoules_sum_exactly(given_: tuple[Case, list[Fraction]]) -> None:
-    case, weights = given_
-    start, stop, _ = case.intervals.columns
-    found = share_exactly(start, stop, weights, case.meters[0])
-    assert sum(found.energy_nj.tolist()) + found.quiet_nj == found.total_nj
-    assert found.total_nj == sum(round(Fraction(float(j)) * exact.NJ) for j in case.meters[0].step_j)
-    assert found.energy_nj.min(initial=0) >= 0
-
-
-@given(exact_cases())
-def test_nanojoules_are_within_one_per_cell(given_: tuple[Case, list[Fraction]]) -> None:
-    case, weights = given_
-    start, stop, _ = case.intervals.columns
-    meter = case.meters[0]
-    found = share_exactly(start, stop, weights, meter)
-    expected, _ = truth(case.works, meter)
-    edges = sorted({*start.tolist(), *stop.tolist(), *meter.t_ns.tolist()})
-    for got, joules, a, b in zip(found.energy_nj.tolist(), expected, start.tolist(), stop.tolist(), strict=True):
-        # One for the remainder in each cell, and one for what the cell itself was rounded by at its edges.
-        cells = sum(a <= edge < b for edge in edges)
-        assert abs(got - joules * exact.NJ) <= 3 * cells
-
-
-@given(exact_cases(), st.floats(0, 1))
-def test_a_cut_moves_a_nanojoule_at_most(given_: tuple[Case, list[Fraction]], part: float) -> None:
-    case, weights = given_
-    start, stop, _ = case.intervals.columns
-    meter = case.meters[0]
-    lowest, highest = int(meter.t_ns[0]), int(meter.t_ns[-1])
-    cut = lowest + int((highest - lowest) * part)
-    whole = share_exactly(start, stop, weights, meter)
-    parts = [share_exactly(start, stop, weights, meter, window=w) for w in ((lowest, cut), (cut, highest))]
-    assert np.abs(parts[0].energy_nj + parts[1].energy_nj - whole.energy_nj).max(initial=0) <= 1
-    assert parts[0].total_nj + parts[1].total_nj == whole.total_nj
-
-
-@given(exact_cases())
-def test_identical_intervals_are_a_nanojoule_per_cell_apart(given_: tuple[Case, list[Fraction]]) -> None:
-    case, weights = given_
-    twice = replace(case, works=case.works * 2)
-    start, stop, _ = twice.intervals.columns
-    found = share_exactly(start, stop, weights * 2, case.meters[0]).energy_nj
-    edges = sorted({*start.tolist(), *stop.tolist(), *case.meters[0].t_ns.tolist()})
-    many = len(case.works)
-    for one, other, a, b in zip(found[:many], found[many:], start, stop, strict=False):
-        assert abs(int(one) - int(other)) <= sum(a <= edge < b for edge in edges)
-
-
-@given(exact_cases(), st.randoms(use_true_random=False))
-def test_nanojoules_by_any_order_and_block(given_: tuple[Case, list[Fraction]], random: Random) -> None:
-    case, weights = given_
-    start, stop, _ = case.intervals.columns
-    order = np.array(random.sample(range(len(weights)), len(weights)), dtype=np.int64)
-    one = share_exactly(start, stop, weights, case.meters[0])
-    other = share_exactly(start[order], stop[order], [weights[i] for i in order], case.meters[0])
-    # Of twins either may be first: together they are what they were.
-    kinds = [(work.a, work.b, work.weight) for work in case.works]
-    for kind in set(kinds):
-        of_kind = [i for i, own in enumerate(kinds) if own == kind]
-        moved = [i for i, was in enumerate(order) if was in of_kind]
-        assert sorted(one.energy_nj[of_kind]) == sorted(other.energy_nj[moved])
-
-
-def test_a_hundred_thousand_requests_in_nanojoules() -> None:
-    rng = np.random.default_rng(11)
-    many = 100_000
-    meter = Meter(np.arange(20_001) * 100_000_000, rng.uniform(0, 70, 20_000))
-    start = rng.integers(0, 2_000 * SECOND, many)
-    stop = start + rng.exponential(2e8, many).astype(np.int64)
-    weight = rng.integers(0, 1_000, many)
-    found = share_exactly(start, stop, weight, meter)
-    assert int(found.energy_nj.sum()) + found.quiet_nj == found.total_nj
-    floats = share(Intervals(start, stop, weight.astype(float)), [meter])
-    np.testing.assert_allclose(found.energy_nj / exact.NJ, floats.energy_j[0], atol=1e-7, rtol=0)

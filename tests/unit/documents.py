@@ -91,6 +91,9 @@ def model(name: str, rows: list[Document], energy: Quantity, reason: str) -> Doc
     out = sum(row["output_tokens"] or 0 for row in rows)
     co2 = carbon(energy, reason)
     per_token = (energy / float(out)) if out else Quantity.missing("J", "no output tokens were recorded")
+    succeeded = [row for row in rows if row["outcome"] == "ok"]
+    per_success = energy / float(len(succeeded)) if succeeded else Quantity.missing("J", "no request succeeded")
+    wasted = [row["energy_j"]["value"] or 0.0 for row in rows if row["outcome"] != "ok"]
     return {
         "model": name,
         "requests": n,
@@ -100,6 +103,8 @@ def model(name: str, rows: list[Document], energy: Quantity, reason: str) -> Doc
         "span_s": sum((row["t1_s"] or row["t0_s"]) - row["t0_s"] for row in rows),
         "energy_j": energy.as_dict(),
         "energy_j_per_request": (energy / float(n)).as_dict(),
+        "energy_j_per_success": per_success.as_dict(),
+        "energy_j_wasted": modelled(sum(wasted)).as_dict(),
         "energy_j_per_output_token": per_token.as_dict(),
         "carbon_g": co2.as_dict(),
         "carbon_g_per_request": (co2 / float(n)).as_dict(),
@@ -134,6 +139,18 @@ def domain(
     return row | given
 
 
+def shared(group: str, policy: str, coefficients: dict[str, float], fallback: str = "") -> Document:
+    """A run's `policy`: how one group of spans was shared."""
+    details = {"windows": 240.0, "explained": 0.998}
+    how = {"policy": policy, "coefficients": coefficients, "fallback": fallback, "share_sigma": 0.013}
+    return {
+        "name": "auto",
+        "coefficients": coefficients,
+        "groups": [{"group": group, "details": details} | how],
+        "rules": None,
+    }
+
+
 def _frame(**given: Any) -> Document:  # noqa: ANN401
     frame: Document = {
         "schema": "greengen.report/1",
@@ -146,7 +163,7 @@ def _frame(**given: Any) -> Document:  # noqa: ANN401
             "python": "3.11.7",
             "command": "python examples/charlm.py",
             "greengen_version": "0.1.0",
-            "policy": {"name": "equal", "coefficients": {}},
+            "policy": {"name": "equal", "coefficients": {}, "groups": [], "rules": None},
             "segments": 1,
             "tier": "edge",
             "interval_s": 0.1,
@@ -271,7 +288,7 @@ def gpu_and_cpu() -> Sample:
     document = _frame(
         run=_frame()["run"] | {"hostname": "gpu-node-3", "tier": "cloud", "path": "/data/runs/serve.greengen",
                                "command": "python -m serve --port 8000",
-                               "policy": {"name": "token", "coefficients": {"prefill": 1.0, "decode": 2.4}}},
+                               "policy": shared("serving", "affine", {"fixed": 3.0, "prefill": 1.0, "decode": 2.4})},
         boundary={
             "covered": [
                 {"domain": "nvml:GPU-0", "kind": "gpu", "name": "NVIDIA A10 0", "grade": "measured", "scope": "device",
@@ -339,7 +356,7 @@ def hostile() -> Sample:
     document["boundary"]["covered"][0] |= {"name": texts[0], "detail": texts[3]}
     document["boundary"]["not_covered"] = [{"what": text, "why": text, "remedy": text} for text in texts]
     document["run"] |= {key: " ".join(texts) for key in ("path", "hostname", "platform", "python", "command", "tier")}
-    document["run"]["policy"] = {"name": texts[0], "coefficients": {texts[3]: 1.0}}
+    document["run"]["policy"] = shared(texts[0], texts[1], {texts[3]: 1.0}, fallback=texts[2]) | {"name": texts[0]}
     document["spans"][0] |= {"id": texts[0], "kind": texts[3], "model": texts[8], "parent": texts[0]}
     document["events"] = [{"t_s": 1.0, "kind": t, "subject": t, "reason": t} for t in texts]
     document["warnings"] = texts

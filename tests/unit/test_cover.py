@@ -57,3 +57,44 @@ def test_it_says_why() -> None:
     assert verdict["psys"] == "another way to know what CORE, DRAM, PACKAGE already make up"
     assert verdict["gpu"] == "no reading of it"
     assert verdict["package"] == ""
+
+
+def host(*wholes: Domain) -> tuple[Domain, ...]:
+    return (domain("rapl:package"), domain("nvml:gpu"), *wholes)
+
+
+def whole(uid: str, kind: str = "wall", gain: float = 0.01) -> Domain:
+    collector = uid.partition(":")[0]
+    return Domain(uid, collector, kind, uid.upper(), contains=("*",), alternative=True, gain=gain)
+
+
+PLUG, OTHER_PLUG, BATTERY = whole("plug:a"), whole("plug:b"), whole("acpi:bat0", "battery", 0.05)
+
+
+@pytest.mark.parametrize(
+    ("readable", "counted"),
+    [
+        ("rapl:package nvml:gpu plug:a acpi:bat0", "rapl:package nvml:gpu"),
+        ("plug:a acpi:bat0", "plug:a"),
+        # A server with two supplies, each on a plug of its own.
+        ("plug:a plug:b acpi:bat0", "plug:a plug:b"),
+        ("acpi:bat0", "acpi:bat0"),
+        ("nvml:gpu acpi:bat0", "nvml:gpu"),
+    ],
+)
+def test_a_meter_of_the_whole_host(readable: str, counted: str) -> None:
+    domains = host(BATTERY, PLUG, OTHER_PLUG)
+    for order in (domains, domains[::-1]):
+        verdict = cover(order, frozenset(readable.split()))
+        assert {uid for uid, why in verdict.items() if not why} == set(counted.split())
+    verdict = cover(domains, frozenset(readable.split()))
+    if counted == "plug:a":
+        assert verdict["acpi:bat0"] == "another way to know what PLUG:A already tells"
+
+
+def test_a_pattern_names_all_of_one_collector() -> None:
+    module = Domain("nvml:module-0", "nvml", "module", "GH200", contains=("grace:*", "nvml:gpu-0"))
+    domains = (module, domain("grace:cpu"), domain("nvml:gpu-0"), domain("nvml:gpu-1"))
+    verdict = cover(domains, frozenset(d.uid for d in domains))
+    assert {uid for uid, why in verdict.items() if not why} == {"nvml:module-0", "nvml:gpu-1"}
+    assert verdict["grace:cpu"] == "part of GH200"

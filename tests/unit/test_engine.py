@@ -174,3 +174,26 @@ def test_a_traceparent_goes_on(path: Path) -> None:
     assert len(parent) == 16
     assert parent != header.split("-")[2]
     assert [span.trace_id for span in timeline(path).spans] == [trace, begun.split("-")[1]]
+
+
+def test_a_recording_that_stops_in_the_middle_of_a_request_holds_its_steps(path: Path) -> None:
+    engine = greengen.Engine("m")
+    with greengen.profile(path):
+        request = greengen.request(model="m").start()
+        for context in range(5):
+            at = time.monotonic_ns()
+            engine.step([(request, 0, 1, context)], at, time.monotonic_ns())
+    found = expand(timeline(path))
+    assert {step: list(items) for step, items in found.items()} == {n: [request.uid] for n in range(1, 6)}
+
+
+def test_a_closed_engine_can_go_on(path: Path) -> None:
+    engine = greengen.Engine("m")
+    with greengen.profile(path):
+        request = greengen.request(model="m").start()
+        for context in range(4):
+            at = time.monotonic_ns()
+            engine.step([(request, 0, 1, context)], at, time.monotonic_ns())
+            if context == 1:
+                engine.close()
+    assert all(list(items) == [request.uid] for items in expand(timeline(path)).values())

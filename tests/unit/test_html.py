@@ -284,7 +284,7 @@ def test_how_it_was_measured(pages: dict[str, Page]) -> None:
         "344 g/kWh (336 to 352), declared, average; lifecycle",
         "grid intensity 344 g/kWh, declared (Ember 2025, DEU)",
         "PUE 1.20",
-        "token; prefill 1.00, decode 2.40",
+        "Shared among serving by affine; weights fixed 3.00, prefill 1.00, decode 2.40; fitted over 240",
         "310 ms of CPU time; booked to overhead",
         "plotly 7.1.0",
     ):

@@ -405,9 +405,40 @@ def test_a_closed_tree_holds_no_file() -> None:
         open_files = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
         with tree_of(os.getpid()) as tree:
             tree.busy_ns()
-            assert len(os.listdir("/proc/self/fd")) == open_files + 2  # noqa: PTH208
+            # Two stat files, and one for the newest process.
+            assert len(os.listdir("/proc/self/fd")) == open_files + 3  # noqa: PTH208
         assert len(os.listdir("/proc/self/fd")) == open_files  # noqa: PTH208
     assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
+
+
+class Newest:
+    """What the kernel says of its newest process."""
+
+    pid = 100
+
+    def read(self) -> int:
+        return self.pid
+
+    def close(self) -> None: ...
+
+
+@linux
+@pytest.mark.parametrize(
+    ("newest", "after_s"), [(100, 5), (101, 1), (-1, 1), (0, 1)], ids=["the same", "new", "?", "0"]
+)
+def test_looks_for_children_where_any_process_was_started(newest: int, after_s: int) -> None:
+    now_ns = 0
+    tree = ProcessTree(Path("/proc"), os.getpid(), lambda: now_ns)
+    told = tree._newest = Newest()  # type: ignore[assignment]  # as much of it as is used
+    tree.busy_ns()
+    with running(BURN_AND_WAIT.format(s=0.0)) as child:
+        line(child)
+        told.pid = newest
+        for second in range(1, 6):
+            now_ns = second * 1_000_000_000
+            tree.busy_ns()
+            assert (child.pid in tree.pids) == (second >= after_s)
+    tree.close()
 
 
 # --- the tree, on fake kernels ------------------------------------------------------------------

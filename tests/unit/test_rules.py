@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from greengen.accounting import ledger
+from greengen.accounting import ledger, spread
 from greengen.accounting.choice import Plan
 from greengen.accounting.entries import Entries
 from greengen.collector import CAPACITY, MACHINE, PROFILED, Domain
@@ -82,6 +82,14 @@ def test_what_each_rule_books(plan: Plan, expected: list[float]) -> None:
     entries = booked(plan)
     assert accounts(entries) == pytest.approx(expected)
     assert math.fsum(accounts(entries)) == pytest.approx(entries.books.total_j, rel=1e-12)
+
+
+def test_other_policies_answers_follow_the_rules_too() -> None:
+    plan = Plan("equal", static="capacity-share", held=0.25)
+    [chapter] = ledger.build(rows(), policy=plan).chapters
+    [entries] = chapter.entries
+    told = spread.by_policy(entries.books, plan, chapter.choices)
+    assert told["equal"] == pytest.approx(entries.books.span_j)
 
 
 def test_two_rules_are_not_compared() -> None:

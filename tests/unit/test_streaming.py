@@ -121,7 +121,9 @@ def test_too_many_models() -> None:
 
 
 def test_parquet(tmp_path: Path) -> None:
-    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     start, stop, weight = spans(np.random.default_rng(6), 40_000)
     names = ["a" if i % 2 else "b" for i in range(start.size)]
     pq.write_table(pa.table({"m": names, "from": start, "to": stop, "w": weight}), tmp_path / "spans.parquet")

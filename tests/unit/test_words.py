@@ -30,6 +30,18 @@ def test_without_a_total_there_is_no_balance() -> None:
     assert balance.missing == ("request/tiny",)
 
 
+def test_how_live_spans_were_told_apart() -> None:
+    document, _ = documents.gpu_and_cpu()
+    [(group, told)] = words.sharing(document)
+    assert group == "serving"
+    weights = "weights fixed 3.00, prefill 1.00, decode 2.40"
+    assert told == f"affine; {weights}; fitted over 240 stretches of time: a share is sure to about 1.3 %"
+    document["run"]["policy"]["groups"][0] |= {"policy": "phase", "share_sigma": None, "fallback": "affine: no steps"}
+    assert words.sharing(document)[0][1] == f"phase; {weights}; nothing better, for affine: no steps"
+    assert words.rules(document) == "auto"
+    assert words.rules(documents.cpu_only()[0]) == "equal"
+
+
 def test_all_is_modelled_only_where_each_counted_domain_is() -> None:
     assert words.all_modelled(documents.cpu_only()[0])
     assert not words.all_modelled(documents.gpu_and_cpu()[0])

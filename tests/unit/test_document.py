@@ -1,0 +1,83 @@
+"""The document of a run, from rows with known answers."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from greengen import document
+from greengen.accounting.carbon import Site
+from greengen.accounting.choice import Plan
+from greengen.rows import Rows
+from tests.unit.test_rules import rows
+
+
+def built(recorded: Rows, policy: str | Plan = "auto") -> dict[str, Any]:
+    return document.build(recorded, Path("x.greengen"), Site(), policy=policy)
+
+
+def test_joules_per_success_and_what_came_to_nothing() -> None:
+    """Two requests of one model: 62.5 J of one that failed, 187.5 J of the other."""
+    recorded = rows()
+    [timeline] = recorded.timelines
+    spans = [replace(span, model="m", outcome="ok" if i == 0 else "failed") for i, span in enumerate(timeline.spans)]
+    recorded.timelines[0] = replace(timeline, spans=spans)
+    [model] = built(recorded)["models"]
+    assert (model["requests"], model["succeeded"]) == (2, 1)
+    assert model["energy_j_per_request"]["value"] == pytest.approx(125)
+    assert model["energy_j_per_success"]["value"] == pytest.approx(250)
+    assert model["energy_j_wasted"]["value"] == pytest.approx(62.5)
+    assert model["energy_j_wasted"]["grade"] == model["energy_j"]["grade"]
+
+
+def test_without_a_failure_nothing_is_wasted() -> None:
+    told = [model["energy_j_wasted"]["value"] for model in built(rows())["models"]]
+    assert told == [0.0, 0.0]
+
+
+def test_where_nothing_succeeded_there_is_no_joule_per_success() -> None:
+    recorded = rows()
+    [timeline] = recorded.timelines
+    recorded.timelines[0] = replace(timeline, spans=[replace(span, outcome="failed") for span in timeline.spans])
+    for model in built(recorded)["models"]:
+        assert model["energy_j_per_success"] == {"value": None, "unit": "J", "reason": "no request succeeded"}
+        assert model["energy_j_wasted"]["value"] == model["energy_j"]["value"]
+
+
+def test_in_nanojoules_every_domain_adds_up() -> None:
+    found = built(rows(), policy=Plan("equal", exact=True, idle="resident-time"))
+    for domain in found["domains"]:
+        assert sum(account["energy_nj"] for account in domain["accounts"]) == domain["energy_nj"] == 900 * 10**9
+    assert [request["energy_nj"] for request in found["requests"]] == [454_166_666_667, 195_833_333_333]
+    assert "energy_nj" not in json.dumps(built(rows()))
+
+
+@pytest.mark.parametrize(
+    ("kind", "missing"),
+    [
+        ("gpu", ["memory (DRAM)", "fans, power supply loss, disks, network cards"]),
+        ("dram", ["fans, power supply loss, disks, network cards"]),
+        ("wall", []),
+    ],
+)
+def test_what_is_not_covered(kind: str, missing: list[str]) -> None:
+    recorded = rows()
+    [timeline] = recorded.timelines
+    recorded.timelines[0] = replace(timeline, domains=[replace(domain, kind=kind) for domain in timeline.domains])
+    told = [gone["what"] for gone in built(recorded)["boundary"]["not_covered"]]
+    assert told == [*missing, "network between tiers"]
+
+
+def test_each_group_says_how_it_was_shared() -> None:
+    groups = built(rows(), policy="token")["run"]["policy"]["groups"]
+    assert [(group["policy"], group["fallback"]) for group in groups] == [("equal", "token: no tokens were told")]
+
+
+def test_a_run_of_nothing_says_that_nothing_was_measured_here() -> None:
+    assert built(Rows({}, []))["warnings"] == [
+        "Nothing was measured: no domain could be read on this machine. Run `greengen doctor`."
+    ]
