@@ -48,7 +48,8 @@ demo: $(VENV)/.demo
 	@echo "The page: file://$(CURDIR)/demo.html"
 
 test: $(VENV)/.dev
-	$(BIN)/pytest
+	$(BIN)/pytest --quiet --numprocesses auto --maxprocesses 8 -m 'not alone'
+	$(BIN)/pytest --quiet -m alone
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -4,14 +4,15 @@
 
 Each service is read by a fake meter and, for the truth, every millisecond without error. Both are
 shared alike (the plan of the first is frozen), so that what is told here is the error of metering:
-sampling, refresh, averaging, clock and gain. How far shares are from Shapley's is another table
+sampling, refresh, averaging, noise, clock and gain. How far shares are from Shapley's is another table
 (policies.py). A request too short for its meter is `unresolved`, and counted apart.
 
 A sensor's gain is one number for all requests that it reads: it is not drawn, but taken in turn from
 as many quantiles of its distribution as there are readings of a service.
 
 `ratio` is the median half-width over the error that 95 % of the requests stay below: 1 would be
-perfect, below it an interval claims too much, far above it too little.
+perfect, below it an interval claims too much, far above it too little. At most 3 is asked for; of the
+perfect meter, whose errors are those of rounding, it says nothing.
 """
 
 from __future__ import annotations

@@ -22,12 +22,16 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 def pytest_configure(config: pytest.Config) -> None:
     """Guard this process now, and through the environment every Python process that it starts."""
+    guard = runpy.run_path(str(GUARD / "sitecustomize.py"))
+    if hasattr(config, "workerinput"):
+        # One of several processes that share the tests: the log is that of the one that started it.
+        config.stash[NETWORK_LOG] = Path(os.environ[guard["LOG"]])
+        return
     directory = tempfile.TemporaryDirectory(prefix="greengen-tests-")
     config.add_cleanup(directory.cleanup)
     log = Path(directory.name) / "network.log"
     log.touch()
     config.stash[NETWORK_LOG] = log
-    guard = runpy.run_path(str(GUARD / "sitecustomize.py"))
     os.environ[guard["LOG"]] = str(log)
     path = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = f"{GUARD}{os.pathsep}{path}" if path else str(GUARD)

@@ -88,6 +88,21 @@ class Shares:
             shares.append(share[some])
         return np.concatenate(spans), np.concatenate(cells), np.concatenate(shares)
 
+    def unequal(self) -> Floats:
+        """Σ share² of each cell, less what it would be if all live rows shared equally, shape (k,)."""
+        cells = self.heads.size
+        squares = np.zeros(cells)
+        for part in self.parts:
+            at, w, g = (part.first, part.last), part.weight, part.growth
+            live = counted(*at, np.ones(w.size), cells)
+            weight, own = running(*at, w, cells), running(*at, w**2, cells)
+            if g.any():
+                both, growing = running(*at, w * g, cells), running(*at, g**2, cells)
+                weight = weight + part.step * running(*at, g, cells)
+                own = own + part.step * (2 * both + part.step * growing)
+            squares += live * part.head**2 + part.rate * (2 * part.head * weight + part.rate * own)
+        return np.maximum(squares - 1.0 / np.maximum(self.heads, 1), 0.0) * (self.heads > 0)
+
     def doubt(self, members: Bools) -> Floats:
         """The greatest doubt about any of some spans, in each cell, shape (k,)."""
         kept = [part.doubt for part in self.parts if members[part.owner].any()]

@@ -1,7 +1,7 @@
 """What the time between two readings makes of spans: nobody knows when within it the energy went.
 
-attribution.md section 4. A span's share changes where it begins and ends, and where others do; what
-of a stretch's energy lies before such a change is uncertain by the power's spread within the stretch.
+attribution.md section 4. Where the busy time of which a span is part begins and ends, what lies on
+either side is uncertain by the step of the power there; within busy time, see bridge.py.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from greengen.accounting import bridge, sampling
 from greengen.accounting.books import Books
 from greengen.accounting.curves import NS, Bools, Curve, Floats, Ints, median
 from greengen.accounting.usage import FOREIGN_S
@@ -22,13 +23,6 @@ UNRESOLVED = 3.0
 #: What leaks of a step of the power at each edge of a busy time, as a part of ΔP·(w+h): averaged by a gauge,
 #: and of a counter whose change is seen at its next poll. Sizes held against examples/intervals.py.
 LEAK, LATE = 0.4, 0.5
-
-#: Between two requests, with others live, it does so over this time at most, s; held against the same.
-AMONG_S = 0.5
-
-#: Power varies more within a stretch than from one to the next, for each is a mean: by this factor, held
-#: against the same.
-WITHIN = 2.3
 
 _NONE = np.zeros(0, dtype=np.int64)
 
@@ -44,16 +38,17 @@ def of_spans(books: Books) -> Floats:
     # Where one row of a span follows another, only the difference of their shares counts.
     place, change = _changes(owner, first, last, (lives.before, lives.after), cells.edges.size)
     span, edge = place // cells.edges.size, place % cells.edges.size
-    _, half_j = half_width(curve, cells.edges[edge])
     quantum = books.domain.resolution_j / math.sqrt(12.0)
-    variance = np.bincount(span, (half_j * change / Z95) ** 2 + (quantum * change) ** 2, minlength=n).astype(float)
-    # What leaks at one edge leaks at the other: out of the busy time, at both.
+    variance = np.bincount(span, (quantum * change) ** 2, minlength=n).astype(float)
+    reach_ns = bridge.block_ns(curve)
+    noise_w = bridge.scatter_w(books, reach_ns)
+    variance += bridge.of_spans(books, reach_ns, noise_w) + sampling.of_spans(books, noise_w)
     live = np.concatenate(([False], books.live, [False]))
     at_border = live[edge] != live[edge + 1]
-    leaked_j = np.bincount(
-        span, leak(curve, cells.edges[edge], np.where(at_border, np.inf, AMONG_S)) * np.abs(change), minlength=n
-    )
-    variance = variance + (leaked_j / Z95) ** 2
+    span, change, t_ns = span[at_border], change[at_border], cells.edges[edge[at_border]]
+    variance += np.bincount(span, (half_width(curve, t_ns)[1] * change / Z95) ** 2, minlength=n)
+    # What leaks at one edge leaks at the other: out of the busy time, at both.
+    variance += (np.bincount(span, leak(curve, t_ns) * np.abs(change), minlength=n) / Z95) ** 2
     # A life within one stretch: all that the stretch holds may lie in it, or none of it.
     start, end = np.full(n, cells.edges.size - 1), np.zeros(n, dtype=np.int64)
     np.minimum.at(start, owner, first)
@@ -68,7 +63,7 @@ def of_spans(books: Books) -> Floats:
     if books.domain.max_power_w is not None:
         limit = books.domain.max_power_w * (end_ns - begin_ns) / NS
     within = np.minimum(np.maximum(inside, curve.step_j[at] - inside), limit) * most / Z95
-    sigma = np.sqrt(np.where(same, within**2 + 2 * (quantum * most) ** 2, variance + _of_whole_stretches(books)))
+    sigma = np.sqrt(np.where(same, within**2 + 2 * (quantum * most) ** 2, variance))
     busy_j = _busy_period(books, start)
     # Too short to be told from those beside it: anything from nothing to all of its busy time's joules.
     widest = np.maximum(busy_j - books.span_j, books.span_j) / Z95
@@ -126,41 +121,6 @@ def _changes(owner: Ints, first: Ints, last: Ints, ends: tuple[Floats, Floats], 
     return places[begins], np.add.reduceat(amounts, begins) if begins.size else amounts
 
 
-def _of_whole_stretches(books: Books) -> Floats:
-    """σ² in J² of rows that last over whole stretches, while their share changes with what others do."""
-    curve, cells = books.curve, books.grid
-    stretches = curve.step_j.size
-    of_cell = np.clip(np.searchsorted(curve.t_ns, cells.edges[:-1], side="right") - 1, 0, stretches - 1)
-    seconds = np.bincount(of_cell, cells.seconds, minlength=stretches)
-    energy_sigma = WITHIN * power_sigma(curve) * seconds
-    found = np.zeros(len(books.table))
-
-    def mean(values: Floats) -> Floats:
-        total = np.bincount(of_cell, values * cells.seconds, minlength=stretches)
-        return np.divide(total, seconds, out=np.zeros(stretches), where=seconds > 0)
-
-    for part in books.shares.parts:
-        head, rate = part.head * cells.ours, part.rate * cells.ours
-        means = mean(head), mean(rate)
-        moments = [
-            np.maximum(mean(head**2) - means[0] ** 2, 0.0),
-            mean(head * rate) - means[0] * means[1],
-            np.maximum(mean(rate**2) - means[1] ** 2, 0.0),
-        ]
-        sums = [np.concatenate(([0.0], np.cumsum(energy_sigma**2 * moment))) for moment in moments]
-        # Whole stretches only: those at its ends are told by its edges.
-        begin = np.searchsorted(curve.t_ns[:-1], cells.edges[part.first])
-        end = np.maximum(np.searchsorted(curve.t_ns, cells.edges[part.last], side="right") - 1, begin)
-        begin = np.minimum(begin, end)
-        top = part.head.size - 1
-        middle = (part.step[np.clip(part.first, 0, top)] + part.step[np.clip(part.last - 1, 0, top)]) / 2
-        weight = part.weight + part.growth * middle
-        squares, products, rates = (total[end] - total[begin] for total in sums)
-        variance = np.maximum(squares + 2 * weight * products + weight**2 * rates, 0.0)
-        found += np.bincount(part.owner, variance, minlength=found.size)
-    return found
-
-
 def resolution_s(curve: Curve) -> float:
     """The shortest time that this meter tells: its spacing of readings, its refresh, its averaging window."""
     spacing = median(curve.spacing_s[curve.known]) if curve.known.any() else 0.0
@@ -184,12 +144,11 @@ def of_foreign_seconds(books: Books) -> Floats:
     return np.sqrt(np.bincount(lives.owner, sigma**2, minlength=len(books.table)))
 
 
-def leak(curve: Curve, t_ns: Ints, most_s: Floats) -> Floats:
+def leak(curve: Curve, t_ns: Ints) -> Floats:
     """The most, J, that averaging and spacing carry from the busy side of a time to the quiet one, at 95 %.
 
     A part of |ΔP|·(w+h), with w the averaging window and h the spacing; a counter's change is seen as
     late as its next poll. ΔP is the step of the power between one resolution before and one after.
-    most_s  how far at most, by edge: among others that are live what leaks soon comes back
     """
     if curve.t_ns.size < 2:  # noqa: PLR2004 -- one stretch
         return np.zeros(t_ns.size)
@@ -202,18 +161,7 @@ def leak(curve: Curve, t_ns: Ints, most_s: Floats) -> Floats:
     after = [np.clip(t, curve.t_ns[0], curve.t_ns[-1]) for t in (t_ns + reach_ns, t_ns + 2 * reach_ns)]
     power = [(curve.at(b) - curve.at(a)) / np.maximum((b - a) / NS, reach_s / 2) for a, b in (inside, after)]
     factor = LEAK if curve.window_s else LATE
-    return np.asarray(np.abs(power[1] - power[0]) * np.minimum(reach_s, most_s) * factor)
-
-
-def power_sigma(curve: Curve) -> Floats:
-    """σ in W of the power within each stretch around its mean, from the stretches beside it, shape (n-1,)."""
-    power = np.nan_to_num(curve.power_w)
-    if not power.size:
-        return power
-    before, after = np.concatenate((power[:1], power[:-1])), np.concatenate((power[1:], power[-1:]))
-    steps = np.maximum.reduce([abs(after - before), abs(power - before), abs(after - power)])
-    noise = float(np.sqrt(np.mean(np.diff(power) ** 2) / 2.0)) if power.size > 1 else float(power[0])
-    return np.asarray(np.minimum(np.hypot(steps / (2 * Z95), noise), power))
+    return np.asarray(np.abs(power[1] - power[0]) * reach_s * factor)
 
 
 def half_width(curve: Curve, t_ns: Ints) -> tuple[Ints, Floats]:

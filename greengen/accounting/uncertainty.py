@@ -39,7 +39,7 @@ _STRETCH_S = 0.1
 class SpanErrors:
     """Standard uncertainties of each span's joules, J, shape (n,).
 
-    timing   the curve between two readings is not known, and the span's edges lie there
+    timing   the curve between two readings is not known, and the span's share changes there; noise of readings
     seconds  foreign work is known by the second
     share    live spans may differ in power (policy `equal`)
     split    the profiled and the foreign processes may differ in power

@@ -13,6 +13,8 @@ import pytest
 from greengen import Run
 from greengen.accounting.policies import POLICIES
 
+pytestmark = pytest.mark.alone
+
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
 
@@ -105,3 +107,14 @@ def test_intervals_example_counts_how_often_they_hold(tmp_path: Path) -> None:
     covered = re.findall(r"^\S.*? % +([\d.]+) % ", printed, re.MULTILINE)
     assert len(covered) == 4
     assert all(float(share) >= 90 for share in covered)
+
+
+def test_intervals_of_coarse_meters_are_no_wider_than_three_times_their_errors(tmp_path: Path) -> None:
+    """Readings of a second, with many short prompts between two of them."""
+    options = ("--meter", "wall", "--meter", "nvml average", "--seeds", "1")
+    printed = start(sys.executable, EXAMPLES / "intervals.py", *options, cwd=tmp_path)
+    found = re.findall(r"^(\S.*?) +\d+ +[\d.]+ % +([\d.]+) % +[\d.]+ % +[\d.]+ % +([\d.]+)$", printed, re.MULTILINE)
+    assert len(found) == 4
+    for _, covered, ratio in found:
+        assert float(covered) >= 94
+        assert float(ratio) <= 3

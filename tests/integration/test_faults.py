@@ -15,6 +15,8 @@ from greengen.testing import trees
 from tests.integration.commands import GREENGEN, balanced, environment, profile, script, spans
 from tests.unit import unprivileged
 
+pytestmark = pytest.mark.alone
+
 #: µJ: what the counter shows one after the other, 0.25 s each, while a request is served.
 STEPS = """
 import os, sys, time, greengen

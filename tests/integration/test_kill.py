@@ -17,6 +17,8 @@ import pytest
 from greengen import Run
 from tests.integration.commands import balanced, environment, script, start
 
+pytestmark = pytest.mark.alone
+
 #: How many are killed; fewer for a quick look.
 KILLS = int(os.environ.get("GREENGEN_TESTS_KILLS", "50"))
 

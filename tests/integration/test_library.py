@@ -20,6 +20,8 @@ from greengen.rows import Segment, Timeline
 from tests.integration.commands import balanced, environment, names, script, spans
 from tests.unit import unprivileged
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:

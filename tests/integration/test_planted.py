@@ -14,6 +14,8 @@ from greengen.testing import planted, planted_meter, planted_recording, planted_
 from greengen.testing.planted_trial import ALONE, BESIDE, Claim
 from greengen.testing.planted_work import AT_ONCE, IN_TURN, NEIGHBOUR, UNIT_S, UNITS, worker_name
 
+pytestmark = pytest.mark.alone
+
 TRIALS = 2
 RECORDINGS = [f"trial-{number}/{where}" for number in (1, 2) for where in (BESIDE, ALONE)] + [f"control-1/{BESIDE}"]
 

@@ -22,6 +22,8 @@ from greengen.recording import schema
 from tests.integration.commands import GREENGEN, balanced, environment, names, profile, script, spans, start
 from tests.unit import unprivileged
 
+pytestmark = pytest.mark.alone
+
 #: Waits until a file is there.
 WAIT = """
 import os, signal, sys, time
