@@ -18,6 +18,7 @@ from typing import Any, Protocol, cast
 
 from greengen.collector import MACHINE, Discovery, Domain, Event, Host, Sample, Unavailable, Usage
 from greengen.collectors._cuda_visible import visible
+from greengen.collectors._mig import slices
 from greengen.collectors._outage import Outages
 
 #: Names as in pynvml, which older versions lack in part.
@@ -67,6 +68,8 @@ class Nvml(Protocol):
     def nvmlDeviceGetHandleByIndex(self, index: int, /) -> Any: ...  # noqa: D102
     def nvmlDeviceGetHandleByUUID(self, uuid: str, /) -> Any: ...  # noqa: D102
     def nvmlDeviceGetDeviceHandleFromMigDeviceHandle(self, handle: Any, /) -> Any: ...  # noqa: D102
+    def nvmlDeviceGetMaxMigDeviceCount(self, handle: Any, /) -> int: ...  # noqa: D102
+    def nvmlDeviceGetMigDeviceHandleByIndex(self, handle: Any, index: int, /) -> Any: ...  # noqa: D102
     def nvmlDeviceGetUUID(self, handle: Any, /) -> str: ...  # noqa: D102
     def nvmlDeviceGetName(self, handle: Any, /) -> str: ...  # noqa: D102
     def nvmlDeviceGetArchitecture(self, handle: Any, /) -> int: ...  # noqa: D102
@@ -212,6 +215,7 @@ def _probe(nvml: Nvml, handle: Any, uid: str, name: str) -> _Gpu:
             kind="gpu",
             name=name,
             reading="energy" if counter else "power",
+            contains=slices(nvml, handle),
             split_reason=_SHARED,
             activity=None if busy is None else uid,
             max_power_w=2 * limit_mw / 1000 if limit_mw else None,

@@ -36,7 +36,8 @@ class Domain:
     grade         `measured` by a physical sensor, or `modelled`
     scope         what the counter covers: this device, the whole host, or the virtual machine
     contains      uids of the domains inside this one (a total never adds both); one that ends with `*` is the
-                  beginning of uids; ``*`` is all of the host that is no such meter itself (wall, battery)
+                  beginning of uids; ``*`` is all of the host that is no such meter itself (wall, battery).
+                  Also of parts that no counter tells apart (MIG slices): who names one as a device uses this domain
     alternative   another way to know a total that other domains already make up (psys)
     split         the `Usage` resource that divides this domain between processes, or None
     split_reason  why there is no such weight; shown as the reason that `other` is not measured

@@ -120,7 +120,7 @@ class Books:
     @property
     def used(self) -> Bools:
         """Which rows of work may use this domain, shape (m,)."""
-        return self.work.on(self.domain.uid, shared=self.domain.kind in SHARED_KINDS)
+        return self.work.on(self.domain, shared=self.domain.kind in SHARED_KINDS)
 
     @property
     def live(self) -> Bools:
@@ -158,8 +158,9 @@ def book(
     knots = [] if use is None or not (split or by_cpu) else [use.t_ns, use.foreign_t_ns]
     knots += [np.array(of_device.t_ns, dtype=np.int64)] if of_device is not None else []
     cells = grid(curve, [table.from_ns, table.to_ns, *work.borders(), *knots], split, window)
-    used = work.on(domain.uid, shared=domain.kind in SHARED_KINDS)
-    shares = share(work, plan.weights, plan.intensity, used, cells.edges)
+    used = work.on(domain, shared=domain.kind in SHARED_KINDS)
+    whole = domain.kind in SHARED_KINDS
+    shares = share(work, plan.weights, plan.intensity, used, cells.edges, whole=whole)
     live = shares.heads > 0
     static_j, held = _static(curve, cells, live, plan.plan)
     if by_cpu is not None:

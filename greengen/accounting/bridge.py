@@ -26,7 +26,8 @@ import numpy as np
 
 from greengen.accounting.books import Books
 from greengen.accounting.curves import NS, Curve, Floats, Ints, distinct, median
-from greengen.accounting.shares import Part, Shares
+from greengen.accounting.placing import Part
+from greengen.accounting.shares import Shares
 from greengen.quantity import Z95
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Literal
@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 
 from greengen.accounting.curves import Curve, Floats
-from greengen.accounting.fit import TOO_UNSURE, Fit, fit
+from greengen.accounting.fit import TOO_UNSURE, Fit
 from greengen.accounting.policies import (
     AUTO,
     DEFAULTS,
@@ -24,6 +24,7 @@ from greengen.accounting.policies import (
     Rows,
     Weights,
 )
+from greengen.accounting.teams import directions, fits
 from greengen.accounting.work import Group, Work
 from greengen.errors import PolicyError
 
@@ -35,6 +36,9 @@ INTENSITY = MappingProxyType({"affine": 1.3, "phase": 1.6, "token": 2.0, "equal"
 #: Of a policy that greengen does not know, and between groups.
 UNKNOWN_INTENSITY = 2.0
 
+
+#: The unit of coefficients that were given.
+_GIVEN = "given"
 
 #: See `Plan`.
 IdleRule = Literal["none", "pro-rata", "resident-time"]
@@ -48,7 +52,8 @@ class Plan:
     """How to share: a policy's name, and what is already decided about groups.
 
     extra    policies of third parties, by name
-    frozen   group → how it is shared, from an earlier ledger: then a part is shared as the whole was
+    frozen   group, or (boot, group) → how it is shared, from an earlier ledger: then a part is shared as the
+             whole was, with the errors of its fit
     given    what a step of an engine costs, where it is known and not to be fitted
     idle     a second pass over idle energy: `none` (it stays an account of its own), `pro-rata` to the
              joules of the spans, or by `resident-time`, the time that they were live
@@ -59,7 +64,7 @@ class Plan:
 
     policy: str = AUTO
     extra: Mapping[str, Policy] = field(default_factory=dict)
-    frozen: Mapping[str, Choice] = field(default_factory=dict)
+    frozen: Mapping[str | tuple[str, str], Choice] = field(default_factory=dict)
     given: Coefficients | None = None
     idle: IdleRule = "none"
     static: StaticRule = "busy-share"
@@ -103,37 +108,43 @@ class Chosen:
     directions: Mapping[str, Floats]
 
 
-def choose(work: Work, plan: Plan, curves_of: Callable[[Sequence[Group]], Sequence[Curve]]) -> Chosen:
-    """Weights for every group of `work`. `curves_of`: the energy from which an engine's cost may be fitted."""
+def choose(work: Work, plan: Plan, curves_of: Callable[[Sequence[Group]], Sequence[Curve]], boot: str = "") -> Chosen:
+    """Weights for every group of `work`. `curves_of`: the energy from which an engine's cost may be fitted.
+
+    boot  in which the spans were recorded: groups of several may be called alike
+    """
     weights: list[Weights] = []
     choices: list[Choice] = []
-    directions: dict[str, Floats] = {}
-    fits: dict[str, Fit | str] = {}
+    found: dict[str, Fit | str] | None = None
     for group in work.groups:
         rows = _rows(work, group)
-        frozen = plan.frozen.get(group.name)
+        frozen = plan.frozen.get((boot, group.name)) or plan.frozen.get(group.name)
         if frozen is not None:
             choice, given = _applied(plan, rows, group, frozen)
         elif group.around is not None:
             choice, given = _applied(plan, rows, group, Choice(group.name, "equal"))
         else:
             engine = group.lane.engine if group.lane is not None else ""
-            if engine and engine not in fits and plan.given is None and plan.policy in {AUTO, "affine"}:
-                lanes = [g for g in work.groups if g.lane is not None and g.lane.engine == engine]
-                fits[engine] = fit(work, lanes, curves_of(lanes))
-            choice, given = _best(plan, rows, group, fits.get(engine))
-            found = fits.get(engine)
-            if isinstance(found, Fit) and choice.policy == "affine":
-                directions |= {f"{engine}:{i}": found.relative[i] for i in range(len(found.relative))}
+            if engine and found is None and plan.given is None and plan.policy in {AUTO, "affine"}:
+                found = fits(work, curves_of)
+            choice, given = _best(plan, rows, group, (found or {}).get(engine))
         weights.append(given)
         choices.append(choice)
     return Chosen(
-        tuple(weights),
+        tuple(_in_units(work.groups, choices, weights)),
         plan,
         tuple(choices),
         tuple(INTENSITY.get(choice.policy, UNKNOWN_INTENSITY) for choice in choices),
-        directions,
+        directions(work, choices),
     )
+
+
+def _in_units(groups: Sequence[Group], choices: Sequence[Choice], weights: Sequence[Weights]) -> Iterator[Weights]:
+    """The weights with their units: between the steps of an engine, its own."""
+    units = {group.lane.engine: choice.unit for group, choice in zip(groups, choices, strict=True) if group.lane}
+    for group, given in zip(groups, weights, strict=True):
+        engine = group.lane.engine if group.lane is not None else group.around
+        yield replace(given, unit=units.get(engine or "", ""))
 
 
 def _best(plan: Plan, rows: Rows, group: Group, found: Fit | str | None) -> tuple[Choice, Weights]:
@@ -142,31 +153,41 @@ def _best(plan: Plan, rows: Rows, group: Group, found: Fit | str | None) -> tupl
     below = ORDER[ORDER.index(wanted) + 1 :] if wanted in ORDER else ORDER[1:]
     why = ""
     for name in (wanted, *below):
-        coefficients, details, sigma = DEFAULTS.get(name), {}, None
-        covariance: tuple[tuple[float, ...], ...] = ()
-        if plan.given is not None and name in {"affine", "phase"}:
-            coefficients = plan.given
+        known: Choice | str = Choice(group.name, name, DEFAULTS.get(name))
+        # What only says what a step costs, or its cache, does not tell a token read from one written.
+        if plan.given is not None and (name == "affine" or (name == "phase" and _of_tokens(plan.given))):
+            # What was given is in one unit, whichever engine's step it is.
+            known = Choice(group.name, name, plan.given, unit=_GIVEN if name == "affine" else "")
         elif name == "affine" and rows.level == "steps":
-            if isinstance(found, Fit):
-                if found.sigma > TOO_UNSURE:
-                    why = why or (
-                        f"affine: the fitted coefficients leave a request's share unsure by {100 * found.sigma:.0f} %"
-                    )
-                    continue
-                coefficients, sigma = found.coefficients, found.sigma
-                covariance = tuple(map(tuple, found.covariance.tolist()))
-                details = {"windows": float(found.windows), "explained": found.explained}
-            else:
-                why = why or f"affine: {found or 'nothing to fit it from'}"
-                continue
-        given = _policy(plan, name)(rows, coefficients or Coefficients())
+            known = _fitted(group, found)
+        if isinstance(known, str):
+            why = why or f"{name}: {known}"
+            continue
+        given = _policy(plan, name)(rows, known.coefficients or Coefficients())
         if isinstance(given, str):
             why = why or f"{name}: {given}"
             continue
-        fallback = why if name != wanted else ""
-        chosen = Choice(group.name, name, coefficients, fallback, sigma, details, covariance)
-        return chosen, _checked(name, given, rows)
+        return replace(known, fallback=why if name != wanted else ""), _checked(name, given, rows)
     raise AssertionError  # `equal` can always be used
+
+
+def _fitted(group: Group, found: Fit | str | None) -> Choice | str:
+    """How an engine's lane is shared by a fit, or why it is not."""
+    if not isinstance(found, Fit) or group.lane is None:
+        return found if isinstance(found, str) else "nothing to fit it from"
+    costs = found.engines[group.lane.engine]
+    if isinstance(costs, str):
+        return costs
+    if costs.sigma > TOO_UNSURE:
+        return f"the fitted coefficients leave a request's share unsure by {100 * costs.sigma:.0f} %"
+    details = {"windows": float(found.windows), "explained": found.explained}
+    if len(found.engines) > 1:
+        details["engines"] = float(len(found.engines))
+    return Choice(group.name, "affine", costs.coefficients, "", costs.sigma, details, found.unit, costs.moves)
+
+
+def _of_tokens(coefficients: Coefficients) -> bool:
+    return coefficients.prefill > 0 or coefficients.decode > 0
 
 
 def _first(rows: Rows) -> str:
@@ -181,9 +202,18 @@ def _applied(plan: Plan, rows: Rows, group: Group, frozen: Choice) -> tuple[Choi
     return frozen, _checked(frozen.policy, given, rows)
 
 
-def frozen(plan: Plan, choices: Sequence[Choice]) -> Plan:
-    """The same plan with what was chosen under it: another run, or a part of this one, is then shared so."""
-    return replace(plan, frozen={choice.group: choice for choice in choices})
+def frozen(plan: Plan, choices: Iterable[tuple[str, Choice]]) -> Plan:
+    """The same plan with what was chosen under it in each boot: a part of the run is then shared so.
+
+    Another run too, by the names of its groups; but of what several boots chose differently nothing is known of it.
+    """
+    kept: dict[str | tuple[str, str], Choice] = {}
+    several: set[str] = set()
+    for boot, choice in choices:
+        kept[boot, choice.group] = choice
+        if kept.setdefault(choice.group, choice) != choice:
+            several.add(choice.group)
+    return replace(plan, frozen={key: choice for key, choice in kept.items() if key not in several})
 
 
 def _policy(plan: Plan, name: str) -> Policy:
@@ -211,7 +241,7 @@ def _checked(name: str, given: Weights, rows: Rows) -> Weights:
     # By a power of two, which rounds nothing.
     most = math.frexp(max(float(v.max(initial=0.0)) for v in amounts))[1]
     weight, growth, fixed, padding = (np.ldexp(v, -most) for v in amounts)
-    return Weights(weight, growth, float(fixed), float(padding))
+    return Weights(weight, growth, float(fixed), float(padding), doubled=most)
 
 
 def _rows(work: Work, group: Group) -> Rows:

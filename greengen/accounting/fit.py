@@ -1,22 +1,25 @@
 """What a step of an engine costs, fitted from the run: E = F + b_p·prefill + b_d·decode + b_kv·context.
 
 Non-negative least squares over windows of several readings, whose features are those of the steps
-inside. Whether the fit is good enough is decided by how unsure it leaves the requests' shares, and
-not by how much of the energy it explains: shares use ratios of coefficients only.
+inside. Engines on the same devices are fitted together, each with four columns of its own, and one for
+the time without a step (others for stages of a pipeline and slices without one): so their coefficients
+are in one unit, joules of those devices. Whether the fit is good enough is decided for each engine by how
+unsure it leaves its requests' shares, and not by how much of the energy it explains.
 """
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from greengen.accounting.curves import NS, Curve, Floats, Ints, distinct
+from greengen.accounting.curves import NS, Bools, Curve, Floats, Ints, distinct
+from greengen.accounting.moves import Moves, Priced, relative, tokens
 from greengen.accounting.policies import Coefficients
+from greengen.accounting.squares import nonnegative
 from greengen.accounting.stints import Lane
-from greengen.accounting.work import Group, Work
+from greengen.accounting.work import Group, Work, names_of
 
 #: A window holds this many readings and steps at least, and a fit this many windows (attribution.md A2).
 _READINGS, _STEPS, _WINDOWS = 10, 4, 30
@@ -24,33 +27,54 @@ _READINGS, _STEPS, _WINDOWS = 10, 4, 30
 #: More windows than this tell nothing new.
 _MOST = 4_000
 
+#: Columns of an engine in the design: steps, prefill, decode, context.
+_COLUMNS = 4
+
+#: Steps overlap seldom where less than this part of the time is of two.
+_SELDOM = 0.1
+
+#: Of the variance, what rounding leaves.
+_ROUNDING = 1e-12
+
 #: A request's share that is more unsure than this, typically, is no better than a rule of thumb.
 TOO_UNSURE = 0.10
 
 
 @dataclass(frozen=True, slots=True)
-class Fit:
-    """Coefficients, in J, and how far each direction of their error moves each span's joules.
+class Costs:
+    """What a step of one engine costs.
 
-    covariance of the coefficients, J², shape (4, 4)
-    relative   of each span's energy, one standard uncertainty per direction, shape (directions, n)
-    sigma      all directions together, the median request
+    coefficients  in J
+    moves         what each direction of the fit's error adds to them, as in `Choice.moves`
+    sigma         all directions together, on the joules of the engine's median request, relative
+    """
+
+    coefficients: Coefficients
+    moves: Moves
+    sigma: float
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """What the steps of engines on the same devices cost.
+
+    unit       its name: coefficients of one fit are in one unit
+    engines    uid → costs; a reason for those of which the fit says nothing
     windows    how many windows it rests on
     explained  the part of the energy's variance that it explains
     """
 
-    coefficients: Coefficients
-    covariance: Floats
-    relative: Floats
-    sigma: float
+    unit: str
+    engines: Mapping[str, Costs | str]
     windows: int
     explained: float
 
 
 def fit(work: Work, groups: Sequence[Group], curves: Sequence[Curve]) -> Fit | str:
-    """Coefficients of an engine's lanes from the energy of its devices, or why there are none."""
-    engine = [group.lane for group in groups if group.lane is not None]
-    edges = _windows(engine, curves)
+    """Coefficients of the engines of these lanes from the energy of their devices, or why there are none."""
+    lanes = [group.lane for group in groups if group.lane is not None]
+    uids = list(dict.fromkeys(lane.engine for lane in lanes))
+    edges = _windows(lanes, curves)
     if edges.size <= _WINDOWS:
         return f"{max(edges.size - 1, 0)} windows of {_READINGS} readings are too few to fit what a step costs"
     energy_j = np.zeros(edges.size - 1)
@@ -60,55 +84,60 @@ def fit(work: Work, groups: Sequence[Group], curves: Sequence[Curve]) -> Fit | s
         gaps = np.concatenate(([0.0], np.cumsum(np.diff(curve.t_ns) * ~curve.known)))
         lost = np.interp((edges - curve.t_ns[0]).astype(float), (curve.t_ns - curve.t_ns[0]).astype(float), gaps)
         known &= np.diff(lost) == 0
-    busy_s, idle_s = _busy(engine, edges)
-    design = np.column_stack([np.sum([_features(lane, edges) for lane in engine], axis=0), idle_s])
-    known &= _alone(work, groups, edges) & (busy_s > 0)
+    busy_s, idle_s = _busy(lanes, edges)
+    of = [[lane for lane in lanes if lane.engine == uid] for uid in uids]
+    blocks = [np.sum([_features(lane, edges) for lane in engine], axis=0) for engine in of]
+    waits = [column for engine in of for column in _bubbles([[lane] for lane in engine], edges)]
+    design = np.column_stack([*blocks, *_bubbles(of, edges), idle_s])
+    known &= _alone(work, groups, curves, edges) & (busy_s > 0)
     if int(known.sum()) < _WINDOWS:
         return f"in only {int(known.sum())} windows did nothing else run beside the engine"
-    energy_j, design = energy_j[known], design[known]
-    solved = nonnegative(design, energy_j)
+    solved = _solved(design[known], [column[known] for column in waits], energy_j[known])
     if solved is None:
         return "no step was told from another: the batch never changed"
     solution, covariance, explained = solved
-    coefficients = Coefficients(*map(float, solution[:4]))
-    if not any(coefficients.as_tuple()):
-        return "the energy did not follow the steps"
-    relative = _directions(work, groups, coefficients, covariance[:4, :4])
-    served = np.flatnonzero(np.abs(relative).sum(axis=0) > 0)
-    spread = np.sqrt((relative[:, served] ** 2).sum(axis=0))
-    sigma = float(np.median(spread)) if served.size else 0.0
-    return Fit(coefficients, covariance[:4, :4], relative, sigma, int(known.sum()), explained)
+    unit = f"J, fitted with {' + '.join(uids)}"
+    steps = _COLUMNS * len(uids)
+    engines = _costs(work, lanes, solution[:steps], covariance[:steps, :steps])
+    return Fit(unit, engines, int(known.sum()), explained)
 
 
-def nonnegative(design: Floats, energy_j: Floats) -> tuple[Floats, Floats, float] | None:
-    """(solution ≥ 0, its covariance, part of the variance explained) of least squares; None where it has none.
+def _solved(design: Floats, more: Sequence[Floats], energy_j: Floats) -> tuple[Floats, Floats, float] | None:
+    """As `nonnegative`, with `more` columns where they explain so much more that they are worth it.
 
-    All subsets of the few columns are tried: the best one without a negative is the optimum.
+    Whether the lanes of an engine are stages is not known beforehand; whether two engines work side by side is.
     """
-    columns = design.shape[1]
-    scale = np.abs(design).max(axis=0)
-    usable = [i for i in range(columns) if scale[i] > 0]
-    best: tuple[float, tuple[int, ...], Floats] | None = None
-    for size in range(1, len(usable) + 1):
-        for chosen in itertools.combinations(usable, size):
-            part = design[:, chosen] / scale[list(chosen)]
-            solution, _, rank, _ = np.linalg.lstsq(part, energy_j, rcond=1e-9)
-            if rank < size or (solution < 0).any():
-                continue
-            rest = float(((energy_j - part @ solution) ** 2).sum())
-            if best is None or rest < best[0] * (1 - 1e-9):
-                best = (rest, chosen, solution)
-    if best is None:
-        return None
-    rest, chosen, solution = best
-    found, covariance = np.zeros(columns), np.zeros((columns, columns))
-    found[list(chosen)] = solution / scale[list(chosen)]
-    # Of all of them: what was pressed to 0 is known to be small, and not known to be 0.
-    part = design[:, usable] / scale[usable]
-    inverse = np.linalg.pinv(part.T @ part) * (rest / max(energy_j.size - len(usable), 1))
-    covariance[np.ix_(usable, usable)] = inverse / np.outer(scale[usable], scale[usable])
-    total = float(((energy_j - energy_j.mean()) ** 2).sum())
-    return found, covariance, 1.0 - rest / total if total > 0 else 1.0
+    solved = nonnegative(design, energy_j)
+    if solved is None or not more:
+        return solved
+    wider = nonnegative(np.column_stack([design, *more]), energy_j)
+    # Bayes' information criterion; what is explained to rounding needs no more.
+    worth = float(energy_j.size) ** (-len(more) / energy_j.size)
+    left = 1.0 - solved[2]
+    return wider if wider is not None and left > _ROUNDING and 1.0 - wider[2] < left * worth else solved
+
+
+def _costs(work: Work, lanes: Sequence[Lane], solution: Floats, covariance: Floats) -> dict[str, Costs | str]:
+    """What the fit says of each engine."""
+    uids = list(dict.fromkeys(lane.engine for lane in lanes))
+    values, vectors = np.linalg.eigh(covariance)
+    # One standard uncertainty of each independent part of the error, as columns of all engines' coefficients.
+    parts = (vectors * np.sqrt(np.maximum(values, 0.0)))[:, values > 0]
+    blocks = [slice(_COLUMNS * i, _COLUMNS * (i + 1)) for i in range(len(uids))]
+    coefficients = [Coefficients(*map(float, solution[block])) for block in blocks]
+    moves = [tuple(map(tuple, parts[block].T.tolist())) for block in blocks]
+    of = {uid: (mean, by) for uid, mean, by in zip(uids, coefficients, moves, strict=True)}
+    moved = relative(work.spans, [Priced(lane, *of[lane.engine]) for lane in lanes])
+    found: dict[str, Costs | str] = {}
+    for uid, (mean, by) in of.items():
+        if not any(mean.as_tuple()):
+            found[uid] = "the energy did not follow the steps"
+            continue
+        served = np.unique(np.concatenate([lane.owner for lane in lanes if lane.engine == uid]))
+        spread = np.sqrt((moved[:, served] ** 2).sum(axis=0))
+        spread = spread[spread > 0]
+        found[uid] = Costs(mean, by, float(np.median(spread)) if spread.size else 0.0)
+    return found
 
 
 def _windows(engine: Sequence[Lane], curves: Sequence[Curve]) -> Ints:
@@ -143,7 +172,7 @@ def _features(lane: Lane, edges: Ints) -> Floats:
     steps = lane.t0_ns.size
     # A step costs as much at its beginning as at its end: half of it, half of its tokens.
     times = (lane.t0_ns, lane.t1_ns)
-    return np.column_stack([_within(times, amount, edges) for amount in (np.ones(steps), *_tokens(lane))])
+    return np.column_stack([_within(times, amount, edges) for amount in (np.ones(steps), *tokens(lane))])
 
 
 def _busy(engine: Sequence[Lane], edges: Ints) -> tuple[Floats, Floats]:
@@ -157,6 +186,21 @@ def _busy(engine: Sequence[Lane], edges: Ints) -> tuple[Floats, Floats]:
     return busy_ns / NS, np.maximum(np.rint(np.diff(edges) - busy_ns), 0.0) / NS
 
 
+def _bubbles(beside: Sequence[Sequence[Lane]], edges: Ints) -> list[Floats]:
+    """The seconds of each window, summed over what works side by side, in which one has no step while another has.
+
+    Lanes of an engine are stages of a pipeline or its micro-batches, engines may have a slice of a device each:
+    what one draws that waits is no step's cost. None, and no column, where their steps overlap seldom: then this
+    time is all but that of the steps, and tells nothing.
+    """
+    if len(beside) == 1:
+        return []
+    busy_s = _busy([lane for lanes in beside for lane in lanes], edges)[0]
+    free_s = np.sum([busy_s - _busy(lanes, edges)[0] for lanes in beside], axis=0)
+    seldom = (1.0 - _SELDOM) * (len(beside) - 1) * float(busy_s.sum())
+    return [np.maximum(free_s, 0.0)] if float(free_s.sum()) < seldom else []
+
+
 def _within(times: tuple[Ints, Ints], amount: Floats, edges: Ints) -> Floats:
     """What falls into each window of amounts that are spread evenly over ascending intervals, shape (windows,)."""
     knots = np.ravel(np.column_stack(times) - edges[0]).astype(float)
@@ -165,21 +209,8 @@ def _within(times: tuple[Ints, Ints], amount: Floats, edges: Ints) -> Floats:
     return np.diff(np.interp((edges - edges[0]).astype(float), knots, levels))
 
 
-def _tokens(lane: Lane) -> tuple[Floats, Floats, Floats]:
-    """Prefill, decode and context tokens of each step, shape (K,); decode with the padding."""
-    steps = lane.t0_ns.size
-    first, last = lane.first, lane.last + 1
-
-    def over(amount: Floats) -> Floats:
-        change = np.bincount(first, amount, minlength=steps + 1) - np.bincount(last, amount, minlength=steps + 1)
-        return np.asarray(np.cumsum(change.astype(float))[:steps])
-
-    grown = over(lane.growth) * np.arange(steps) + over(lane.context - lane.growth * lane.first)
-    return over(lane.prefill), over(lane.decode) + lane.padding, grown
-
-
-def _alone(work: Work, groups: Sequence[Group], edges: Ints) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    """In which windows no work of other groups was live on the engine's devices."""
+def _alone(work: Work, groups: Sequence[Group], curves: Sequence[Curve], edges: Ints) -> Bools:
+    """In which windows no work of other groups was live on the engines' devices."""
     engines = {group.lane.engine for group in groups if group.lane is not None}
     ours = {id(group) for group in groups}
     rows = [g.rows for g in work.groups if id(g) not in ours and g.around not in engines]
@@ -187,6 +218,7 @@ def _alone(work: Work, groups: Sequence[Group], edges: Ints) -> np.ndarray[tuple
     others = others[~work.waiting[others]]
     own = {uid for group in groups if group.lane is not None for uid in group.lane.devices}
     if own and any(work.devices):
+        own = own.union(*(names_of(curve.domain) for curve in curves))
         beside = [not work.devices[row] or not own.isdisjoint(work.devices[row]) for row in others.tolist()]
         others = others[np.array(beside, dtype=bool)]
     windows = edges.size - 1
@@ -194,41 +226,3 @@ def _alone(work: Work, groups: Sequence[Group], edges: Ints) -> np.ndarray[tuple
     last = np.clip(np.searchsorted(edges, work.to_ns[others], side="left"), first, windows)
     change = np.bincount(first, minlength=windows + 1) - np.bincount(last, minlength=windows + 1)
     return np.asarray(np.cumsum(change)[:windows] == 0)
-
-
-def _directions(work: Work, groups: Sequence[Group], coefficients: Coefficients, covariance: Floats) -> Floats:
-    """How far each independent direction of the coefficients' error moves each span, relative, shape (4, n)."""
-    base = _energies(work, groups, coefficients, coefficients)
-    values, vectors = np.linalg.eigh(covariance)
-    at = np.array(coefficients.as_tuple())
-    moved = np.zeros((4, base.size))
-    for i in range(4):
-        step = vectors[:, i] * np.sqrt(max(float(values[i]), 0.0))
-        ends = [_energies(work, groups, coefficients, Coefficients(*np.maximum(at + s * step, 0.0))) for s in (1, -1)]
-        moved[i] = (ends[0] - ends[1]) / 2
-    return np.asarray(np.divide(moved, base, out=np.zeros_like(moved), where=base > 0))
-
-
-def _energies(work: Work, groups: Sequence[Group], truth: Coefficients, used: Coefficients) -> Floats:
-    """Each span's part of steps that cost what `truth` says, shared by what `used` says, shape (n,)."""
-    found = np.zeros(work.spans)
-    for group in groups:
-        lane = group.lane
-        if lane is None or not lane.owner.size:
-            continue
-        steps = lane.t0_ns.size
-        first, last = lane.first, lane.last + 1
-        tokens = _tokens(lane)
-        change = np.bincount(first, minlength=steps + 1) - np.bincount(last, minlength=steps + 1)
-        count = np.cumsum(change)[:steps]
-        cost, weight = (
-            c.fixed + c.prefill * tokens[0] + c.decode * tokens[1] + c.context * tokens[2] for c in (truth, used)
-        )
-        rate = np.divide(cost, weight, out=np.zeros(steps), where=weight > 0)
-        head = np.divide(used.fixed + used.decode * lane.padding, count, out=np.zeros(steps), where=count > 0)
-        sums = [np.concatenate(([0.0], np.cumsum(v))) for v in (rate * head, rate, rate * np.arange(steps))]
-        whole, flat, rising = (total[last] - total[first] for total in sums)
-        constant = used.prefill * lane.prefill + used.decode * lane.decode
-        constant = constant + used.context * (lane.context - lane.growth * first)
-        found += np.bincount(lane.owner, whole + constant * flat + used.context * lane.growth * rising, work.spans)
-    return found

@@ -67,13 +67,15 @@ class Ledger:
     @property
     def choices(self) -> tuple[Choice, ...]:
         """How each group of spans was shared: policy, coefficients, and why a weaker one was used."""
-        found = {choice.group: choice for chapter in self.chapters for choice in chapter.choices}
-        return tuple(found.values())
+        found: list[Choice] = []
+        for choice in (choice for chapter in self.chapters for choice in chapter.choices):
+            found += [choice] if choice not in found else []
+        return tuple(found)
 
     @property
     def plan(self) -> Plan:
         """This ledger's policy with all that was chosen and fitted under it, to share another part alike."""
-        return frozen(self.asked, self.choices)
+        return frozen(self.asked, ((c.timeline.boot_id, choice) for c in self.chapters for choice in c.choices))
 
     def total(self) -> Quantity:
         """All joules of the run's cover, each once."""
@@ -240,7 +242,7 @@ def _chapter(timeline: Timeline, plan: Plan, window: books.Window) -> Chapter:
     spans = table.tabulate(_on_their_tiers(timeline), timeline.processes, max(end_ns, last_seen))
     laid_out = work.lay_out(spans, timeline)
     found, left_out = read_curves(timeline, recorded, intervals)
-    chosen = choose(laid_out, plan, lambda groups: _metering(groups, found, left_out, use))
+    chosen = choose(laid_out, plan, lambda groups: _metering(groups, found, left_out, use), timeline.boot_id)
     entries = tuple(
         enter(
             books.book(curve, (spans, laid_out, chosen), (use, timeline.usage), window),
@@ -289,7 +291,7 @@ def _metering(
     known = [curve for uid, curve in found.items() if curve.known.any()]
     named = {uid for group in groups if group.lane is not None for uid in group.lane.devices}
     counted = [curve for curve in known if not left_out[curve.domain.uid]]
-    own = [curve for curve in known if curve.domain.uid in named]
+    own = [curve for curve in known if not named.isdisjoint(work.names_of(curve.domain))]
     chosen = own or [c for c in counted if c.domain.kind not in books.SHARED_KINDS] or counted
     return [_without_foreign(curve, use) if use is not None else curve for curve in chosen]
 

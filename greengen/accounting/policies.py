@@ -38,7 +38,10 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class Coefficients:
-    """What a step costs, in any unit: only their ratios matter. Frozen and stored with a result.
+    """What a step costs, in any unit. Frozen and stored with a result.
+
+    Within a group only their ratios matter. Steps of groups whose coefficients are in one unit (`Choice.unit`)
+    are compared by what they cost: there a coefficient counts as it stands.
 
     fixed                     for the step itself: shared equally by the requests in it
     prefill, decode, context  for each token computed, written, and held in the cache
@@ -60,12 +63,16 @@ class Weights:
 
     fixed    what all rows present share equally, per step or per second
     padding  what a token computed for nobody adds to that
+    unit     the name of the unit that they are in, where groups may be compared by them; "": in none
+    doubled  by 2 to the power of this they are in that unit
     """
 
     weight: Floats
     growth: Floats
     fixed: float = 0.0
     padding: float = 0.0
+    unit: str = ""
+    doubled: int = 0
 
 
 #: Gives the weights of a group's rows, or why it cannot.
@@ -78,7 +85,10 @@ class Choice:
 
     fallback  why it is not the policy asked for; "" where it is
     sigma     relative standard uncertainty of a request's share, typical, from the coefficients; None: not fitted
-    covariance  of fitted coefficients, which are in J, in their order: four rows of four; none: not fitted
+    unit      names the unit of the coefficients: steps of all groups with this one are compared by what they cost;
+              "": the coefficients of this group say nothing of another's
+    moves     what each independent part of a fit's error adds to the four coefficients, one standard uncertainty;
+              those of one place in all groups of a unit move together
     """
 
     group: str
@@ -87,7 +97,16 @@ class Choice:
     fallback: str = ""
     sigma: float | None = None
     details: Mapping[str, float] = field(default_factory=dict)
-    covariance: tuple[tuple[float, ...], ...] = ()
+    unit: str = ""
+    moves: tuple[tuple[float, ...], ...] = ()
+
+    @property
+    def covariance(self) -> tuple[tuple[float, ...], ...]:
+        """Of fitted coefficients, which are in J, in their order: four rows of four; none: not fitted."""
+        if not self.moves:
+            return ()
+        moves = np.array(self.moves)
+        return tuple(map(tuple, (moves.T @ moves).tolist()))
 
 
 def equal(rows: Rows, _: Coefficients) -> Weights | str:

@@ -1,8 +1,11 @@
 """Shares: of each cell of a domain, what part is whose. Not negative, and 1 in all where somebody is live.
 
-Within a cell each group has the part that its live rows are of all live rows; within the group a row
-has (fixed/n + w) / (fixed + W), with n rows and the weight W live. Both are constant over a cell, so
-that a sum over a row's cells is a difference of cumulated sums: fair queueing's virtual time.
+Within a cell each group has the part that its live rows are of all live rows. Of groups whose weights
+are in one unit, what they have together goes by what their steps draw, cost over length: steps of a
+pipeline, or of several engines, overlap. Requests that wait between the steps of their engine draw
+nothing beside another's step on the device, and do not count. Within a group a row has (fixed/n + w) / (fixed + W),
+with n rows and the weight W live. All is constant over a cell, so that a sum over a row's cells is a
+difference of cumulated sums: fair queueing's virtual time.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from greengen.accounting.curves import Bools, Floats, Ints
+from greengen.accounting.placing import Part, Placed, counted, place, running
 from greengen.accounting.policies import Weights
 from greengen.accounting.work import Group, Work
 from greengen.quantity import Z95
@@ -22,29 +26,6 @@ from greengen.quantity import Z95
 BETWEEN_GROUPS = 2.0
 
 _NONE = np.zeros(0, dtype=np.int64)
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """g rows of one group over k cells.
-
-    owner         span of each row, shape (g,)
-    first, last   its first cell, and the one after its last, shape (g,)
-    weight, growth  its weight in step 0 of the lane, and how much it grows at each step, shape (g,)
-    head, rate    a row's share of a cell is head + rate · (weight + growth · step), shape (k,)
-    step          the step that each cell lies in, as a number, shape (k,)
-    doubt         σ of the logarithm of what it draws against the others live with it, shape (k,)
-    """
-
-    owner: Ints
-    first: Ints
-    last: Ints
-    weight: Floats
-    growth: Floats
-    head: Floats
-    rate: Floats
-    step: Floats
-    doubt: Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,92 +123,82 @@ class Shares:
         return found.clip(0.0, 1.0)
 
 
-def share(work: Work, weights: Sequence[Weights], intensity: Sequence[float], used: Bools, edges: Ints) -> Shares:
+def share(
+    work: Work,
+    weights: Sequence[Weights],
+    intensity: Sequence[float],
+    used: Bools,
+    edges: Ints,
+    *,
+    whole: bool = False,
+) -> Shares:
     """The shares of the cells between `edges`; `used`: the rows that count, shape (m,).
 
     weights    by group
     intensity  by group: the factor, at 95 %, by which two rows of it may differ in what they draw
+    whole      the domain serves whole engines (a host); else each of an engine's devices has its even part of a step
     """
     cells = edges.size - 1
-    at = [_place(work, group, given, used, edges) for group, given in zip(work.groups, weights, strict=True)]
+    at = [place(work, group, given, used, edges) for group, given in zip(work.groups, weights, strict=True)]
+    alike: dict[str, list[int]] = {}
+    for i, given in enumerate(weights):
+        alike.setdefault(given.unit or str(i), []).append(i)
+    # On a device one waits for whichever engine has it; of what a host does beside an engine's steps less is known.
+    for members in alike.values() if whole else [range(len(at))]:
+        _wait(work.groups, at, members)
     heads = np.zeros(cells, dtype=np.int64)
-    for _, live, _ in at:
-        heads += live
-    whole = np.maximum(heads, 1)
-    parts = []
-    for (part, live, (all_weight, fixed)), factor in zip(at, intensity, strict=True):
-        total = fixed + all_weight
-        # With no weight at all they share equally: a group's part is always somebody's.
-        bare = (total <= 0) & (live > 0)
-        rate = np.divide(live, whole * total, out=np.zeros(cells), where=(total > 0) & (live > 0))
-        head = np.where(bare, 1.0 / whole, np.divide(rate * fixed, live, out=np.zeros(cells), where=live > 0))
-        # Between groups nothing is known but how many live: by time alone.
-        doubt = np.log(np.where(live < heads, max(factor, BETWEEN_GROUPS), factor)) / Z95
-        parts.append(replace(part, head=head, rate=rate, doubt=doubt))
+    for placed in at:
+        heads += placed.live
+    everyone = np.maximum(heads, 1)
+    parts: list[Part] = [placed.part for placed in at]
+    for members in alike.values():
+        several = len(members) > 1
+        kin = np.sum([at[i].live for i in members], axis=0) if several else at[members[0]].live
+        draws = _draws(work.groups, at, weights, members, whole=whole) if several else [np.zeros(cells)]
+        drawn = np.sum(draws, axis=0) if several else draws[0]
+        for i, draw in zip(members, draws, strict=True):
+            live, total, fixed = at[i].live, at[i].total, at[i].fixed
+            here = live > 0
+            by_draw = kin * np.divide(draw, drawn, out=np.zeros(cells), where=drawn > 0) if several else live
+            ours = np.where(drawn > 0, by_draw, live) / everyone
+            # With no weight at all they share equally: a group's part is always somebody's.
+            bare = (total <= 0) & here
+            rate = np.divide(ours, total, out=np.zeros(cells), where=(total > 0) & here)
+            head = np.divide(np.where(bare, ours, rate * fixed), live, out=np.zeros(cells), where=here)
+            # Between groups in no common unit nothing is known but how many live: by time alone.
+            doubt = np.log(np.where(kin < heads, max(intensity[i], BETWEEN_GROUPS), intensity[i])) / Z95
+            parts[i] = replace(at[i].part, head=head, rate=rate, doubt=doubt)
     return Shares(work.spans, heads, tuple(parts))
 
 
-def _place(
-    work: Work, group: Group, given: Weights, used: Bools, edges: Ints
-) -> tuple[Part, Ints, tuple[Floats, Floats]]:
-    """(a group's rows, how many of them live in each cell, (their weight, what they share equally))."""
-    cells = edges.size - 1
-    counts = used[group.rows] & ~work.waiting[group.rows]
-    counts &= (given.fixed > 0) | (given.weight > 0) | (given.growth > 0)
-    rows = group.rows[counts]
-    weight, growth = given.weight[counts], given.growth[counts]
-    if group.lane is None:
-        first, last = _cells_of(work.from_ns[rows], work.to_ns[rows], edges)
-        live = counted(first, last, np.ones(rows.size), cells)
-        total = np.where(live > 0, running(first, last, weight, cells), 0.0)
-        nothing = np.zeros(cells)
-        part = Part(work.owner[rows], first, last, weight, growth, nothing, nothing, nothing, nothing)
-        if group.around is not None:
-            between = ~_in_steps(work, group.around, edges)
-            live, total = live * between, total * between
-        return part, live, (total, np.full(cells, given.fixed))
-    lane = group.lane
-    steps = lane.t0_ns.size
-    first, last = work.first[rows], work.last[rows] + 1
-    # Before the lane's first step: w - growth · first, so that in step q it is w + growth · (q - first).
-    origin = weight - growth * work.first[rows]
-    count = counted(first, last, np.ones(rows.size), steps)
-    summed = running(first, last, origin, steps) + np.arange(steps) * running(first, last, growth, steps)
-    fixed = given.fixed + given.padding * lane.padding
-    place = _step_of(lane.t0_ns, lane.t1_ns, edges)
-    inside = place >= 0
-    live = np.where(inside, count[place], 0)
-    total = np.where(live > 0, np.maximum(summed[place], 0.0), 0.0)
-    begin, end = _cells_of(lane.t0_ns[work.first[rows]], lane.t1_ns[work.last[rows]], edges)
-    nothing, step = np.zeros(cells), np.where(inside, place, 0.0)
-    part = Part(work.owner[rows], begin, end, origin, growth, nothing, nothing, step, nothing)
-    return part, live, (total, np.where(inside, fixed[place], 0.0))
+def _wait(groups: Sequence[Group], at: Sequence[Placed], members: Sequence[int]) -> None:
+    """Leave out, of some groups, those between the steps of their engine wherever a step of another is."""
+    waiting = [i for i in members if groups[i].around is not None]
+    stepping = [at[i].live for i in members if groups[i].lane is not None]
+    if not waiting or not stepping:
+        return
+    free = np.sum(stepping, axis=0) == 0
+    for i in waiting:
+        at[i].live = at[i].live * free
 
 
-def _cells_of(from_ns: Ints, to_ns: Ints, edges: Ints) -> tuple[Ints, Ints]:
-    """The first cell of each interval, and the one after its last; every border is an edge, or outside of them."""
-    ends = (edges[0], edges[-1])
-    first, last = (np.searchsorted(edges, np.clip(t, *ends)) for t in (from_ns, to_ns))
-    return first, last
-
-
-def _step_of(t0_ns: Ints, t1_ns: Ints, edges: Ints) -> Ints:
-    """The step that holds each cell, -1 for none, shape (k,)."""
-    if not t0_ns.size:
-        return np.full(edges.size - 1, -1)
-    place = np.searchsorted(t0_ns, edges[:-1], side="right") - 1
-    # Of steps that begin at one time, which no two of some length do, the last.
-    inside = (place >= 0) & (edges[:-1] < t1_ns[np.maximum(place, 0)])
-    return np.where(inside, place, -1)
-
-
-def _in_steps(work: Work, engine: str, edges: Ints) -> Bools:
-    """Whether any step of an engine holds each cell, shape (k,)."""
-    busy = np.zeros(edges.size - 1, dtype=bool)
-    for lane in work.lanes:
-        if lane.engine == engine:
-            busy |= _step_of(lane.t0_ns, lane.t1_ns, edges) >= 0
-    return busy
+def _draws(
+    groups: Sequence[Group], at: Sequence[Placed], weights: Sequence[Weights], members: Sequence[int], *, whole: bool
+) -> list[Floats]:
+    """What the live step of each member draws of a device, its cost over its length, in one unit, shape (k,)."""
+    most = max(weights[i].doubled for i in members)
+    found = []
+    for i in members:
+        lane, placed = groups[i].lane, at[i]
+        if lane is None or not lane.t0_ns.size:
+            found.append(np.zeros(placed.live.size))
+            continue
+        # A step that holds a cell has a length.
+        length = np.maximum(lane.t1_ns - lane.t0_ns, 1)[placed.part.step.astype(np.int64)]
+        devices = 1 if whole else max(len(lane.devices), 1)
+        cost = np.where(placed.live > 0, placed.total, 0.0) / length / devices
+        found.append(np.ldexp(cost, weights[i].doubled - most))
+    return found
 
 
 def _between(per_cell: Floats, part: Part) -> Floats:
@@ -239,25 +210,3 @@ def _between(per_cell: Floats, part: Part) -> Floats:
     exponent = 61 - math.frexp(total)[1]
     virtual = np.concatenate(([0], np.cumsum(np.rint(np.ldexp(per_cell, exponent)).astype(np.int64))))
     return np.asarray(np.ldexp((virtual[part.last] - virtual[part.first]).astype(float), -exponent))
-
-
-def running(first: Ints, last: Ints, amounts: Floats, cells: int) -> Floats:
-    """Per cell, the sum of the amounts whose [first, last) holds it, shape (cells,).
-
-    In whole steps of 2^-62 of the greatest: what came and went sums to 0 again, however great it was.
-    """
-    if not amounts.any():
-        return np.zeros(cells)
-    exponent = 31 - math.frexp(float(np.abs(amounts).max()))[1]
-    scaled = np.ldexp(amounts, exponent)
-    high = np.floor(scaled)
-    low = np.rint(np.ldexp(scaled - high, 31))
-    high, low = (counted(first, last, part, cells).astype(float) for part in (high, low))
-    return np.asarray(np.ldexp(high, -exponent) + np.ldexp(low, -exponent - 31))
-
-
-def counted(first: Ints, last: Ints, whole: Floats, cells: int) -> Ints:
-    """The same of whole numbers up to 2^31, exactly."""
-    change = np.bincount(first, whole, minlength=cells + 1) - np.bincount(last, whole, minlength=cells + 1)
-    # Of no intervals at all numpy counts in integers.
-    return np.cumsum(change.astype(np.int64))[:cells]

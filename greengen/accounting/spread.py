@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from greengen.accounting.books import Books
+from greengen.accounting.books import SHARED_KINDS, Books
 from greengen.accounting.choice import Plan, choose
 from greengen.accounting.curves import Floats
 from greengen.accounting.policies import ORDER, Choice
@@ -19,7 +19,11 @@ def by_policy(books: Books, plan: Plan, choices: Iterable[Choice]) -> dict[str, 
 
     `affine` stands with the coefficients that were chosen.
     """
-    fitted = {c.group: c for c in choices if c.policy == "affine"}
+    # Without their errors: only joules are asked for.
+    fitted: dict[str | tuple[str, str], Choice] = {
+        c.group: replace(c, moves=()) for c in choices if c.policy == "affine"
+    }
+    whole = books.domain.kind in SHARED_KINDS
     found: dict[str, Floats] = {}
     for name in ORDER:
         if name == "affine" and not fitted:
@@ -28,7 +32,7 @@ def by_policy(books: Books, plan: Plan, choices: Iterable[Choice]) -> dict[str, 
         chosen = choose(books.work, asked, lambda _: ())
         if not any(choice.policy == name for choice in chosen.choices):
             continue
-        shares = share(books.work, chosen.weights, chosen.intensity, books.used, books.grid.edges)
+        shares = share(books.work, chosen.weights, chosen.intensity, books.used, books.grid.edges, whole=whole)
         found[name] = shares.spread(books.own_j)
     return found
 

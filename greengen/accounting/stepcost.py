@@ -16,8 +16,9 @@ import numpy as np
 from greengen.accounting.books import SHARED_KINDS, Books
 from greengen.accounting.curves import NS, Floats
 from greengen.accounting.entries import Entries
+from greengen.accounting.placing import counted
 from greengen.accounting.policies import Choice, Coefficients
-from greengen.accounting.shares import Shares, counted
+from greengen.accounting.shares import Shares
 from greengen.accounting.stints import Lane
 
 #: A step of whose time less than this part was not read was read in whole: seconds as doubles are not exact.

@@ -16,6 +16,7 @@ import numpy as np
 from greengen.accounting.curves import NS, Bools, Floats, Ints
 from greengen.accounting.stints import Lane, lanes
 from greengen.accounting.table import REQUEST, WEIGHTLESS, SpanTable
+from greengen.collector import Domain
 from greengen.rows import SpanRow, Timeline
 
 #: How well a group's work is known: by engine step, by phase, by tokens over its life, by its life alone.
@@ -73,11 +74,20 @@ class Work:
         steps = [times for lane in self.lanes for times in (lane.t0_ns, lane.t1_ns)]
         return [self.from_ns, self.to_ns, *steps]
 
-    def on(self, uid: str, *, shared: bool) -> Bools:
-        """Which rows use a domain: those that name it, or name none; of a `shared` one (CPU, board) all. Shape (m,)."""
+    def on(self, domain: Domain, *, shared: bool) -> Bools:
+        """Which rows use a domain: those that name it or a part of it, or name none; of a `shared` one (CPU) all.
+
+        Shape (m,). A part, such as a MIG slice, need not be a domain itself: `Domain.contains` names it.
+        """
         if shared or not any(self.devices):
             return np.ones(self.owner.size, dtype=bool)
-        return np.array([not used or uid in used for used in self.devices], dtype=bool)
+        names = names_of(domain)
+        return np.array([not used or not names.isdisjoint(used) for used in self.devices], dtype=bool)
+
+
+def names_of(domain: Domain) -> frozenset[str]:
+    """By what a span or an engine may name a domain that it uses: its own uid, or that of a part."""
+    return frozenset((domain.uid, *domain.contains))
 
 
 #: Name, level, the engine around whose steps it is, and the lane that it is in.
@@ -157,9 +167,10 @@ def _between_steps(owner: int, live: tuple[int, int], served: dict[str, _Stay]) 
     """Between an engine's steps those that it serves are live; before its first one a request waits."""
     found = []
     for uid, stay in served.items():
-        # To the end of the request, or until it goes on at another engine (prefill here, decode there).
-        onward = [at.since for at in served.values() if at.since >= stay.last and at.since > stay.since]
-        until = min(onward, default=live[1])
+        # To the end of the request; where it goes on at another engine (prefill here, decode there), this one is
+        # done with it: no engine works for a cache on its way.
+        onward = any(at.since >= stay.last and at.since > stay.since for at in served.values())
+        until = stay.last if onward else live[1]
         begin, end = max(live[0], stay.since), min(live[1], until)
         if end > begin:
             group: _Key = (f"between the steps of {stay.lane.name}", "time", uid, 0)

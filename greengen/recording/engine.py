@@ -32,7 +32,8 @@ class Engine:
     """Tells the recording what each iteration of a serving engine was made of. Not for two threads at once.
 
     model    whose engine it is, where its requests do not say
-    devices  uids of the domains it runs on (all ranks of one model); none: all
+    devices  uids of the domains it runs on (all ranks of one model), or of MIG slices of them,
+             ``nvml:MIG-<UUID>`` as nvidia-smi -L prints it; none: all
     """
 
     def __init__(self, model: str | None = None, *, devices: Iterable[str] | str = ()) -> None:

@@ -123,7 +123,7 @@ class FakeNvml:
     def nvmlDeviceGetHandleByUUID(self, uuid: str) -> int:
         """A handle, of a GPU or of a MIG instance (a negative one)."""
         if uuid in self.rig.mig:
-            return -1 - self.rig.mig[uuid]
+            return -1 - list(self.rig.mig).index(uuid)
         for index in range(len(self.rig.watts)):
             if self.rig.uuid(index) == uuid:
                 return index
@@ -133,10 +133,25 @@ class FakeNvml:
         """The GPU that a MIG instance is part of."""
         if handle >= 0:
             raise NVMLError(NVML_ERROR_INVALID_ARGUMENT)
-        return -1 - handle
+        return list(self.rig.mig.values())[-1 - handle]
+
+    def nvmlDeviceGetMaxMigDeviceCount(self, handle: int) -> int:
+        """Seven, where there is any."""
+        self._check(handle, supported=bool(self.rig.mig))
+        return 7
+
+    def nvmlDeviceGetMigDeviceHandleByIndex(self, handle: int, index: int) -> int:
+        """The handle of a MIG instance; every other place is free."""
+        self._check(handle)
+        mine = [uuid for uuid, parent in self.rig.mig.items() if parent == handle]
+        if index % 2 or index // 2 >= len(mine):
+            raise NVMLError(NVML_ERROR_NOT_FOUND)
+        return self.nvmlDeviceGetHandleByUUID(mine[index // 2])
 
     def nvmlDeviceGetUUID(self, handle: int) -> str:
-        """``GPU-`` and the UUID."""
+        """``GPU-`` or ``MIG-`` and the UUID."""
+        if handle < 0:
+            return list(self.rig.mig)[-1 - handle]
         self._check(handle)
         return self.rig.uuid(handle)
 

@@ -3,6 +3,7 @@
 Nothing here is shared with greengen.accounting. In every cell the groups are found anew: each engine
 step that runs is one (the requests with a stint in it), so are the requests of an engine none of
 whose steps runs, the requests of a model whose phases or whose tokens are known, and all others.
+Groups share by heads; steps whose cost is known share what is theirs by cost over length.
 """
 
 from __future__ import annotations
@@ -46,13 +47,25 @@ DEFAULT = Prices(NOTHING, Fraction(0.2), Fraction(1), NOTHING)
 
 @dataclass
 class Group:
-    """Those of one group in one cell: `fixed` is shared equally, and what each weighs is its own."""
+    """Those of one group in one cell: `fixed` is shared equally, and what each weighs is its own.
+
+    length   of the step that they are in, once for each device that has a part of it, if what it costs is known
+    step     they are in a step of an engine
+    waiting  they are between the steps of an engine, and wait if another has one
+    """
 
     fixed: Fraction
     weights: dict[str, Fraction] = field(default_factory=dict)
+    length: int = 0
+    step: bool = False
+    waiting: bool = False
+
+    @property
+    def cost(self) -> Fraction:
+        return self.fixed + sum(self.weights.values(), NOTHING)
 
     def parts(self) -> Iterator[tuple[str, Fraction]]:
-        heads, whole = len(self.weights), self.fixed + sum(self.weights.values(), NOTHING)
+        heads, whole = len(self.weights), self.cost
         for uid, weight in self.weights.items():
             yield uid, (self.fixed / heads + weight) / whole if whole else Fraction(1, heads)
 
@@ -73,6 +86,8 @@ def sharing(timeline: Timeline, asked: str, given: Prices | None = None) -> orac
 class _Cells:
     def __init__(self, timeline: Timeline, asked: str, prices: Prices) -> None:
         self.asked, self.prices = asked, prices
+        # Prices of steps alone say nothing of phases.
+        self.of_phases = prices if prices.prefill + prices.decode else DEFAULT
         self.live = oracle.lives(timeline)
         self.spans = {span.uid: span for span in timeline.spans}
         self.stints = [stint for stint in timeline.stints if stint.span in self.spans]
@@ -90,11 +105,20 @@ class _Cells:
 
     def between(self, domain: Domain, a: int, b: int) -> dict[str, Fraction]:
         groups = [group for group in self._groups(domain, a, b) if group.weights]
+        costly = [group for group in groups if group.length]
+        if costly or (domain.kind not in HOST_WIDE and any(group.step for group in groups)):
+            # While a step runs nobody waits at the device's expense.
+            groups = [group for group in groups if not group.waiting]
         heads = sum(len(group.weights) for group in groups)
+        drawn = sum((group.cost / group.length for group in costly), NOTHING)
+        known = sum(len(group.weights) for group in costly)
         found: dict[str, Fraction] = {}
         for group in groups:
+            ours = Fraction(len(group.weights), heads)
+            if group.length and drawn:
+                ours = Fraction(known, heads) * (group.cost / group.length) / drawn
             for uid, part in group.parts():
-                found[uid] = found.get(uid, NOTHING) + part * len(group.weights) / heads
+                found[uid] = found.get(uid, NOTHING) + part * ours
         return found
 
     def _groups(self, domain: Domain, a: int, b: int) -> Iterator[Group]:
@@ -104,10 +128,14 @@ class _Cells:
             if not _uses(domain, self.engines[uid].devices):
                 continue
             for step in running:
-                yield self._step(step)
+                group = self._step(step)
+                group.length *= 1 if domain.kind in HOST_WIDE else max(len(self.engines[uid].devices), 1)
+                yield group
             if not running:
                 members = [span for span in at_work if uid in self._at(span, a)]
-                yield Group(Fraction(1), dict.fromkeys(members, NOTHING))
+                # On the host, if it is known what steps cost.
+                waiting = domain.kind not in HOST_WIDE or self._wanted() == "affine"
+                yield Group(Fraction(1), dict.fromkeys(members, NOTHING), waiting=waiting)
         others: dict[tuple[str | None, str], Group] = {}
         for uid in at_work:
             if self.stays[uid]:
@@ -130,12 +158,13 @@ class _Cells:
 
     def _step(self, step: EngineStep) -> Group:
         """The requests with a stint in a step: each is one player, however many stints it has there."""
-        policy, prices = self._wanted(), self.prices
+        policy = self._wanted()
+        prices = self.of_phases if policy == "phase" else self.prices
         fixed = Fraction(policy == "equal")
         counted = bool(fixed)
         if policy == "affine":
             fixed, counted = prices.fixed + prices.decode * step.padding, prices.fixed > 0
-        group = Group(fixed)
+        group = Group(fixed, length=step.t1_ns - step.t0_ns if policy == "affine" else 0, step=True)
         for stint in self.stints:
             if stint.engine != step.engine or not stint.first <= step.seq <= stint.last:
                 continue
@@ -165,16 +194,15 @@ class _Cells:
         return found
 
     def _at(self, uid: str, t_ns: int) -> set[str]:
-        """The engines that a request is at: from its first step there until it has gone on to another one.
+        """The engines that a request is at: from its first step there, to its last one if it goes on at another.
 
-        Before the first of all it waits.
+        Before the first of all it waits, and on its way it is at none.
         """
         stays = self.stays[uid]
         gone = {
             engine
             for engine, (since, last) in stays.items()
-            for begun, _ in stays.values()
-            if begun >= last and begun > since and begun <= t_ns
+            if last <= t_ns and any(begun >= last and begun > since for begun, _ in stays.values())
         }
         return {engine for engine, (since, _) in stays.items() if since <= t_ns} - gone
 
@@ -217,14 +245,15 @@ class _Cells:
             return Fraction(self._read(span) + written, working)
         of_kind = sum(end - start for what, start, end, _ in self.phases[uid] if what == kind)
         if kind == "prefill":
-            return (self.prices.prefill if policy == "phase" else 1) * Fraction(self._read(span), of_kind)
+            return (self.of_phases.prefill if policy == "phase" else 1) * Fraction(self._read(span), of_kind)
         if kind == "decode":
             rate = Fraction(max(written - 1, 0), of_kind)
             if policy == "token":
                 return rate
-            return rate * (self.prices.decode + self.prices.context * ((span.input_tokens or 0) + Fraction(written, 2)))
+            context = (span.input_tokens or 0) + Fraction(written, 2)
+            return rate * (self.of_phases.decode + self.of_phases.context * context)
         return NOTHING
 
 
 def _uses(domain: Domain, devices: tuple[str, ...]) -> bool:
-    return domain.kind in HOST_WIDE or not devices or domain.uid in devices
+    return domain.kind in HOST_WIDE or not devices or any(uid in devices for uid in (domain.uid, *domain.contains))

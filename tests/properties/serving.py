@@ -15,12 +15,14 @@ from greengen.rows import Engine, EngineStep, Phase, Rows, SpanRow, Stint, Timel
 from tests.properties import oracle, policy_oracle
 from tests.properties.strategies import DOMAINS, MAX_W, MS, Case, Draw, timelines
 
-#: Two accelerators beside what the whole host shares.
-BOARDS = tuple(
-    Domain(f"c:gpu{i}", "c", "gpu", f"GPU {i}", split_reason="no weight", max_power_w=MAX_W) for i in range(2)
+#: Two accelerators beside what the whole host shares; the first one has slices, which no counter tells apart.
+SLICES = ("c:gpu0/a", "c:gpu0/b")
+BOARDS = (
+    Domain("c:gpu0", "c", "gpu", "GPU 0", split_reason="no weight", max_power_w=MAX_W, contains=SLICES),
+    Domain("c:gpu1", "c", "gpu", "GPU 1", split_reason="no weight", max_power_w=MAX_W),
 )
 SERVING = (*BOARDS, DOMAINS[0], DOMAINS[3])
-NAMED = ("c:gpu0", "c:gpu1", "c:gpu", "c:package", "elsewhere")
+NAMED = ("c:gpu0", "c:gpu1", *SLICES, "c:gpu", "c:package", "elsewhere")
 
 #: Quarters and zeros: exact in a double, and each term alone too.
 _PRICE = st.sampled_from((0.0, 0.0, 0.25, 1.0, 2.5, 40.0))
@@ -31,6 +33,10 @@ _TOKENS = st.none() | st.sampled_from((0, 1, 2, 7, 300))
 
 def prices(given: Coefficients | None) -> policy_oracle.Prices | None:
     return None if given is None else policy_oracle.Prices(*map(Fraction, given.as_tuple()))
+
+
+#: What a step costs is known: those that overlap are compared by it.
+costed = st.builds(Plan, st.sampled_from(("auto", "affine")), given=coefficients)
 
 
 @st.composite
@@ -60,16 +66,19 @@ def phased(draw: Draw, span: SpanRow, instants: Sequence[int]) -> SpanRow:
     )
 
 
-def steps(draw: Draw, engine: str, instants: Sequence[int]) -> list[EngineStep]:
-    """Iterations that follow one another, with pauses, of no length, or overlapping; some were not recorded."""
-    at = draw(st.sampled_from(instants))
+def steps(draw: Draw, engine: str, instants: Sequence[int], *, crowded: bool = False) -> list[EngineStep]:
+    """Iterations that follow one another, with pauses, of no length, or overlapping; some were not recorded.
+
+    crowded  they begin soon, and most of them overlap or are close to the next one
+    """
+    at = draw(st.sampled_from(instants[:4] if crowded else instants))
     seq = draw(st.sampled_from((1, 1, 40)))
     found = []
-    for _ in range(draw(st.integers(1, 8))):
-        length = draw(st.sampled_from((0, 20, 50, 50, 130))) * MS
+    for _ in range(draw(st.integers(5 if crowded else 1, 8))):
+        length = draw(st.sampled_from((20, 50, 130) if crowded else (0, 20, 50, 50, 130))) * MS
         found.append(EngineStep(engine, seq, at, at + length, draw(st.sampled_from((0, 0, 0, 3)))))
         seq += draw(st.sampled_from((1, 1, 1, 1, 3)))
-        at += max(length + draw(st.sampled_from((0, 0, 0, 70, -50))) * MS, 0)
+        at += max(length + draw(st.sampled_from((0, 40, -10, -50) if crowded else (0, 0, 0, 70, -50))) * MS, 0)
     return found
 
 
@@ -91,18 +100,23 @@ def stints(draw: Draw, engine: str, span: str, sequences: tuple[int, int]) -> li
 
 @st.composite
 def served(
-    draw: Draw, boot: str = "boot0", *, domains: Sequence[Domain] = SERVING, base_ns: int | None = None
+    draw: Draw,
+    boot: str = "boot0",
+    *,
+    domains: Sequence[Domain] = SERVING,
+    base_ns: int | None = None,
+    crowded: bool = False,
 ) -> tuple[Timeline, dict[tuple[str, str], list[oracle.Stretch]]]:
-    """One boot of one host that serves requests."""
+    """One boot of one host that serves requests; `crowded`: by engines most of whose steps overlap."""
     timeline, truth = draw(timelines(boot, domains=domains, base_ns=base_ns, most_segments=1))
     read = sorted({t for series in timeline.samples.values() for t in series.t_ns})
     instants = [read[0] - 200 * MS, *sorted({t + d for t in read for d in (0, 0, 33 * MS, 50 * MS)})]
     spans = [phased(draw, span, instants) for span in timeline.spans]
     engines, all_steps, all_stints = [], [], []
-    for number in range(draw(st.sampled_from((0, 1, 1, 2)))):
+    for number in range(draw(st.sampled_from((1, 2, 2) if crowded else (0, 1, 1, 2)))):
         uid = f"{boot}:1:1/engine-{number}"
         engines.append(Engine(uid, f"{boot}:1:1", draw(st.sampled_from((None, "a"))), devices(draw)))
-        mine = steps(draw, uid, instants)
+        mine = steps(draw, uid, instants, crowded=crowded)
         for who in [span.uid for span in spans if span.kind != "queue"] + [f"{boot}:9:9/1"]:
             if draw(st.integers(0, 3)):
                 all_stints += stints(draw, uid, who, (mine[0].seq, mine[-1].seq))
@@ -112,12 +126,12 @@ def served(
 
 
 @st.composite
-def serving(draw: Draw, *, domains: Sequence[Domain] = SERVING, most_boots: int = 1) -> Case:
+def serving(draw: Draw, *, domains: Sequence[Domain] = SERVING, most_boots: int = 1, crowded: bool = False) -> Case:
     """A recording of one serving host, or of several boots."""
     found = []
     truth: dict[tuple[str, str], list[oracle.Stretch]] = {}
     for number in range(draw(st.integers(1, most_boots))):
-        timeline, happened = draw(served(f"boot{number}", domains=domains))
+        timeline, happened = draw(served(f"boot{number}", domains=domains, crowded=crowded))
         found.append(timeline)
         truth |= happened
     return Case(Rows(meta={"greengen": "0"}, timelines=found), truth)

@@ -12,8 +12,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from greengen.accounting.curves import Floats
-from greengen.accounting.fit import nonnegative
 from greengen.accounting.ledger import build
+from greengen.accounting.squares import nonnegative
 from greengen.collector import Domain
 from greengen.rows import Engine, EngineStep, Rows, Segment, Series, SpanRow, Stint, Timeline
 

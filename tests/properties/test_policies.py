@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from greengen.accounting.choice import Plan
 from tests.properties import oracle, policy_oracle, told
-from tests.properties.serving import plans, prices, serving
+from tests.properties.serving import costed, plans, prices, serving
 from tests.properties.strategies import FEW, Case
 
 
@@ -30,6 +30,11 @@ def check(case: Case, plan: Plan, window: tuple[int, int] | None = None) -> None
 
 @given(serving(), plans())
 def test_every_account_is_what_its_definition_says(case: Case, plan: Plan) -> None:
+    check(case, plan)
+
+
+@given(serving(crowded=True), costed)
+def test_steps_that_overlap_share_by_what_they_draw(case: Case, plan: Plan) -> None:
     check(case, plan)
 
 

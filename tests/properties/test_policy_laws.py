@@ -72,7 +72,7 @@ def test_names_do_not_matter(case: Case, plan: Plan, seed: int) -> None:
     before = told.every_account(case.rows, policy=plan)
     renamed = replace(
         t,
-        domains=[replace(d, uid=name(d.uid)) for d in t.domains],
+        domains=[replace(d, uid=name(d.uid), contains=tuple(map(name, d.contains))) for d in t.domains],
         samples={name(uid): series for uid, series in t.samples.items()},
         spans=[span(row) for row in t.spans],
         engines=[

@@ -79,6 +79,15 @@ def test_utilisation_becomes_cumulated_busy_time() -> None:
     collector.close()
 
 
+def test_a_board_names_its_slices() -> None:
+    collector, found, _ = start(Rig(mig={"MIG-a": 0, "MIG-b": 0}))
+    assert [domain.contains for domain in found.domains] == [("nvml:MIG-a", "nvml:MIG-b"), ()]
+    collector.close()
+    collector, found, _ = start(Rig())
+    assert [domain.contains for domain in found.domains] == [(), ()]
+    collector.close()
+
+
 def test_mig_has_no_utilisation() -> None:
     collector, found, _ = start(Rig(utilisation=(None, 40)))
     assert [domain.activity for domain in found.domains] == [None, found.domains[1].uid]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import pytest
@@ -19,24 +19,6 @@ from greengen.testing.serving.workload import Floats
 
 #: What an answer may be off by beside its tolerance, J: a millisecond at some edges.
 SLACK_J = 0.5
-
-#: What the ledger does not support, and why.
-UNSUPPORTED = {
-    ("pipeline parallel", "affine"): "steps that overlap divide a moment by requests, and not by what each step costs",
-    ("prefill and decode pools", "affine"): "the pools are fitted apart, each from few windows",
-    ("several models on a device", "affine"): "two engines take turns, and no window is one engine's alone",
-}
-
-
-def cases() -> list[object]:
-    """Every scenario under every policy; the unsupported ones have to fail."""
-    found: list[object] = []
-    for name in SCENARIOS:
-        for policy in policies.POLICIES:
-            reason = UNSUPPORTED.get((name, policy))
-            marks = [pytest.mark.xfail(strict=True, reason=reason)] if reason else []
-            found.append(pytest.param(name, policy, marks=marks))
-    return found
 
 
 def found_by(book: ledger.Ledger, expected: Expected) -> float:
@@ -60,26 +42,31 @@ def metered(made: Scenario, device: str) -> curves.Curve:
     return curves.build(domain, timeline.samples[device], [(0, 2**62)])
 
 
-def of_steps(steps: Steps, curve: curves.Curve) -> Floats:
+def of_steps(several: Sequence[Steps], curve: curves.Curve) -> list[Floats]:
     """J of each step; where steps overlap, each moment is split as their true power is."""
-    edges = np.unique(np.concatenate([steps.t0_ns, steps.t1_ns]))
-    power = steps.joules / (steps.t1_ns - steps.t0_ns)
-    begins, ends = np.searchsorted(edges, steps.t0_ns), np.searchsorted(edges, steps.t1_ns)
-    live = np.cumsum(np.bincount(begins, power, edges.size) - np.bincount(ends, power, edges.size))[:-1]
-    flying = np.cumsum(np.bincount(begins, None, edges.size) - np.bincount(ends, None, edges.size))[:-1] > 0
-    each = np.where(flying, np.diff(curve.at(edges)) / np.where(flying, live, 1.0), 0.0)
+    edges = np.unique(np.concatenate([times for steps in several for times in (steps.t0_ns, steps.t1_ns)]))
+    power = [steps.joules / (steps.t1_ns - steps.t0_ns) for steps in several]
+    places = [(np.searchsorted(edges, steps.t0_ns), np.searchsorted(edges, steps.t1_ns)) for steps in several]
+    change, flying = np.zeros(edges.size), np.zeros(edges.size)
+    for watts, (begins, ends) in zip(power, places, strict=True):
+        change += np.bincount(begins, watts, edges.size) - np.bincount(ends, watts, edges.size)
+        flying += np.bincount(begins, None, edges.size) - np.bincount(ends, None, edges.size)
+    live, busy = np.cumsum(change)[:-1], np.cumsum(flying)[:-1] > 0
+    each = np.where(busy, np.diff(curve.at(edges)) / np.where(busy, live, 1.0), 0.0)
     total = np.concatenate(([0.0], np.cumsum(each)))
-    return np.asarray(power * (total[ends] - total[begins]))
+    return [watts * (total[ends] - total[begins]) for watts, (begins, ends) in zip(power, places, strict=True)]
 
 
 def seen_by_an_oracle(made: Scenario, device: str) -> Floats:
     """J of each request on a device: the metered J of each step, shared as the truth does."""
-    curve = metered(made, device)
-    joules = np.zeros(len(made.served.requests))
-    for instance, steps in zip(made.served.instances, made.served.steps, strict=True):
-        if device in instance.devices or device not in made.served.draws:
-            parts = shapley(steps, instance.cost, 1) * (of_steps(steps, curve) / steps.joules)[steps.step]
-            joules += np.bincount(steps.request, parts, minlength=joules.size)
+    served, joules = made.served, np.zeros(len(made.served.requests))
+    everywhere = device not in served.draws
+    pairs = zip(served.instances, served.steps, strict=True)
+    here = [(instance, steps) for instance, steps in pairs if everywhere or device in instance.devices]
+    metered_j = of_steps([steps for _, steps in here], metered(made, device))
+    for (instance, steps), drawn in zip(here, metered_j, strict=True):
+        parts = shapley(steps, instance.cost, 1) * (drawn / steps.joules)[steps.step]
+        joules += np.bincount(steps.request, parts, minlength=joules.size)
     return joules
 
 
@@ -102,7 +89,8 @@ def test_expectations_follow_from_the_rows(name: str) -> None:
             assert math.isclose(seen, expected.energy_j, rel_tol=0, abs_tol=margin), (seed, expected, seen)
 
 
-@pytest.mark.parametrize(("name", "policy"), cases())
+@pytest.mark.parametrize("policy", policies.POLICIES)
+@pytest.mark.parametrize("name", SCENARIOS)
 def test_a_ledger_answers_as_expected(name: str, policy: str) -> None:
     for seed in SCENARIO_SEEDS[:3]:
         made = SCENARIOS[name](seed)
@@ -126,6 +114,12 @@ def mixed(steps: Steps) -> bool:
     return bool(chunks.max() > 2 and ((steps.prefill > 0) & (decoding > 0)).any())
 
 
+def overlap(one: Steps, other: Steps) -> float:
+    """Which part of the steps of one engine begins while the other has one."""
+    place = np.searchsorted(other.t0_ns, one.t0_ns, side="right") - 1
+    return float(((place >= 0) & (one.t0_ns < other.t1_ns[place])).mean())
+
+
 #: What each scenario must really have.
 SHOWN: dict[str, Callable[[Scenario], bool]] = {
     "decode batches": lambda made: int(made.served.steps[0].size.max()) >= 5,
@@ -141,6 +135,7 @@ SHOWN: dict[str, Callable[[Scenario], bool]] = {
     "load and warm-up": lambda made: kinds(made) >= {"load", "warmup"},
     "prefill and decode pools": lambda made: kinds(made) >= {"prefill", "transfer", "decode"},
     "several models on a device": lambda made: {e.model for e in made.rows.timelines[0].engines} == {"large", "small"},
+    "MIG slices": lambda made: overlap(*made.served.steps) > 0.1 and list(made.power) == ["sim:gpu-0"],
     "pipeline parallel": lambda made: bool(
         (made.served.steps[0].t0_ns[1:] < made.served.steps[0].t1_ns[:-1]).mean() > 0.5
     ),

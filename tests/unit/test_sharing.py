@@ -89,12 +89,53 @@ def test_between_its_steps_an_engine_s_requests_use_its_devices() -> None:
 
 
 def test_a_request_that_goes_on_at_another_engine_is_between_the_steps_of_that_one_only() -> None:
+    """And on its way, from 2 s to 4 s, at neither: no engine works for it."""
     engines = [Engine("e", "p", "a", ("gpu0",)), Engine("f", "p", "a", ("gpu1",))]
     steps = [step(1, 1, 2), step(1, 4, 5, engine="f"), step(2, 7, 8, engine="f")]
     stints = [Stint("e", "r", 1, 1, 9), Stint("f", "r", 1, 2, 0, 1)]
     rows = ten_watts([request("r")], steps, stints, engines)
-    assert joules(rows, "token") == pytest.approx({"r": 30.0})
+    assert joules(rows, "token") == pytest.approx({"r": 10.0})
     assert joules(rows, "token", board=1) == pytest.approx({"r": 60.0})
+
+
+def test_who_waits_for_a_step_of_another_engine_does_not_count_beside_it() -> None:
+    """From 2 s to 8 s: the step of `f` that serves `s`, and a span of its own; `r` has its steps before and after."""
+    steps = [step(1, 0, 2), step(2, 8, 10), step(1, 2, 8, engine="f")]
+    stints = [Stint("e", "r", 1, 2, 0, 1), Stint("f", "s", 1, 1, 0, 1)]
+    other = replace(request("t", 2, 8), kind="tool")
+    rows = ten_watts([request("r"), request("s", 2, 8), other], steps, stints)
+    assert joules(rows, by_steps(fixed=1.0)) == pytest.approx({"r": 40.0, "s": 30.0, "t": 30.0})
+    assert joules(rows, "equal") == pytest.approx({"r": 40.0, "s": 30.0, "t": 30.0})
+
+
+def test_steps_at_once_share_by_cost_over_length_and_the_rest_by_heads() -> None:
+    """A step of 10 s that costs 4, one of 5 s that costs 6: 0.4 against 1.2 while both run."""
+    steps = [step(1, 0, 10), step(1, 0, 5, engine="f")]
+    stints = [Stint("e", "r", 1, 1, 2, 0), Stint("f", "s", 1, 1, 4, 0)]
+    rows = ten_watts([request("r"), request("s")], steps, stints)
+    given = by_steps(fixed=2.0, prefill=1.0)
+    # Its step over, `s` waits beside the other one.
+    assert joules(rows, given) == pytest.approx({"r": 12.5 + 50.0, "s": 37.5})
+    with_another = ten_watts([request("r"), request("s"), replace(request("t", 0, 5), kind="tool")], steps, stints)
+    third = 50.0 / 3
+    assert joules(with_another, given) == pytest.approx({"r": third / 2 + 50.0, "s": third * 3 / 2, "t": third})
+
+
+def test_only_between_groups_of_no_common_unit_nothing_is_known_but_how_many_live() -> None:
+    """The doubt about a moment: a factor of 1.3 among requests of known steps, of 2 beside anything else."""
+    steps = [step(1, 0, 10), step(1, 0, 5, engine="f")]
+    stints = [Stint("e", "r", 1, 1, 2, 0), Stint("f", "s", 1, 1, 4, 0)]
+    requests, other = [request("r"), request("s")], replace(request("t", 2, 5), kind="tool")
+
+    def doubted(spans: Sequence[SpanRow], plan: str | Plan) -> set[float]:
+        shares = build(ten_watts(spans, steps, stints), policy=plan).chapters[0].entries[0].books.shares
+        doubts = [np.exp(part.doubt[(part.head + part.rate) > 0] * 1.959964) for part in shares.parts]
+        return set(np.concatenate(doubts).round(3).tolist())
+
+    given = by_steps(fixed=2.0, prefill=1.0)
+    assert doubted(requests, given) == {1.3}
+    assert doubted([*requests, other], given) == {1.3, 2.0}
+    assert doubted(requests, "token") == {2.0}
 
 
 def test_a_step_of_nobody_is_not_between_the_steps() -> None:
@@ -168,6 +209,15 @@ def test_what_are_no_weights_is_an_error_that_names_the_policy(given: Weights) -
     plan = Plan("mine", extra={"mine": lambda rows, _: given if rows.level == "time" else "no"})
     with pytest.raises(PolicyError, match="'mine' gave"):
         build(ten_watts([request("r"), request("s")]), policy=plan)
+
+
+@pytest.mark.parametrize("given", [Coefficients(fixed=5.0), Coefficients(context=0.1)])
+def test_what_a_step_costs_says_nothing_of_phases(given: Coefficients) -> None:
+    marks = (Phase("decode", 5 * S),)
+    rows = ten_watts([request("r", input_tokens=5, output_tokens=6, phases=marks)])
+    assert joules(rows, Plan("phase", given=given)) == joules(rows, "phase") == {"r": 100.0}
+    both = ten_watts([request(uid, input_tokens=n, output_tokens=n, phases=marks) for uid, n in (("r", 5), ("s", 9))])
+    assert joules(both, Plan("phase", given=given)) == joules(both, "phase")
 
 
 def test_a_policy_of_a_third_party_falls_back_with_a_reason() -> None:

@@ -68,8 +68,8 @@ def scenario(
     found = traces(served) if power is None else power
     rows = to_rows(served, found, meters, seed)
     requests = tuple(uid_of(i) for i in range(len(served.requests)))
-    whole = sum(float(found[device].cumulated_j[-1]) for device in served.draws)
-    if len(found) == len(served.draws):
+    if found.keys() == served.draws.keys():
+        whole = sum(float(found[device].cumulated_j[-1]) for device in served.draws)
         everything = Expected("every joule is booked once", (*requests, *_others(rows), *QUIET), whole)
         expected = (*expected, everything)
     return Scenario(name, rows, tuple(expected), served, found)

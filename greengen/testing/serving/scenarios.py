@@ -29,6 +29,7 @@ SCENARIOS: Mapping[str, Make] = MappingProxyType(
         "pipeline parallel": devices.pipeline_parallel,
         "several models on a device": devices.models_on_a_device,
         "several models on several devices": devices.models_on_devices,
+        "MIG slices": devices.slices,
         "prefill and decode pools": devices.pools,
         "the host follows": devices.host_follows,
         "failed, aborted and retried": engine.outcomes,

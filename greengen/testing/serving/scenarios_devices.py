@@ -9,22 +9,31 @@ import numpy as np
 
 from greengen.testing.serving.costs import Affine
 from greengen.testing.serving.engine import Engine
-from greengen.testing.serving.expected import Expected, Scenario, of_steps, scenario, together
+from greengen.testing.serving.expected import QUIET, Expected, Scenario, each, of_steps, scenario, together
 from greengen.testing.serving.meters import METERS
 from greengen.testing.serving.power import Trace, following, traces
 from greengen.testing.serving.recording import uid_of
 from greengen.testing.serving.scenarios_engine import GPU, served_by, stream
 from greengen.testing.serving.serve import Instance, Served, prefill_and_decode, serve, share_device
-from greengen.testing.serving.shapley import by_instance, reference
+from greengen.testing.serving.shapley import by_instance, reference, shapley
 from greengen.testing.serving.workload import Floats
 
 OTHER_GPU, HOST = "sim:gpu-1", "sim:host"
+
+#: Two slices of the first device, in nvidia-smi's words: no counter tells them apart.
+SLICES = ("sim:MIG-a", "sim:MIG-b")
 
 #: A smaller model than the default of `Affine`: a third of the joules, half of the time.
 _SMALL = Affine((0.8, 0.007, 0.02, 0.7e-5), (3.0e-3, 1.5e-5, 4.5e-5, 2.0e-8))
 
 #: Two devices that work at once: what one did in a time, they do in two thirds of it.
 _ON_TWO = Affine(joules_of=(3.0, 0.028, 0.070, 2.6e-5), seconds_of=(4.0e-3, 2.7e-5, 6.0e-5, 3.0e-8), idle_w=70.0)
+
+#: Models on half a device each: longer steps, and half of the idle power.
+_SLICED = (
+    Affine((2.3, 0.022, 0.055, 2.0e-5), (1.2e-2, 8.0e-5, 1.8e-4, 9.0e-8), idle_w=35.0),
+    Affine((0.8, 0.007, 0.02, 0.7e-5), (6.0e-3, 3.0e-5, 9.0e-5, 4.0e-8), idle_w=35.0),
+)
 
 #: How much longer the steps are where two models take turns: else a meter of a millisecond blurs them.
 _SLOWER = 5.0
@@ -88,6 +97,54 @@ def models_on_devices(seed: int) -> Scenario:
         expected.append(Expected("the device's own model", mine, float(joules.sum()), device=device))
         expected.append(Expected("the model of another device", others, 0.0, device=device))
     return scenario("several models on several devices", served, seed, expected)
+
+
+def slices(seed: int) -> Scenario:
+    """A model on each of two MIG slices, and one counter for the whole device: `Domain.contains` names the slices.
+
+    Each moment is split between the steps in it as their power is, idle power of a slice without one included:
+    who works pays for the device.
+    """
+    streams = [
+        (stream(seed + 1000 * n, 40, (50, 400), (20, 80), 400), Instance(name, cost, devices=(uid,)))
+        for n, (name, cost, uid) in enumerate(zip(("large", "small"), _SLICED, SLICES, strict=True))
+    ]
+    served = share_device(streams, seed)
+    of_slices = traces(served)
+    board = Trace(np.sum([of_slices[uid].watts for uid in SLICES], axis=0))
+    joules = _by_power(served, seed, board)
+    expected = [
+        *each(joules, "its part of the steps, by their power", policies=("affine",)),
+        Expected(
+            "every joule is booked once", (*map(uid_of, range(joules.size)), *QUIET), float(board.cumulated_j[-1])
+        ),
+    ]
+    made = scenario("MIG slices", served, seed, expected, power={GPU: board})
+    timeline = made.rows.timelines[0]
+    timeline.domains = [replace(domain, contains=SLICES, activity=None) for domain in timeline.domains]
+    return made
+
+
+def _by_power(served: Served, seed: int, board: Trace) -> Floats:
+    """J of each request where what a device draws is split, moment by moment, as the power of the steps in it is."""
+    edges = np.unique(np.concatenate([times for steps in served.steps for times in (steps.t0_ns, steps.t1_ns)]))
+    places = [(np.searchsorted(edges, steps.t0_ns), np.searchsorted(edges, steps.t1_ns)) for steps in served.steps]
+    power = [steps.joules / (steps.t1_ns - steps.t0_ns) for steps in served.steps]
+    live, flying = np.zeros(edges.size), np.zeros(edges.size)
+    for (begin, end), watts in zip(places, power, strict=True):
+        live += np.bincount(begin, watts, edges.size) - np.bincount(end, watts, edges.size)
+        flying += np.bincount(begin, None, edges.size) - np.bincount(end, None, edges.size)
+    in_steps = np.cumsum(flying)[:-1] > 0
+    per_power = np.where(
+        in_steps, board.energy_j(edges[:-1], edges[1:]) / np.where(in_steps, np.cumsum(live)[:-1], 1), 0
+    )
+    total = np.concatenate(([0.0], np.cumsum(per_power)))
+    found = np.zeros(len(served.requests))
+    for instance, steps, (begin, end), watts in zip(served.instances, served.steps, places, power, strict=True):
+        drawn = watts * (total[end] - total[begin])
+        parts = shapley(steps, instance.cost, seed) * (drawn / steps.joules)[steps.step]
+        found += np.bincount(steps.request, parts, minlength=found.size)
+    return found
 
 
 def pools(seed: int) -> Scenario:
