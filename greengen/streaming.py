@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from greengen.accounting import ledger
+from greengen.accounting import timelines
 from greengen.accounting.curves import Floats, Ints
 from greengen.accounting.kernel import energies
 from greengen.accounting.partition import Batch, Steps, cut
@@ -72,8 +72,7 @@ def run_file(path: Path, *, kind: str = REQUEST, sink: Sink | None = None) -> Su
     models = Models()
     parts = []
     for timeline in reader.read(path, spans=False).timelines:
-        whole, recorded, intervals, _ = ledger.as_one(timeline)
-        found, left_out = ledger.read_curves(whole, recorded, intervals)
+        found, left_out = timelines.read_curves(timelines.as_one(timeline))
         counted = [curve for uid, curve in found.items() if not left_out[uid] and curve.t_ns.size]
         with reader.opened(path) as (connection, _):
             # An open span ends where its process was last seen. SQLite sorts on disk what is too much for its cache.

@@ -2,54 +2,27 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from greengen.accounting import books, cover, curves, marginal, table, together, usage, work
-from greengen.accounting.choice import Plan, choose, frozen
-from greengen.accounting.curves import NS
-from greengen.accounting.entries import Entries, enter
+from greengen.accounting import books, marginal, table
+from greengen.accounting.chapter import Chapter, open_chapter
+from greengen.accounting.choice import Plan, frozen
+from greengen.accounting.entries import Entries
 from greengen.accounting.policies import AUTO, Choice
 from greengen.collector import Event
 from greengen.errors import UsageError
 from greengen.quantity import Quantity, total
-from greengen.rows import Rows, Segment, SpanRow, Timeline
+from greengen.rows import Rows, SpanRow
 
 if TYPE_CHECKING:
     import pandas as pd
 
 #: The accounts beside those of spans, in the order in which they are told.
 QUIET_ACCOUNTS = ("overhead", "other", "idle")
-
-
-@dataclass(frozen=True, slots=True)
-class Chapter:
-    """The part of a ledger that stands on one timeline: one table of spans, one set of books per domain."""
-
-    timeline: Timeline
-    table: table.SpanTable
-    entries: tuple[Entries, ...]
-    recorded: tuple[tuple[int, int], ...]
-    choices: tuple[Choice, ...] = ()
-
-    @property
-    def start_ns(self) -> int:
-        """When the recording began, on the timeline's clock."""
-        return self.recorded[0][0] if self.recorded else 0
-
-    @property
-    def recorded_s(self) -> float:
-        """The time that was recorded."""
-        return sum(end - start for start, end in self.recorded) / NS
-
-    @property
-    def totalled(self) -> tuple[Entries, ...]:
-        """The domains that a total counts."""
-        return tuple(entries for entries in self.entries if entries.in_total)
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,112 +205,7 @@ def account_of(row: SpanRow) -> str:
 def build(rows: Rows, *, policy: str | Plan = AUTO, window: books.Window = None) -> Ledger:
     """The ledger of recorded rows; `window` cuts it to (start, end) ns. Raises PolicyError."""
     plan = Plan(policy) if isinstance(policy, str) else policy
-    return Ledger(tuple(_chapter(timeline, plan, window) for timeline in rows.timelines), plan)
-
-
-def _chapter(timeline: Timeline, plan: Plan, window: books.Window) -> Chapter:
-    timeline, recorded, intervals, use = as_one(timeline)
-    end_ns = max((end for _, end in recorded), default=0)
-    last_seen = max((process.last_seen_ns for process in timeline.processes), default=0)
-    spans = table.tabulate(_on_their_tiers(timeline), timeline.processes, max(end_ns, last_seen))
-    laid_out = work.lay_out(spans, timeline)
-    found, left_out = read_curves(timeline, recorded, intervals)
-    chosen = choose(laid_out, plan, lambda groups: _metering(groups, found, left_out, use), timeline.boot_id)
-    entries = tuple(
-        enter(
-            books.book(curve, (spans, laid_out, chosen), (use, timeline.usage), window),
-            use,
-            left_out[uid],
-            boot=timeline.boot_id,
-            host=timeline.hostname,
-        )
-        for uid, curve in found.items()
-        if curve.t_ns.size
-    )
-    return Chapter(timeline, spans, entries, recorded, chosen.choices)
-
-
-def _on_their_tiers(timeline: Timeline) -> Sequence[SpanRow]:
-    """The spans; one that names no tier is on that of its process's own recording, or of the one it began in."""
-    every = in_order(timeline)
-    if not any(segment.info.get("tier") for segment in every):
-        return timeline.spans
-    own: dict[str, list[Segment]] = {}
-    for segment in every:
-        own.setdefault(segment.process, []).append(segment)
-
-    def latest(segments: Sequence[Segment], t_ns: int) -> Segment:
-        return segments[max(bisect_right(segments, t_ns, key=lambda segment: segment.t0_ns) - 1, 0)]
-
-    def tier(span: SpanRow) -> str | None:
-        theirs = latest(own.get(span.process, every), span.t0_ns)
-        inside = theirs.t0_ns <= span.t0_ns and (theirs.t1_ns is None or span.t0_ns <= theirs.t1_ns)
-        found = theirs if inside else latest(every, span.t0_ns)
-        return found.info.get("tier")
-
-    return [span if span.tier is not None else replace(span, tier=tier(span)) for span in timeline.spans]
-
-
-def _metering(
-    groups: Sequence[work.Group],
-    found: Mapping[str, curves.Curve],
-    left_out: Mapping[str, str],
-    use: usage.Use | None,
-) -> list[curves.Curve]:
-    """The curves from which an engine's cost is fitted: its own devices', else all accelerators', else all.
-
-    Without foreign work, where that can be told.
-    """
-    known = [curve for uid, curve in found.items() if curve.known.any()]
-    named = {uid for group in groups if group.lane is not None for uid in group.lane.devices}
-    counted = [curve for curve in known if not left_out[curve.domain.uid]]
-    own = [curve for curve in known if not named.isdisjoint(work.names_of(curve.domain))]
-    chosen = own or [c for c in counted if c.domain.kind not in books.SHARED_KINDS] or counted
-    return [_without_foreign(curve, use) if use is not None else curve for curve in chosen]
-
-
-def _without_foreign(curve: curves.Curve, use: usage.Use) -> curves.Curve:
-    if curve.domain.split != "cpu":
-        return curve
-    step_j = curve.step_j * use.between(curve.t_ns).ours
-    return replace(curve, step_j=step_j, energy_j=np.concatenate(([0.0], np.cumsum(step_j))))
-
-
-def read_curves(
-    timeline: Timeline, recorded: Sequence[tuple[int, int]], intervals: Sequence[float | None]
-) -> tuple[dict[str, curves.Curve], Mapping[str, str]]:
-    """(the curve of each domain that was read, why a total leaves a domain out; "" where it counts it), by uid."""
-    found = {
-        domain.uid: curves.build(domain, timeline.samples[domain.uid], recorded, intervals)
-        for domain in timeline.domains
-        if domain.uid in timeline.samples
-    }
-    readable = frozenset(uid for uid, curve in found.items() if curve.known.any())
-    return found, cover.cover(timeline.domains, readable)
-
-
-def as_one(
-    timeline: Timeline,
-) -> tuple[Timeline, tuple[tuple[int, int], ...], list[float | None], usage.Use | None]:
-    """(timeline without recordings side by side, recorded stretches, how often each was to be read, the CPU's use)."""
-    if timeline.recordings:
-        found = together.resolve(timeline)
-        return found.timeline, found.recorded, found.intervals_s, found.use
-    recorded = segments(timeline)
-    threaded = [not segment.info.get("own_process", False) for segment in in_order(timeline)]
-    asked = [segment.info.get("interval_s") for segment in in_order(timeline)]
-    intervals = [float(seconds) if isinstance(seconds, int | float) else None for seconds in asked]
-    return timeline, recorded, intervals, usage.cpu_use(timeline.usage, recorded, threaded)
-
-
-def segments(timeline: Timeline) -> tuple[tuple[int, int], ...]:
-    """(start, end) of what was recorded; a segment that was cut off ends at its last reading."""
-    return together.closed(in_order(timeline), [*timeline.samples.values(), *timeline.usage.values()])
-
-
-def in_order(timeline: Timeline) -> list[Segment]:
-    """The segments of a timeline, by their start."""
-    return sorted(timeline.segments, key=lambda segment: segment.t0_ns)
+    return Ledger(tuple(open_chapter(timeline, plan, window) for timeline in rows.timelines), plan)
 
 
 def _key(attribute: str) -> Callable[[SpanRow], str | None]:

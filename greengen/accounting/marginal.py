@@ -21,7 +21,8 @@ from greengen.accounting.table import REQUEST
 from greengen.quantity import Z95, Error, Quantity, total
 
 if TYPE_CHECKING:
-    from greengen.accounting.ledger import Chapter, Ledger
+    from greengen.accounting.chapter import Chapter
+    from greengen.accounting.ledger import Ledger
 
 #: What is to be read beside every margin.
 NOTE = (

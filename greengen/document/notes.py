@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from greengen.accounting.carbon import REMEDY, Site
+from greengen.accounting.chapter import Chapter
 from greengen.accounting.curves import NS
-from greengen.accounting.ledger import Chapter, Ledger
+from greengen.accounting.ledger import Ledger
 from greengen.accounting.table import REQUEST
 from greengen.collector import RECORDER
 from greengen.document.imported import dated

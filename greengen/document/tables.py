@@ -9,9 +9,10 @@ import numpy as np
 
 from greengen.accounting import spread as policies
 from greengen.accounting.carbon import Footprint
+from greengen.accounting.chapter import Chapter
 from greengen.accounting.curves import NS, Floats, Ints
 from greengen.accounting.entries import Entries
-from greengen.accounting.ledger import QUIET_ACCOUNTS, Chapter, Ledger, account_of
+from greengen.accounting.ledger import QUIET_ACCOUNTS, Ledger, account_of
 from greengen.accounting.table import REQUEST
 from greengen.quantity import Quantity, total
 from greengen.rows import SpanRow
