@@ -1,4 +1,4 @@
-"""What a report shows beside the books, as tables that every format lays out: training, margins, the network.
+"""What a report shows beside the books, as tables for every format: other covers, training, margins, the network.
 
 A cell is text, a count, or a quantity in its JSON shape.
 """
@@ -42,8 +42,38 @@ class Section:
 
 def sections(document: Document, most: int | None = None) -> list[Section]:
     """Those that were asked for, and found. `most` rows of each, those with the most joules; None: all."""
-    made = (_training(document), _marginal(document, most), _network(document, most))
+    made = (_covers(document), _training(document), _marginal(document, most), _network(document, most))
     return [section for section in made if section is not None]
+
+
+def _covers(document: Document) -> Section | None:
+    rows = document.get("remainders")
+    if not rows:
+        return None
+    return Section(
+        id="covers",
+        title="Two ways to know a total",
+        lead="A meter around others, and what those sum to. The rest is what only the outer one reads, and the errors "
+        "of both: it may be negative, and it is in no account.",
+        columns=(
+            Column("meter", number=False),
+            Column("it read"),
+            Column("its parts", number=False),
+            Column("they sum to"),
+            Column("the rest", bounds=True),
+        ),
+        rows=[
+            (
+                row["name"],
+                row["energy_j"],
+                ", ".join(words.graded(part["name"], part["grade"]) for part in row["parts"]),
+                row["parts_j"],
+                row["remainder_j"],
+            )
+            for row in rows
+        ],
+        notes=tuple(f"{row['name']}: over {fmt.seconds(row['seconds'])} in which all were read." for row in rows),
+    )
 
 
 def _training(document: Document) -> Section | None:

@@ -36,6 +36,16 @@ def cover(domains: Sequence[Domain], readable: frozenset[str]) -> dict[str, str]
     return verdict
 
 
+def parts_of(domain: Domain, domains: Sequence[Domain], readable: frozenset[str]) -> list[str]:
+    """uids of the outermost readable domains inside one: what it holds, each joule once."""
+    inside = _inside(domain, domains) & readable
+    by_uid = {other.uid: other for other in domains}
+    # What is itself another way to know a part's parts is none.
+    kept = {uid for uid in inside if not (by_uid[uid].alternative and _inside(by_uid[uid], domains) & readable)}
+    within = {inner for uid in kept for inner in _inside(by_uid[uid], domains)}
+    return sorted(kept - within)
+
+
 def _is_whole(domain: Domain) -> bool:
     """Whether it meters all of its host."""
     return "*" in domain.contains

@@ -69,6 +69,13 @@ class Entries:
             note = f"without {len(bounds)} stretch(es) of {self.books.domain.name} that are not known ({most})"
         return self._entry(self.books.total_j, grade, errors, note)
 
+    def over(self, energy_j: float, ends_ns: Ints) -> Quantity:
+        """The curve's energy between two times, `energy_j`, as a quantity."""
+        _, half_j = timing.half_width(self.books.curve, ends_ns)
+        errors = [*self._common(energy_j, "all"), self._offset()]
+        errors.append(Error(f"timing:{self.key}:window", float(np.hypot(*half_j)) / Z95))
+        return self._entry(energy_j, "measured" if self.books.domain.grade == "measured" else "modelled", errors)
+
     def spans(self, members: Ints, label: str) -> Quantity:
         """The own joules of some spans (indices) together. `label` names them: the workload term is theirs."""
         books = self.books

@@ -58,6 +58,7 @@ def build(
         "totals": _totals(ledger, footprint),
         "accounts": tables.accounts(ledger, footprint),
         "domains": tables.domains(ledger),
+        "remainders": tables.remainders(ledger),
         "models": tables.models(ledger, footprint),
         "spans": [span for span in spans if span["kind"] != REQUEST],
         "requests": priced[:most],

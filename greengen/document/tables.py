@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from greengen.accounting import remainder
 from greengen.accounting import spread as policies
 from greengen.accounting.carbon import Footprint
 from greengen.accounting.chapter import Chapter
@@ -71,6 +72,26 @@ def _domain(chapter: Chapter, entries: Entries) -> dict[str, Any]:
             for stretch in curve.unknown
         ],
     } | _nj(None if exact is None else exact.total_nj)
+
+
+def remainders(ledger: Ledger) -> list[dict[str, Any]]:
+    """Meters around others against what those sum to: a disagreement, which may be negative, and is no account."""
+    return [
+        {
+            "domain": found.outer.books.domain.uid,
+            "name": found.outer.books.domain.name,
+            "parts": [
+                {"domain": part.books.domain.uid, "name": part.books.domain.name, "grade": part.books.domain.grade}
+                for part in found.parts
+            ],
+            "seconds": found.seconds,
+            "energy_j": found.outer_j.as_dict(),
+            "parts_j": found.parts_j.as_dict(),
+            "remainder_j": found.rest_j.as_dict(),
+        }
+        for chapter in ledger.chapters
+        for found in remainder.remainders(chapter)
+    ]
 
 
 def _nj(energy_nj: int | None) -> dict[str, int]:
