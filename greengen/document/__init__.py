@@ -47,7 +47,8 @@ def build(
     most = _most(requests)
     ledger = ledgers.build(rows, policy=policy)
     footprint = Footprint(ledger, site)
-    spans = tables.spans(ledger, footprint)
+    spread = tables.by_policy(ledger)
+    spans = tables.spans(ledger, footprint, spread)
     priced = [span for span in spans if span["kind"] == REQUEST]
     if requests.startswith("top:"):
         priced.sort(key=lambda span: -(span["energy_j"]["value"] or 0.0))
@@ -59,7 +60,7 @@ def build(
         "accounts": tables.accounts(ledger, footprint),
         "domains": tables.domains(ledger),
         "remainders": tables.remainders(ledger),
-        "models": tables.models(ledger, footprint),
+        "models": tables.models(ledger, footprint, spread),
         "spans": [span for span in spans if span["kind"] != REQUEST],
         "requests": priced[:most],
         "requests_left_out": len(priced) - len(priced[:most]),

@@ -18,6 +18,9 @@ from greengen.accounting.table import REQUEST
 from greengen.quantity import Quantity, total
 from greengen.rows import SpanRow
 
+#: Each span's own joules by policy, by a chapter's id.
+Spread = dict[int, dict[str, Floats]]
+
 
 def accounts(ledger: Ledger, footprint: Footprint) -> list[dict[str, Any]]:
     """Where the joules of the run's cover went; sums to the total."""
@@ -99,10 +102,9 @@ def _nj(energy_nj: int | None) -> dict[str, int]:
     return {} if energy_nj is None else {"energy_nj": energy_nj}
 
 
-def models(ledger: Ledger, footprint: Footprint) -> list[dict[str, Any]]:
-    """Each model's requests together, per request and per output token."""
+def models(ledger: Ledger, footprint: Footprint, spread: Spread) -> list[dict[str, Any]]:
+    """Each model's requests together, per request and per output token; `spread` as `by_policy` has it."""
     told = []
-    spread = by_policy(ledger)
     unread = _unread(ledger)
     for model, rows in ledger.groups(lambda row: row.model if row.kind == REQUEST else None).items():
         if model is None:
@@ -145,10 +147,10 @@ def _wasted(ledger: Ledger, model: str, rows: Iterable[SpanRow], energy: Quantit
     return ledger.serving(model, lambda request: request.outcome != "ok")
 
 
-def spans(ledger: Ledger, footprint: Footprint) -> list[dict[str, Any]]:
+def spans(ledger: Ledger, footprint: Footprint, spread: Spread) -> list[dict[str, Any]]:
     """Every span with its own joules (`self`) and those of the spans inside it (`inclusive`)."""
     told = []
-    spread, exact = by_policy(ledger), ledger.asked.exact
+    exact = ledger.asked.exact
     for chapter, i in ledger:
         row, table, start = chapter.table.rows[i], chapter.table, chapter.start_ns
         energy = ledger.span(chapter, i)
@@ -216,7 +218,7 @@ def traces(ledger: Ledger, footprint: Footprint) -> list[dict[str, Any]]:
     return told
 
 
-def by_policy(ledger: Ledger) -> dict[int, dict[str, Floats]]:
+def by_policy(ledger: Ledger) -> Spread:
     """Each span's own joules under every policy that a chapter allows, where that is more than one; by chapter's id."""
     found = {}
     for chapter in ledger.chapters:
@@ -226,7 +228,7 @@ def by_policy(ledger: Ledger) -> dict[int, dict[str, Floats]]:
     return found
 
 
-def _of_model(spread: dict[int, dict[str, Floats]], ledger: Ledger, model: str) -> dict[str, float]:
+def _of_model(spread: Spread, ledger: Ledger, model: str) -> dict[str, float]:
     """A model's requests together, with the spans inside them."""
     totals: dict[str, float] = {}
     for chapter in ledger.chapters:
