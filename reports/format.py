@@ -26,6 +26,7 @@ _LADDERS = {
 }
 _DIGITS = 3
 _NARROWEST = 3
+_FAR = 1000
 #: Categories of characters that would act instead of show: controls, lone surrogates, line separators.
 _UNSHOWN = frozenset({"Cc", "Cs", "Zl", "Zp"})
 #: Characters that turn the reading direction of what follows.
@@ -44,9 +45,14 @@ def in_unit(given: Mapping[str, Any], to: str) -> dict[str, Any]:
 
 
 def handy(given: Mapping[str, Any]) -> dict[str, Any]:
-    """The quantity in the unit of its kind in which its value is between 1 and 1000, if there is one."""
+    """The quantity in the unit of its kind in which its value is between 1 and 1000, if there is one.
+
+    Where its interval reaches a thousand times as far, the unit is the interval's.
+    """
     base, _, per = given["unit"].partition("/")
     size = _rounded(abs(given["value"] or 0.0))
+    reach = max(abs(given.get("low") or 0.0), abs(given.get("high") or 0.0))
+    size = _rounded(reach) if reach > _FAR * size > 0 else size
     ladder = _LADDERS.get(base)
     if per or ladder is None or not size:
         return dict(given)
