@@ -24,7 +24,7 @@ from greengen.integrations.transformers import continuous_batching
 from greengen.rows import SpanRow
 
 #: (prompt tokens, output tokens): chat turns, long documents with short answers, short questions with long ones.
-REQUESTS = [(24, 40), (400, 4), (12, 96), (150, 24), (8, 8), (320, 48), (64, 64), (16, 120)] * 12
+REQUESTS = [(24, 40), (400, 4), (12, 96), (150, 24), (8, 8), (320, 48), (64, 64), (16, 120)] * 6
 POLICIES = ("affine", "phase", "equal")
 
 
@@ -53,7 +53,7 @@ def serve(model: LlamaForCausalLM) -> None:
     with model.continuous_batching_context_manager(**options) as manager:
         for number, (prompt, output) in enumerate(REQUESTS):
             tokens = [draw.randrange(2048) for _ in range(prompt)]
-            manager.add_request(tokens, request_id=f"request {number:3}", max_new_tokens=output)
+            manager.add_request(tokens, request_id=f"request {number:2}", max_new_tokens=output)
         for _ in REQUESTS:
             while manager.get_result(timeout=1) is None and manager.is_running():
                 pass
