@@ -43,15 +43,18 @@ class Readings:
         with self._lock:
             for item in items:
                 key: Key
+                value: float
                 if isinstance(item, Sample):
-                    key, value, window_s = (item.kind, item.domain, ""), item.value, item.window_s
+                    domain, t_ns, value, kind, window_s = item
+                    key = (kind, domain, "")
                 else:
-                    key, value, window_s = ("usage", item.resource, item.consumer), item.busy_ns, 0.0
+                    resource, consumer, t_ns, value = item
+                    key, window_s = ("usage", resource, consumer), 0.0
                 thinner = self._thinners.get(key)
                 if thinner is None:
                     thinner = self._thinners[key] = Thinner(self._tolerances.get(key[1], 0.0))
                     self._windows[key] = window_s
-                point = thinner.add(item.t_ns, value)
+                point = thinner.add(t_ns, value)
                 if point is not None:
                     self._points.append((key, window_s, *point))
 

@@ -45,15 +45,24 @@ class Thinner:
         elapsed = t1 - self._t0
         if elapsed:
             # The readings up to the last one leave these slopes; the new one must have one of them.
-            rise, slack = v1 - self._v0, self.tolerance
+            v0, slack = self._v0, self.tolerance
+            rise = v1 - v0
             low, high = (rise - slack) / elapsed, (rise + slack) / elapsed
-            self._low = low = max(self._low, low)
-            self._high = high = min(self._high, high)
-            if low <= (value - self._v0) / (t_ns - self._t0) <= high:
+            # Without `max` and `min`: every reading comes here.
+            if low > self._low:
+                self._low = low
+            else:
+                low = self._low
+            if high < self._high:
+                self._high = high
+            else:
+                high = self._high
+            if low <= (value - v0) / (t_ns - self._t0) <= high:
                 if self._written:
                     self._redundant, self._written = t1, False
                 self._t1, self._v1 = t_ns, value
-                self._spacing = max(self._spacing, step)
+                if step > self._spacing:  # noqa: PLR1730 -- a call costs as much as all of this
+                    self._spacing = step
                 return None
         kept = None if self._written else (t1, v1, self._spacing)
         if t1 == _NEVER:
