@@ -8,11 +8,11 @@ as a `freeze`, and still read: nothing in the file says whether its load was ste
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from greengen.collector import Domain, Event, Host, Sample
+from greengen.collector import Discovery, Domain, Event, Host, Sample, Unavailable
 from greengen.collectors._cpu_info import read_text
 
 #: As collectors.md 16 has it for a counter: a reading beyond 1.5 × the domain's greatest power, itself
@@ -62,18 +62,36 @@ class SysfsMeters:
         self._open_file = open_file
         self._meters: list[_Open] = []
 
-    def add(self, meter: Meter) -> float | None:
-        """Open a meter and read it once; None where its device sleeps. Raises OSError or ValueError."""
+    def add(self, meter: Meter, unlike: Sequence[float] = (), within: float = 0.0) -> float | None:
+        """Open a meter and read it once; None where its device sleeps. Raises OSError or ValueError.
+
+        A counter `within` J of one of those that it is to be `unlike` is the same counter shown twice.
+        """
         most_w = meter.domain.max_power_w if meter.domain.reading == "power" else None
         opened = _Open(meter, float("inf") if most_w is None else _SLACK * most_w)
         try:
             self._find(opened)
             value = None if _sleeps(meter) else self._value(opened)
+            _refuse_twin(value, unlike, within)
         except (OSError, ValueError):
             _close(opened)
             raise
         self._meters.append(opened)
         return value
+
+    def add_all(self, meters: Iterable[Meter], problems: Iterable[Unavailable] = (), remedy: str = "") -> Discovery:
+        """Open each that reads now; the others are told, with `remedy` where permission is what they lack."""
+        domains, told = [], list(problems)
+        for meter in meters:
+            try:
+                self.add(meter)
+            except PermissionError as error:
+                told.append(Unavailable(meter.domain.uid, f"permission denied: {error.filename or error}", remedy))
+            except (OSError, ValueError) as error:
+                told.append(Unavailable(meter.domain.uid, f"{meter.domain.name}: {error}"))
+            else:
+                domains.append(meter.domain)
+        return Discovery(tuple(domains), tuple(told))
 
     def read(self) -> list[Sample | Event]:
         """One sample per meter; a `gap` event when one begins to fail, a `freeze` when one stands still."""
@@ -149,6 +167,15 @@ def micro(raw: Sequence[bytes]) -> float:
     return int(raw[0]) / 1e6
 
 
+def positive_micro(raw: Sequence[bytes]) -> float:
+    """One file of µW, of something that draws power whenever it can be asked: 0 is what failed firmware says."""
+    value = int(raw[0]) / 1e6
+    if not value:
+        msg = "reads 0 W, and it draws something: its firmware did not answer"
+        raise ValueError(msg)
+    return value
+
+
 def volts_times_amperes(raw: Sequence[bytes]) -> float:
     """A file of mV and one of mA, in W."""
     return int(raw[0]) * int(raw[1]) / 1e6
@@ -157,6 +184,12 @@ def volts_times_amperes(raw: Sequence[bytes]) -> float:
 def _reason(opened: _Open, error: OSError | ValueError) -> str:
     where = ", ".join(str(path) for path in opened.paths)
     return f"{where}: {error}" if where and str(where) not in str(error) else str(error)
+
+
+def _refuse_twin(value: float | None, others: Sequence[float], within: float) -> None:
+    if value is not None and any(abs(value - other) < within for other in others):
+        msg = f"reads {value:.6g} J, the same counter as another domain that is counted"
+        raise ValueError(msg)
 
 
 def _freeze(opened: _Open, t_ns: int, value: float) -> list[Event]:

@@ -1,0 +1,123 @@
+"""Fake machines by environment alone: `greengen doctor` and `greengen profile` as users run them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from greengen.collector import Host
+from greengen.testing import trees
+from tests.hosts import loading
+from tests.integration.commands import GREENGEN, balanced, environment, profile
+
+SECOND = [sys.executable, "-c", "import time; time.sleep(1)"]
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A fake host and what must be told of it.
+
+    domains   uid → W that it draws, whether by counter or by gauge
+    counters  files that count, below sysfs → µW at which they rise
+    total     the domains that make up the total
+    refused   the beginnings of what cannot be measured, and a word of why
+    """
+
+    name: str
+    domains: Mapping[str, float]
+    total: tuple[str, ...]
+    counters: Mapping[str, int] = field(default_factory=dict)
+    refused: Mapping[str, str] = field(default_factory=dict)
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+
+MACHINES = [
+    Machine(
+        "grace_hopper",
+        {
+            "acpi_power_meter:module-0": 412.35,
+            "acpi_power_meter:grace-0": 98.12,
+            "acpi_power_meter:cpu-0": 61.53,
+            "acpi_power_meter:sysio-0": 12.07,
+            "nvml:GPU-5c2f6a00-0d1b-4b7e-9a42-3f1e6d7c8b00": 250.0,
+        },
+        ("acpi_power_meter:module-0",),
+        variables={
+            "GREENGEN_PYNVML": "greengen.testing.fake_pynvml",
+            "GREENGEN_FAKE_NVML": json.dumps({"watts": [250.0], "utilisation": [80]}),
+        },
+    ),
+    Machine(
+        "acpi_server",
+        {"acpi_power_meter:ACPI000D:00": 310.0, "rapl:package-0": 120.0},
+        ("acpi_power_meter:ACPI000D:00",),
+        {"class/powercap/intel-rapl:0/energy_uj": 120_000_000},
+    ),
+    Machine(
+        "epyc_hsmp",
+        {"amd_hsmp:package-0": 181.25, "amd_hsmp:package-1": 164.87},
+        ("amd_hsmp:package-0", "amd_hsmp:package-1"),
+    ),
+    Machine(
+        "epyc_amd_energy",
+        {"amd_energy:package-0": 140.0},
+        ("amd_energy:package-0",),
+        dict.fromkeys((f"class/hwmon/hwmon1/energy{n}_input" for n in (3, 4)), 140_000_000),
+        {"amd_energy:package-1": "same counter"},
+    ),
+    Machine(
+        "ina_board",
+        {"power_monitor:1-0040/1": 6.0, "power_monitor:1-0041/1": 2.0},
+        ("power_monitor:1-0040/1",),
+        refused={"power_monitor:1-0041/2": "shows 0.5 W, but no file says which rail"},
+        variables={"GREENGEN_POWER_MONITOR": "1-0040=wall,1-0041/1=package"},
+    ),
+]
+
+
+def variables(machine: Machine, host: Host) -> dict[str, str]:
+    """This process's environment, as on that machine."""
+    return environment(**trees.environment(host), **machine.variables)
+
+
+@pytest.mark.parametrize("machine", MACHINES, ids=lambda machine: machine.name)
+def test_doctor(machine: Machine, tmp_path: Path) -> None:
+    host = loading.build(machine.name, tmp_path / "machine")
+    with loading.counting(host, machine.counters):
+        line = [GREENGEN, "doctor", "--json"]
+        done = subprocess.run(line, env=variables(machine, host), capture_output=True, check=True, timeout=60)
+    told = json.loads(done.stdout)
+    live = {row["domain"]: row["live"]["power_w"] for row in told["domains"]}
+    modelled = {row["domain"] for row in told["domains"] if row["grade"] == "modelled"}
+    assert set(live) - modelled == set(machine.domains)
+    for uid, power_w in machine.domains.items():
+        assert live[uid] == pytest.approx(power_w, rel=0.3 if machine.counters else 1e-3), uid
+    reasons = {row["interface"]: row["reason"] for row in told["unavailable"]}
+    for interface, word in machine.refused.items():
+        assert word in reasons[interface]
+
+
+@pytest.mark.parametrize("machine", MACHINES, ids=lambda machine: machine.name)
+def test_profile(machine: Machine, tmp_path: Path) -> None:
+    host = loading.build(machine.name, tmp_path / "machine")
+    with loading.counting(host, machine.counters):
+        done = profile(tmp_path, "--json", "r.json", command=SECOND, env=variables(machine, host))
+    assert done.returncode == 0, done.stderr
+    balanced(tmp_path / "run.greengen")
+    found: dict[str, Any] = json.loads((tmp_path / "r.json").read_text())
+    domains = {entry["domain"]: entry for entry in found["domains"]}
+    for uid, power_w in machine.domains.items():
+        known_s = domains[uid]["known_s"]
+        assert known_s > 0.9
+        # A counter is written every 10 ms.
+        assert domains[uid]["energy_j"]["value"] == pytest.approx(power_w * known_s, rel=0.05), uid
+    assert {uid for uid, entry in domains.items() if entry["in_total"]} == set(machine.total)
+    total_j = sum(domains[uid]["energy_j"]["value"] for uid in machine.total)
+    assert found["totals"]["energy_j"]["value"] == pytest.approx(total_j, rel=1e-9)
