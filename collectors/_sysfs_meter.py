@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from greengen.collector import Discovery, Domain, Event, Host, Sample, Unavailable
+from greengen.collectors._agreement import Agreement
 from greengen.collectors._cpu_info import read_text
 
 #: As collectors.md 16 has it for a counter: a reading beyond 1.5 × the domain's greatest power, itself
@@ -32,6 +33,7 @@ class Meter:
     value      from the contents of those files to J or W; raises ValueError for what is no reading
     window_s   what each reading of a gauge is the mean of, s
     suspended  the ``power/runtime_status`` of a device that reading would wake
+    check      what the files of a counter say of the power, W, where they do: the two must agree
     """
 
     domain: Domain
@@ -39,6 +41,7 @@ class Meter:
     value: Callable[[Sequence[bytes]], float]
     window_s: float = 0.0
     suspended: Path | None = None
+    check: Callable[[Sequence[bytes]], float] | None = None
 
 
 @dataclass(slots=True)
@@ -52,6 +55,7 @@ class _Open:
     raw: Sequence[bytes] = ()
     same_since_ns: int = 0
     frozen: bool = False
+    agreement: Agreement | None = None
 
 
 class SysfsMeters:
@@ -114,6 +118,8 @@ class SysfsMeters:
             rows.append(Sample(meter.domain.uid, t_ns, value, meter.domain.reading, meter.window_s))
             if meter.domain.reading == "power":
                 rows += _freeze(opened, t_ns, value)
+            elif meter.check is not None:
+                rows += _check(opened, meter.check, t_ns, value)
         return rows
 
     def close(self) -> None:
@@ -190,6 +196,18 @@ def _refuse_twin(value: float | None, others: Sequence[float], within: float) ->
     if value is not None and any(abs(value - other) < within for other in others):
         msg = f"reads {value:.6g} J, the same counter as another domain that is counted"
         raise ValueError(msg)
+
+
+def _check(opened: _Open, power: Callable[[Sequence[bytes]], float], t_ns: int, energy_j: float) -> list[Event]:
+    if opened.agreement is None:
+        opened.agreement = Agreement()
+    try:
+        power_w = power(opened.raw)
+    except ValueError:
+        opened.agreement = None  # begin anew with the next power
+        return []
+    said = opened.agreement.add(t_ns, energy_j, power_w)
+    return [Event(t_ns, "warning", opened.meter.domain.uid, said)] if said else []
 
 
 def _freeze(opened: _Open, t_ns: int, value: float) -> list[Event]:

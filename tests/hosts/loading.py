@@ -13,8 +13,9 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from greengen.collector import Host
@@ -86,14 +87,25 @@ def plug(host: Host, chip: str, device: str, files: Mapping[str, str]) -> None:
 
 @contextmanager
 def counting(host: Host, powers_uw: Mapping[str, int]) -> Iterator[None]:
-    """Meanwhile counters in µJ rise as at these powers, every 10 ms."""
+    """Meanwhile counters in µJ rise as at these powers."""
     starts = {path: int((host.sysfs / path).read_text()) for path in powers_uw}
+
+    def at(path: str, seconds: float) -> str:
+        return str(starts[path] + int(powers_uw[path] * seconds))
+
+    with moving(host, {path: partial(at, path) for path in powers_uw}):
+        yield
+
+
+@contextmanager
+def moving(host: Host, contents: Mapping[str, Callable[[float], str | bytes]]) -> Iterator[None]:
+    """Meanwhile files show what these say after so many seconds, anew every 10 ms."""
     t0, done = time.monotonic(), threading.Event()
 
     def move() -> None:
         while not done.wait(0.01):
-            for path, power_uw in powers_uw.items():
-                show(host, path, str(starts[path] + int(power_uw * (time.monotonic() - t0))))
+            for path, content in contents.items():
+                show(host, path, content(time.monotonic() - t0))
 
     writer = threading.Thread(target=move)
     writer.start()

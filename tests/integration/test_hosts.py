@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import pytest
 
 from greengen.collector import Host
 from greengen.testing import trees
-from tests.hosts import loading
+from tests.hosts import gpu_metrics, loading
 from tests.integration.commands import GREENGEN, balanced, environment, profile
 
 SECOND = [sys.executable, "-c", "import time; time.sleep(1)"]
@@ -26,6 +27,7 @@ class Machine:
 
     domains   uid → W that it draws, whether by counter or by gauge
     counters  files that count, below sysfs → µW at which they rise
+    tables    binary files, below sysfs → what they show after so many seconds
     total     the domains that make up the total
     refused   the beginnings of what cannot be measured, and a word of why
     """
@@ -34,8 +36,14 @@ class Machine:
     domains: Mapping[str, float]
     total: tuple[str, ...]
     counters: Mapping[str, int] = field(default_factory=dict)
+    tables: Mapping[str, Callable[[float], bytes]] = field(default_factory=dict)
     refused: Mapping[str, str] = field(default_factory=dict)
     variables: Mapping[str, str] = field(default_factory=dict)
+
+
+def metrics_1_5(power_w: int) -> Callable[[float], bytes]:
+    """An MI300X's table, whose counter rises as at that power."""
+    return lambda seconds: gpu_metrics.pack(1, 5, power_w, (1 << 40) + int(seconds * power_w * 2**16))
 
 
 MACHINES = [
@@ -70,7 +78,7 @@ MACHINES = [
         {"amd_energy:package-0": 140.0},
         ("amd_energy:package-0",),
         dict.fromkeys((f"class/hwmon/hwmon1/energy{n}_input" for n in (3, 4)), 140_000_000),
-        {"amd_energy:package-1": "same counter"},
+        refused={"amd_energy:package-1": "same counter"},
     ),
     Machine(
         "ina_board",
@@ -78,6 +86,29 @@ MACHINES = [
         ("power_monitor:1-0040/1",),
         refused={"power_monitor:1-0041/2": "shows 0.5 W, but no file says which rail"},
         variables={"GREENGEN_POWER_MONITOR": "1-0040=wall,1-0041/1=package"},
+    ),
+    Machine(
+        "radeon",
+        {"amdgpu:0000:03:00.0": 212.0, "rapl:package-0": 65.0},
+        ("amdgpu:0000:03:00.0", "rapl:package-0"),
+        {"class/powercap/intel-rapl:0/energy_uj": 65_000_000},
+        {"class/drm/card1/device/gpu_metrics": lambda seconds: gpu_metrics.pack(1, 3, 212, 999)},
+    ),
+    Machine(
+        "mi300x",
+        {"amdgpu:0000:05:00.0": 318.0, "amdgpu:0000:26:00.0": 131.0},
+        ("amdgpu:0000:05:00.0", "amdgpu:0000:26:00.0", "cpu_model:package"),
+        tables={
+            "class/drm/card0/device/gpu_metrics": metrics_1_5(318),
+            "class/drm/card1/device/gpu_metrics": metrics_1_5(131),
+        },
+    ),
+    Machine(
+        "ryzen_apu",
+        {"rapl:package-0": 24.0},
+        ("rapl:package-0",),
+        {"class/powercap/intel-rapl:0/energy_uj": 24_000_000},
+        {"class/drm/card1/device/gpu_metrics": lambda seconds: gpu_metrics.pack(3, 0, 24_042)},
     ),
 ]
 
@@ -87,10 +118,19 @@ def variables(machine: Machine, host: Host) -> dict[str, str]:
     return environment(**trees.environment(host), **machine.variables)
 
 
+@contextmanager
+def running(machine: Machine, root: Path) -> Iterator[Host]:
+    """That machine, with all that counts in motion."""
+    host = loading.build(machine.name, root)
+    for path, table in machine.tables.items():
+        loading.show(host, path, table(0.0))
+    with loading.counting(host, machine.counters), loading.moving(host, machine.tables):
+        yield host
+
+
 @pytest.mark.parametrize("machine", MACHINES, ids=lambda machine: machine.name)
 def test_doctor(machine: Machine, tmp_path: Path) -> None:
-    host = loading.build(machine.name, tmp_path / "machine")
-    with loading.counting(host, machine.counters):
+    with running(machine, tmp_path / "machine") as host:
         line = [GREENGEN, "doctor", "--json"]
         done = subprocess.run(line, env=variables(machine, host), capture_output=True, check=True, timeout=60)
     told = json.loads(done.stdout)
@@ -98,7 +138,7 @@ def test_doctor(machine: Machine, tmp_path: Path) -> None:
     modelled = {row["domain"] for row in told["domains"] if row["grade"] == "modelled"}
     assert set(live) - modelled == set(machine.domains)
     for uid, power_w in machine.domains.items():
-        assert live[uid] == pytest.approx(power_w, rel=0.3 if machine.counters else 1e-3), uid
+        assert live[uid] == pytest.approx(power_w, rel=0.3 if machine.counters or machine.tables else 1e-3), uid
     reasons = {row["interface"]: row["reason"] for row in told["unavailable"]}
     for interface, word in machine.refused.items():
         assert word in reasons[interface]
@@ -106,8 +146,7 @@ def test_doctor(machine: Machine, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("machine", MACHINES, ids=lambda machine: machine.name)
 def test_profile(machine: Machine, tmp_path: Path) -> None:
-    host = loading.build(machine.name, tmp_path / "machine")
-    with loading.counting(host, machine.counters):
+    with running(machine, tmp_path / "machine") as host:
         done = profile(tmp_path, "--json", "r.json", command=SECOND, env=variables(machine, host))
     assert done.returncode == 0, done.stderr
     balanced(tmp_path / "run.greengen")
