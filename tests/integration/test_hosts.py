@@ -110,6 +110,30 @@ MACHINES = [
         {"class/powercap/intel-rapl:0/energy_uj": 24_000_000},
         {"class/drm/card1/device/gpu_metrics": lambda seconds: gpu_metrics.pack(3, 0, 24_042)},
     ),
+    Machine(
+        "arc_b580",
+        {"intel_gpu:0000:03:00.0/card": 118.0, "intel_gpu:0000:03:00.0/pkg": 88.0, "rapl:package-0": 35.0},
+        ("intel_gpu:0000:03:00.0/card", "rapl:package-0"),
+        {
+            "class/hwmon/hwmon5/energy1_input": 118_000_000,
+            "class/hwmon/hwmon5/energy2_input": 88_000_000,
+            "class/powercap/intel-rapl:0/energy_uj": 35_000_000,
+        },
+    ),
+    Machine(
+        "i915_tiles",
+        {
+            "intel_gpu:0000:4d:00.0/card": 230.0,
+            "intel_gpu:0000:4d:00.0/gt0": 90.0,
+            "intel_gpu:0000:4d:00.0/gt1": 85.0,
+        },
+        ("intel_gpu:0000:4d:00.0/card", "cpu_model:package"),
+        {
+            "class/hwmon/hwmon2/energy1_input": 230_000_000,
+            "class/hwmon/hwmon3/energy1_input": 90_000_000,
+            "class/hwmon/hwmon4/energy1_input": 85_000_000,
+        },
+    ),
 ]
 
 
