@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 from greengen.collector import Host
+from greengen.collectors._perf_event import open_event
 from greengen.testing import trees
 from tests.hosts import gpu_metrics, loading
 from tests.integration.commands import GREENGEN, balanced, environment, profile
@@ -39,6 +41,7 @@ class Machine:
     tables: Mapping[str, Callable[[float], bytes]] = field(default_factory=dict)
     refused: Mapping[str, str] = field(default_factory=dict)
     variables: Mapping[str, str] = field(default_factory=dict)
+    needs_perf: bool = False
 
 
 def metrics_1_5(power_w: int) -> Callable[[float], bytes]:
@@ -134,6 +137,19 @@ MACHINES = [
             "class/hwmon/hwmon4/energy1_input": 85_000_000,
         },
     ),
+    Machine(
+        "perf_power",
+        {
+            "perf_power:package-0": 150.0,
+            "perf_power:package-0/core": 110.0,
+            "perf_power:package-0/dram": 20.0,
+            "perf_power:package-1": 150.0,
+            "perf_power:package-1/core": 110.0,
+            "perf_power:package-1/dram": 20.0,
+        },
+        ("perf_power:package-0", "perf_power:package-0/dram", "perf_power:package-1", "perf_power:package-1/dram"),
+        needs_perf=True,
+    ),
 ]
 
 
@@ -145,6 +161,11 @@ def variables(machine: Machine, host: Host) -> dict[str, str]:
 @contextmanager
 def running(machine: Machine, root: Path) -> Iterator[Host]:
     """That machine, with all that counts in motion."""
+    if machine.needs_perf:
+        try:
+            os.close(open_event(1, 0, 0))
+        except OSError as error:
+            pytest.skip(f"perf_event_open is not allowed here: {error}")
     host = loading.build(machine.name, root)
     for path, table in machine.tables.items():
         loading.show(host, path, table(0.0))
