@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import platform
 import struct
 
 #: Syscall numbers: arch/x86/entry/syscalls/syscall_64.tbl and include/uapi/asm-generic/unistd.h.
@@ -22,9 +21,9 @@ _U64 = struct.Struct("=Q")
 
 def open_event(kind: int, config: int, cpu: int) -> int:
     """A descriptor that counts `config` of the PMU `kind` on a CPU, from 0 on. Raises OSError."""
-    number = _SYSCALL.get(platform.machine())
+    number = _SYSCALL.get(os.uname().machine)
     if number is None:
-        msg = f"perf_event_open has no known number on {platform.machine()}"
+        msg = f"perf_event_open has no known number on {os.uname().machine}"
         raise OSError(msg)
     attr = ctypes.create_string_buffer(struct.pack("=IIQ", kind, _ATTR_BYTES, config), _ATTR_BYTES)
     syscall = ctypes.CDLL(None, use_errno=True).syscall

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from greengen.collector import Discovery, Domain, Event, Host, Sample, Unavailable
 from greengen.collectors._agreement import Agreement
-from greengen.collectors._cpu_info import read_text
+from greengen.collectors._held_file import HeldFile
 
 #: As collectors.md 16 has it for a counter: a reading beyond 1.5 × the domain's greatest power, itself
 #: twice a limit, is a slip of unit or a sentinel that nobody documented.
@@ -40,7 +40,7 @@ class Meter:
     locate: Callable[[], Sequence[Path]]
     value: Callable[[Sequence[bytes]], float]
     window_s: float = 0.0
-    suspended: Path | None = None
+    suspended: HeldFile | None = None
     check: Callable[[Sequence[bytes]], float] | None = None
 
 
@@ -79,6 +79,8 @@ class SysfsMeters:
             _refuse_twin(value, unlike, within)
         except (OSError, ValueError):
             _close(opened)
+            if meter.suspended is not None:
+                meter.suspended.close()
             raise
         self._meters.append(opened)
         return value
@@ -103,7 +105,7 @@ class SysfsMeters:
         for opened in self._meters:
             meter = opened.meter
             if meter.suspended is not None and _sleeps(meter):
-                rows += self._failed(opened, f"{meter.suspended}: suspended, and reading would wake it")
+                rows += self._failed(opened, f"{meter.suspended.path}: suspended, and reading would wake it")
                 continue
             try:
                 value = self._value(opened)
@@ -126,6 +128,8 @@ class SysfsMeters:
         """Close all files."""
         for opened in self._meters:
             _close(opened)
+            if opened.meter.suspended is not None:
+                opened.meter.suspended.close()
         self._meters = []
 
     def _find(self, opened: _Open) -> None:
@@ -221,7 +225,7 @@ def _freeze(opened: _Open, t_ns: int, value: float) -> list[Event]:
 
 
 def _sleeps(meter: Meter) -> bool:
-    return meter.suspended is not None and read_text(meter.suspended).strip() == "suspended"
+    return meter.suspended is not None and meter.suspended.read() == b"suspended"
 
 
 def _close(opened: _Open) -> None:

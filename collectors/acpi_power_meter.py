@@ -22,7 +22,7 @@ _GRACE = re.compile(r"^(Module|Grace|CPU|SysIO) Power Socket (\d+)$")
 #: By the first word of the OEM information: kind, what it holds of its socket, and of what else.
 #: Grace is the CPU with its memory; a module (GH200) holds a Grace, its GPU and their regulators.
 _PARTS: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
-    "Module": ("board", ("Grace", "CPU", "SysIO"), ("nvml:*",)),
+    "Module": ("board", ("Grace", "CPU", "SysIO"), ("nvml:*", "dcgm:*")),
     "Grace": ("package", ("CPU", "SysIO"), ()),
     "CPU": ("core", (), ()),
     "SysIO": ("uncore", (), ()),

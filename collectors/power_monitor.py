@@ -6,7 +6,8 @@ A chip measures whatever rail its shunt lies in, and no file says which: a rail 
     GREENGEN_POWER_MONITOR="1-0040=wall"              an INA226 in the supply of the whole board
     GREENGEN_POWER_MONITOR="1-0041/2=package,1-0041/3=other"
 
-`wall` is all of the machine, `package` and `gpu` feed those, `other` feeds what no other meter reads.
+`wall` is all of the machine, `package` feeds the CPU with its memory, `gpu` all GPUs, and `other` what no
+other meter reads.
 Facts: the kernel's Documentation/hwmon/ina2xx.rst, ina238.rst, ina3221.rst, ltc2945.rst, ltc2947.rst.
 """
 
@@ -29,7 +30,7 @@ _INA3221 = (1, 2, 3)
 _MEANINGS: dict[str, tuple[str, tuple[str, ...]]] = {
     "wall": ("wall", ("*",)),
     "package": ("package", ("rapl:*", "perf_power:*", "amd_energy:*", "amd_hsmp:*", "amdgpu:apu-*", "cpu_model:*")),
-    "gpu": ("gpu", ("nvml:*", "amdgpu:*", "intel_gpu:*")),
+    "gpu": ("gpu", ("nvml:*", "dcgm:*", "amdgpu:0*", "intel_gpu:*")),
     "other": ("board", ()),
 }
 _VARIABLE = "GREENGEN_POWER_MONITOR"

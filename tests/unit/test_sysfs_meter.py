@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +17,8 @@ from greengen.collectors._hwmon import find_chips
 from greengen.collectors.acpi_power_meter import AcpiPowerMeterCollector
 from greengen.collectors.amd_energy import AmdEnergyCollector
 from greengen.collectors.amd_hsmp import AmdHsmpCollector
+from greengen.collectors.amdgpu import AmdgpuCollector
+from greengen.collectors.intel_gpu import IntelGpuCollector
 from greengen.collectors.power_monitor import PowerMonitorCollector
 from greengen.testing import trees
 from greengen.testing.scripted import FakeClock
@@ -167,6 +169,7 @@ def test_the_averaging_window_goes_with_each_sample(tmp_path: Path) -> None:
         "acpi_power_meter:cpu-0",
         "acpi_power_meter:sysio-0",
         "nvml:*",
+        "dcgm:*",
     )
     assert [domain.kind for domain in found.domains] == ["board", "package", "core", "uncore"]
     assert [domain.split for domain in found.domains] == [None, "cpu", "cpu", None]
@@ -214,6 +217,29 @@ def test_one_socket_on_two_memory_nodes_counts_once(tmp_path: Path) -> None:
     assert values(collector) == {"amd_energy:package-0": 5123.0}
     collector.close()
     assert len(os.listdir("/proc/self/fd")) == held  # noqa: PTH208 -- of this process
+
+
+@pytest.mark.parametrize(
+    ("machine", "make"),
+    [
+        ("grace_hopper", AcpiPowerMeterCollector),
+        ("epyc_hsmp", AmdHsmpCollector),
+        ("radeon", AmdgpuCollector),
+        ("arc_b580", IntelGpuCollector),
+    ],
+)
+def test_closing_gives_every_file_back(machine: str, make: Callable[[Host], Collector], tmp_path: Path) -> None:
+    held = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 -- of this process
+    collector = make(loading.build(machine, tmp_path))
+    assert isinstance(collector, Collector)
+    for _ in range(2):  # the second time the files of the first are closed
+        assert collector.discover().domains
+        assert list(collector.read())
+    assert len(os.listdir("/proc/self/fd")) > held  # noqa: PTH208 -- of this process
+    collector.close()
+    collector.close()
+    assert len(os.listdir("/proc/self/fd")) == held  # noqa: PTH208 -- of this process
+    assert [row for row in collector.read() if isinstance(row, Sample)] == []
 
 
 def test_the_fork_of_amd_energy(tmp_path: Path) -> None:
