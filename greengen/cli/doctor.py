@@ -58,9 +58,10 @@ def command(*, as_json: bool, names: str | None) -> None:
 
 def read_live(found: Found, sleep: Callable[[float], None]) -> dict[str, Live]:
     """Read every domain twice, 0.2 s apart. By domain uid."""
-    first, _ = _read(found)
+    first, reasons = _read(found)
     sleep(_LIVE_S)
-    second, reasons = _read(found)
+    second, later = _read(found)
+    reasons |= later  # an outage is told once, when it begins
     return {
         domain.uid: _live(domain, first.get(domain.uid), second.get(domain.uid), reasons.get(domain.uid, ""))
         for domain in found.domains
