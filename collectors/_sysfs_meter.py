@@ -143,7 +143,11 @@ class SysfsMeters:
             msg = f"{opened.meter.domain.name} has no file open"
             raise FileNotFoundError(msg)
         raw = [os.pread(file, _READ, 0) for file in opened.files]
-        value = opened.meter.value(raw)
+        try:
+            value = opened.meter.value(raw)
+        except OverflowError as error:  # more digits than a float holds
+            msg = f"reads no number that can be believed: {error}"
+            raise ValueError(msg) from error
         if not 0.0 <= value <= opened.limit_w:
             unit = "W" if opened.meter.domain.reading == "power" else "J"
             msg = f"reads {value:.6g} {unit}, " + (

@@ -56,7 +56,9 @@ UNSUPPORTED = (
     ),
     Unavailable(
         "GPU time per process (DRM fdinfo)",
-        "not read yet: the energy of a GPU is not divided between processes",
+        # The second half: Umio-Yasuno/amdgpu_top issue 49.
+        "a GPU's energy is not divided between processes yet; ROCm's compute does not show in fdinfo at all, so that "
+        "a division by it would give such work nothing",
         "one service per GPU",
     ),
     Unavailable(
