@@ -64,6 +64,6 @@ UNSUPPORTED = (
     Unavailable(
         "Other hwmon drivers that show power (scmi_sensors, corsair-psu, pmbus chips …)",
         "what they cover is up to firmware or board, and which of their channels belong together was not looked up",
-        "an INA2xx, INA3221 or LTC294x chip: power_monitor",
+        "a chip that power_monitor knows",
     ),
 )

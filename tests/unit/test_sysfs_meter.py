@@ -267,6 +267,8 @@ def test_declared_rails(tmp_path: Path) -> None:
     collector = declared(loading.build("ina_board", tmp_path), "1-0040=wall, 1-0041/2=other")
     found = collector.discover()
     assert [(domain.kind, domain.contains) for domain in found.domains] == [("wall", ("*",)), ("board", ())]
+    assert "a shunt of 2 mΩ as its driver believes" in found.domains[0].detail
+    assert "a shunt of 10 mΩ" in found.domains[1].detail
     assert {(row.value, row.window_s) for row in collector.read() if isinstance(row, Sample)} == {
         (6.0, 0.07),
         (0.5, 0.2),
@@ -288,6 +290,16 @@ def test_a_chip_that_counts_energy_is_read_by_its_counter(tmp_path: Path) -> Non
     collector = declared(host, "1-0040=wall")
     assert collector.discover().domains[0].reading == "energy"
     assert values(collector) == {"power_monitor:1-0040/1": 12.345678}
+    collector.close()
+
+
+def test_a_counter_that_is_switched_off_leaves_the_power(tmp_path: Path) -> None:
+    host = loading.build("ina_board", tmp_path)
+    loading.show(host, "class/hwmon/hwmon0/name", "ltc4282")
+    loading.show(host, "class/hwmon/hwmon0/energy1_input", "")  # ENODATA in real life
+    collector = declared(host, "1-0040=wall")
+    assert collector.discover().domains[0].reading == "power"
+    assert values(collector) == {"power_monitor:1-0040/1": 6.0}
     collector.close()
 
 
