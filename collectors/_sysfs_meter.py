@@ -34,6 +34,7 @@ class Meter:
     window_s   what each reading of a gauge is the mean of, s
     suspended  the ``power/runtime_status`` of a device that reading would wake
     check      what the files of a counter say of the power, W, where they do: the two must agree
+    every_s    a slow file is asked no more often than this, and its last answer stands until then
     """
 
     domain: Domain
@@ -42,6 +43,7 @@ class Meter:
     window_s: float = 0.0
     suspended: HeldFile | None = None
     check: Callable[[Sequence[bytes]], float] | None = None
+    every_s: float = 0.0
 
 
 @dataclass(slots=True)
@@ -54,6 +56,8 @@ class _Open:
     looked_ns: int = -_LOOK_AGAIN_NS
     raw: Sequence[bytes] = ()
     same_since_ns: int = 0
+    asked_ns: int = 0
+    value: float | None = None
     frozen: bool = False
     agreement: Agreement | None = None
 
@@ -139,6 +143,10 @@ class SysfsMeters:
             opened.files.append(self._open_file(str(path), os.O_RDONLY))
 
     def _value(self, opened: _Open) -> float:
+        t_ns = self._host.monotonic_ns()
+        if opened.value is not None and t_ns - opened.asked_ns < opened.meter.every_s * 1e9:
+            return opened.value
+        opened.value, opened.asked_ns = None, t_ns
         if not opened.files:
             msg = f"{opened.meter.domain.name} has no file open"
             raise FileNotFoundError(msg)
@@ -155,7 +163,8 @@ class SysfsMeters:
             )
             raise ValueError(msg)
         if raw != opened.raw:
-            opened.raw, opened.same_since_ns, opened.frozen = raw, self._host.monotonic_ns(), False
+            opened.raw, opened.same_since_ns, opened.frozen = raw, t_ns, False
+        opened.value = value
         return value
 
     def _look_again(self, opened: _Open, error: OSError | ValueError) -> float | str:

@@ -38,7 +38,9 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 def server(tmp_path: Path, clock: FakeClock) -> Host:
-    return replace(loading.build("acpi_server", tmp_path), monotonic_ns=clock)
+    host = replace(loading.build("acpi_server", tmp_path), monotonic_ns=clock)
+    loading.show(host, "class/hwmon/hwmon3/power1_average_interval", "100")
+    return host
 
 
 def values(collector: Collector) -> dict[str, float]:
@@ -174,6 +176,19 @@ def test_the_averaging_window_goes_with_each_sample(tmp_path: Path) -> None:
     assert [domain.kind for domain in found.domains] == ["board", "package", "core", "uncore"]
     assert [domain.split for domain in found.domains] == [None, "cpu", "cpu", None]
     assert [domain.gain for domain in found.domains] == [0.025] * 4
+    collector.close()
+
+
+def test_a_slow_meter_is_asked_once_in_its_interval(server: Host, clock: FakeClock) -> None:
+    loading.show(server, "class/hwmon/hwmon3/power1_average_interval", "1000")
+    collector = AcpiPowerMeterCollector(server)
+    collector.discover()
+    loading.show(server, SERVER, "400000000")
+    seen = []
+    for _ in range(25):
+        seen += values(collector).values()
+        clock.advance(0.1)
+    assert seen == [310.0] * 10 + [400.0] * 15
     collector.close()
 
 
