@@ -184,7 +184,7 @@ def test_a_slow_meter_is_asked_once_in_its_interval(server: Host, clock: FakeClo
     collector = AcpiPowerMeterCollector(server)
     collector.discover()
     loading.show(server, SERVER, "400000000")
-    seen = []
+    seen: list[float] = []
     for _ in range(25):
         seen += values(collector).values()
         clock.advance(0.1)
