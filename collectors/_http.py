@@ -9,6 +9,7 @@ import math
 import socket
 import ssl
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -36,12 +37,15 @@ class Address:
         return host if self.port is None else f"{host}:{self.port}"
 
 
-def address(text: str) -> Address:
-    """The parts of ``scheme://user:password@host:port/path?query``. Raises ValueError for what has no host."""
+def address(text: str, schemes: Sequence[str]) -> Address:
+    """The parts of ``scheme://user:password@host:port/path?query``. Raises ValueError for any other scheme or form."""
     parts: SplitResult = urlsplit(text)
     if not parts.hostname or not parts.scheme:
         # The text is not repeated: it may hold a password.
         msg = "it is not of the form scheme://address"
+        raise ValueError(msg)
+    if parts.scheme not in schemes:
+        msg = f"{parts.scheme}:// is not known: {', '.join(schemes)} are"
         raise ValueError(msg)
     user, password = unquote(parts.username or ""), unquote(parts.password or "")
     return Address(parts.scheme, parts.hostname, parts.port, parts.path.rstrip("/"), parts.query, user, password)

@@ -19,8 +19,6 @@ from urllib.parse import parse_qs, quote
 from greengen.collector import Reading
 from greengen.collectors._http import Address, address, number
 
-_KINDS = "shelly1, shelly2 and tasmota"
-
 
 @dataclass(frozen=True, slots=True)
 class PlugReading:
@@ -72,10 +70,7 @@ class Plug:
 
 def parse_plug(text: str) -> Plug:
     """A plug of ``kind://[user:password@]address[:port][/channel][?reading=energy]``. Raises ValueError."""
-    where = address(text)
-    if where.scheme not in FORMATS:
-        msg = f"there is no kind of plug {where.scheme!r}: known are {_KINDS}"
-        raise ValueError(msg)
+    where = address(text, tuple(FORMATS))
     options = parse_qs(where.query)
     [reading] = options.pop("reading", ["power"])[-1:]
     if reading not in ("power", "energy") or options:

@@ -11,7 +11,7 @@ import json
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Literal, Self
 
@@ -85,6 +85,31 @@ def tasmota(planted: PlantedPower) -> Answers:
         energy = {"TotalStartTime": "2026-01-01T00:00:00", "Total": math.floor(planted.counter_j / 3600) / 1000}
         energy |= {"Yesterday": 0.412, "Today": 0.377, "Power": round(planted.power_w), "Factor": 0.8, "Voltage": 231}
         return json.dumps({"StatusSNS": {"Time": "2026-11-20T23:58:01", "ENERGY": energy}})
+
+    return answer
+
+
+def dcgm(boards: Sequence[tuple[str, PlantedPower]], pods: Sequence[str] = ()) -> Answers:
+    """A dcgm-exporter: (UUID, power) of each GPU, and the pods that they were given to."""
+
+    def answer(path: str) -> str | None:
+        if path != "/metrics":
+            return None
+        lines = ["# HELP DCGM_FI_DEV_POWER_USAGE Power draw (in W).", "# TYPE DCGM_FI_DEV_POWER_USAGE gauge"]
+        labels = [
+            f'gpu="{index}",UUID="{uuid}",pci_bus_id="00000000:0{index}:00.0",device="nvidia{index}",'
+            f'modelName="NVIDIA L40S",Hostname="node",DCGM_FI_DRIVER_VERSION="595.58.03"'
+            + (f',container="c",namespace="n",pod="{pods[index]}"' if pods else "")
+            for index, (uuid, _) in enumerate(boards)
+        ]
+        told = list(zip(labels, (planted for _, planted in boards), strict=True))
+        lines += [f"DCGM_FI_DEV_POWER_USAGE{{{label}}} {planted.power_w:.6f}" for label, planted in told]
+        lines += ["# TYPE DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION counter"]
+        lines += [
+            f"DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION{{{label}}} {math.floor(planted.counter_j * 1000)}"
+            for label, planted in told
+        ]
+        return "\n".join(lines) + "\n"
 
     return answer
 
