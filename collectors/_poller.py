@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from greengen.collector import Event, Sample
+from greengen.collector import Domain, Event, Sample
 from greengen.collectors._outage import Outages
 
 T = TypeVar("T")
@@ -70,9 +70,11 @@ class Poller(Generic[T]):
         self._thread = threading.Thread(target=self._run, name=f"greengen-poll {self.name}", daemon=True)
         self._thread.start()
 
-    def wait(self, seconds: float) -> bool:
-        """Until the first answer, for so long at most; whether it came."""
-        return self._answered.wait(max(0.0, seconds))
+    def first(self, seconds: float) -> Answer[T]:
+        """The first answer, which is waited for so long at most; it stays to be taken."""
+        if not self._answered.wait(seconds):
+            return Answer(self._clock(), None, f"no answer within {seconds:g} s")
+        return self._answers[-1]
 
     def hasten(self) -> None:
         """Ask the next question now."""
@@ -93,10 +95,6 @@ class Poller(Generic[T]):
         """The answers since the last time, each once."""
         while self._answers:
             yield self._answers.popleft()
-
-    def newest(self) -> Answer[T] | None:
-        """The last answer, which stays to be taken."""
-        return self._answers[-1] if self._answers else None
 
     def waiting_s(self) -> float:
         """For how long the question under way has had no answer."""
@@ -169,3 +167,37 @@ class Polled(Generic[T]):
     def _gap(self, t_ns: int, reason: str) -> Iterator[Event]:
         for uid in self._uids:
             yield from self._outages.begin(t_ns, uid, reason)
+
+
+class SlowGauges:
+    """The polled power gauges of a collector: one domain and one poller each."""
+
+    def __init__(self, clock: Callable[[], int]) -> None:
+        self._clock = clock
+        self._polled: list[Polled[float]] = []
+
+    def start(self, domain: Domain, poller: Poller[float], wait_s: float) -> str:
+        """Begin to ask; why it is no domain, where it is none. Waits for the first answer, `wait_s` at most."""
+        poller.start()
+        first = poller.first(wait_s)
+        if first.value is None:
+            poller.close()
+            return first.trouble
+
+        def rows(t_ns: int, power_w: float) -> Iterator[Sample | Event]:
+            yield Sample(domain.uid, t_ns, power_w, "power")
+
+        self._polled.append(Polled((domain.uid,), poller, rows, 2 * wait_s))
+        return ""
+
+    def read(self) -> Iterator[Sample | Event]:
+        """What they have said since the last reading; waits for none."""
+        now_ns = self._clock() if self._polled else 0
+        for polled in self._polled:
+            yield from polled.read(now_ns)
+
+    def close(self) -> None:
+        """End the threads."""
+        for polled in self._polled:
+            polled.poller.close()
+        self._polled = []

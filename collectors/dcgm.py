@@ -129,11 +129,10 @@ class DcgmCollector:
             abort=exporter.client.abort,
         )
         poller.start()
-        first = poller.newest() if poller.wait(2 * _TIMEOUT_S) else None
-        if first is None or first.value is None:
+        first = poller.first(2 * _TIMEOUT_S)
+        if first.value is None:
             poller.close()
-            why = first.trouble if first else f"no answer within {2 * _TIMEOUT_S:g} s"
-            return Discovery(unavailable=(Unavailable("dcgm", f"{where.shown}: {why}", _EXAMPLE),))
+            return Discovery(unavailable=(Unavailable("dcgm", f"{where.shown}: {first.trouble}", _EXAMPLE),))
         gpus, left_out = ours(first.value.gpus, self._host.environ)
         problems = [Unavailable("dcgm", left_out)] if left_out else []
         domains = []

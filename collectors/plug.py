@@ -183,11 +183,9 @@ class PlugCollector:
 
 
 def _why_not(plug: Plug, poller: Poller[PlugReading]) -> str:
-    if not poller.wait(2 * _TIMEOUT_S):
-        return f"no answer within {2 * _TIMEOUT_S:g} s"
-    first = poller.newest()
-    if first is None or first.value is None:
-        return first.trouble if first else "no answer"
+    first = poller.first(2 * _TIMEOUT_S)
+    if first.value is None:
+        return first.trouble
     if plug.reading == "energy" and first.value.energy_j is None:
         return "its answer has no energy counter: leave out reading=energy"
     return _implausible(first.value.power_w)

@@ -70,7 +70,7 @@ def test_a_question_that_hangs_is_an_outage_and_ends_with_the_poller() -> None:
     asked = Poller("m", ask, period_s=0.01, clock=time.monotonic_ns, abort=released.set)
     asked.start()
     polled = Polled(("m",), asked, rows, 0.05)
-    assert not asked.wait(0.1)
+    assert asked.first(0.1).trouble == "no answer within 0.1 s"
     [event] = [row for row in polled.read(time.monotonic_ns()) if isinstance(row, Event)]
     assert (event.kind, event.subject) == ("gap", "m")
     assert "no answer for" in event.reason
@@ -82,7 +82,7 @@ def test_a_question_that_hangs_is_an_outage_and_ends_with_the_poller() -> None:
 def test_it_keeps_its_period_and_can_be_hastened() -> None:
     asked = Poller("m", lambda: 1.0, period_s=0.2, clock=time.monotonic_ns)
     asked.start()
-    assert asked.wait(5)
+    assert asked.first(5).value == 1.0
     asked.hasten()
     time.sleep(0.1)
     assert len(list(asked.take())) == 2
@@ -98,14 +98,14 @@ def test_a_forked_child_leaves_it_alone() -> None:
 import os, time
 from greengen.collectors._poller import Poller
 asked = Poller("m", lambda: 1.0, period_s=0.01, clock=time.monotonic_ns)
-asked.start(); asked.wait(5)
+asked.start(); asked.first(5)
 child = os.fork()
 if not child:
     asked.close()
     os._exit(7 if asked._closing else 0)
 code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 list(asked.take()); asked._answered.clear()
-print(code, asked.wait(5)); asked.close(); print(asked._closing)
+print(code, bool(asked.first(5))); asked.close(); print(asked._closing)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True)
     assert done.stdout.split() == ["0", "True", "True"]
