@@ -105,7 +105,8 @@ def discover_all(some: Iterable[Collector]) -> Found:
     """What the collectors find together.
 
     A domain of a kind in its collector's `fallback_for` is dropped where another collector reads a
-    domain of that kind. Of two domains with one uid the first is kept, with a warning.
+    domain of that kind; of several that stand in, a measured one goes before a modelled one. Of two
+    domains with one uid the first is kept, with a warning.
     """
     found: list[tuple[Collector, Discovery]] = []
     unavailable: list[Unavailable] = []
@@ -117,6 +118,7 @@ def discover_all(some: Iterable[Collector]) -> Found:
             continue
         found.append((collector, discovery))
         unavailable.extend(discovery.unavailable)
+    found.sort(key=lambda one: any(domain.grade == "modelled" for domain in one[1].domains))
     warnings: list[str] = []
     domains: dict[str, Domain] = {}
     kept: list[Collector] = []

@@ -1,0 +1,186 @@
+"""Fake machines by environment alone: `greengen doctor` and `greengen profile` as users run them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from greengen.collector import Host
+from greengen.testing import trees
+from tests.hosts import gpu_metrics, loading
+from tests.integration.commands import GREENGEN, balanced, environment, profile
+
+SECOND = [sys.executable, "-c", "import time; time.sleep(1)"]
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A fake host and what must be told of it.
+
+    domains   uid → W that it draws, whether by counter or by gauge
+    counters  files that count, below sysfs → µW at which they rise
+    tables    binary files, below sysfs → what they show after so many seconds
+    total     the domains that make up the total
+    refused   the beginnings of what cannot be measured, and a word of why
+    """
+
+    name: str
+    domains: Mapping[str, float]
+    total: tuple[str, ...]
+    counters: Mapping[str, int] = field(default_factory=dict)
+    tables: Mapping[str, Callable[[float], bytes]] = field(default_factory=dict)
+    refused: Mapping[str, str] = field(default_factory=dict)
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+
+def metrics_1_5(power_w: int) -> Callable[[float], bytes]:
+    """An MI300X's table, whose counter rises as at that power."""
+    return lambda seconds: gpu_metrics.pack(1, 5, power_w, (1 << 40) + int(seconds * power_w * 2**16))
+
+
+MACHINES = [
+    Machine(
+        "grace_hopper",
+        {
+            "acpi_power_meter:module-0": 412.35,
+            "acpi_power_meter:grace-0": 98.12,
+            "acpi_power_meter:cpu-0": 61.53,
+            "acpi_power_meter:sysio-0": 12.07,
+            "nvml:GPU-5c2f6a00-0d1b-4b7e-9a42-3f1e6d7c8b00": 250.0,
+        },
+        ("acpi_power_meter:module-0",),
+        variables={
+            "GREENGEN_PYNVML": "greengen.testing.fake_pynvml",
+            "GREENGEN_FAKE_NVML": json.dumps({"watts": [250.0], "utilisation": [80]}),
+        },
+    ),
+    Machine(
+        "acpi_server",
+        {"acpi_power_meter:ACPI000D:00": 310.0, "rapl:package-0": 120.0},
+        ("acpi_power_meter:ACPI000D:00",),
+        {"class/powercap/intel-rapl:0/energy_uj": 120_000_000},
+    ),
+    Machine(
+        "epyc_hsmp",
+        {"amd_hsmp:package-0": 181.25, "amd_hsmp:package-1": 164.87},
+        ("amd_hsmp:package-0", "amd_hsmp:package-1"),
+    ),
+    Machine(
+        "epyc_amd_energy",
+        {"amd_energy:package-0": 140.0},
+        ("amd_energy:package-0",),
+        dict.fromkeys((f"class/hwmon/hwmon1/energy{n}_input" for n in (3, 4)), 140_000_000),
+        refused={"amd_energy:package-1": "same counter"},
+    ),
+    Machine(
+        "ina_board",
+        {"power_monitor:1-0040/1": 6.0, "power_monitor:1-0041/1": 2.0},
+        ("power_monitor:1-0040/1",),
+        refused={"power_monitor:1-0041/2": "shows 0.5 W, but no file says which rail"},
+        variables={"GREENGEN_POWER_MONITOR": "1-0040=wall,1-0041/1=package"},
+    ),
+    Machine(
+        "radeon",
+        {"amdgpu:0000:03:00.0": 212.0, "rapl:package-0": 65.0},
+        ("amdgpu:0000:03:00.0", "rapl:package-0"),
+        {"class/powercap/intel-rapl:0/energy_uj": 65_000_000},
+        {"class/drm/card1/device/gpu_metrics": lambda seconds: gpu_metrics.pack(1, 3, 212, 999)},
+    ),
+    Machine(
+        "mi300x",
+        {"amdgpu:0000:05:00.0": 318.0, "amdgpu:0000:26:00.0": 131.0},
+        ("amdgpu:0000:05:00.0", "amdgpu:0000:26:00.0", "cpu_model:package"),
+        tables={
+            "class/drm/card0/device/gpu_metrics": metrics_1_5(318),
+            "class/drm/card1/device/gpu_metrics": metrics_1_5(131),
+        },
+    ),
+    Machine(
+        "ryzen_apu",
+        {"rapl:package-0": 24.0},
+        ("rapl:package-0",),
+        {"class/powercap/intel-rapl:0/energy_uj": 24_000_000},
+        {"class/drm/card1/device/gpu_metrics": lambda seconds: gpu_metrics.pack(3, 0, 24_042)},
+    ),
+    Machine(
+        "arc_b580",
+        {"intel_gpu:0000:03:00.0/card": 118.0, "intel_gpu:0000:03:00.0/pkg": 88.0, "rapl:package-0": 35.0},
+        ("intel_gpu:0000:03:00.0/card", "rapl:package-0"),
+        {
+            "class/hwmon/hwmon5/energy1_input": 118_000_000,
+            "class/hwmon/hwmon5/energy2_input": 88_000_000,
+            "class/powercap/intel-rapl:0/energy_uj": 35_000_000,
+        },
+    ),
+    Machine(
+        "i915_tiles",
+        {
+            "intel_gpu:0000:4d:00.0/card": 230.0,
+            "intel_gpu:0000:4d:00.0/gt0": 90.0,
+            "intel_gpu:0000:4d:00.0/gt1": 85.0,
+        },
+        ("intel_gpu:0000:4d:00.0/card", "cpu_model:package"),
+        {
+            "class/hwmon/hwmon2/energy1_input": 230_000_000,
+            "class/hwmon/hwmon3/energy1_input": 90_000_000,
+            "class/hwmon/hwmon4/energy1_input": 85_000_000,
+        },
+    ),
+]
+
+
+def variables(machine: Machine, host: Host) -> dict[str, str]:
+    """This process's environment, as on that machine."""
+    return environment(**trees.environment(host), **machine.variables)
+
+
+@contextmanager
+def running(machine: Machine, root: Path) -> Iterator[Host]:
+    """That machine, with all that counts in motion."""
+    host = loading.build(machine.name, root)
+    for path, table in machine.tables.items():
+        loading.show(host, path, table(0.0))
+    with loading.counting(host, machine.counters), loading.moving(host, machine.tables):
+        yield host
+
+
+@pytest.mark.parametrize("machine", MACHINES, ids=lambda machine: machine.name)
+def test_doctor(machine: Machine, tmp_path: Path) -> None:
+    with running(machine, tmp_path / "machine") as host:
+        line = [GREENGEN, "doctor", "--json"]
+        done = subprocess.run(line, env=variables(machine, host), capture_output=True, check=True, timeout=60)
+    told = json.loads(done.stdout)
+    live = {row["domain"]: row["live"]["power_w"] for row in told["domains"]}
+    modelled = {row["domain"] for row in told["domains"] if row["grade"] == "modelled"}
+    assert set(live) - modelled == set(machine.domains)
+    for uid, power_w in machine.domains.items():
+        assert live[uid] == pytest.approx(power_w, rel=0.3 if machine.counters or machine.tables else 1e-3), uid
+    reasons = {row["interface"]: row["reason"] for row in told["unavailable"]}
+    for interface, word in machine.refused.items():
+        assert word in reasons[interface]
+
+
+@pytest.mark.parametrize("machine", MACHINES, ids=lambda machine: machine.name)
+def test_profile(machine: Machine, tmp_path: Path) -> None:
+    with running(machine, tmp_path / "machine") as host:
+        done = profile(tmp_path, "--json", "r.json", command=SECOND, env=variables(machine, host))
+    assert done.returncode == 0, done.stderr
+    balanced(tmp_path / "run.greengen")
+    found: dict[str, Any] = json.loads((tmp_path / "r.json").read_text())
+    domains = {entry["domain"]: entry for entry in found["domains"]}
+    for uid, power_w in machine.domains.items():
+        known_s = domains[uid]["known_s"]
+        assert known_s > 0.9
+        # A counter is written every 10 ms.
+        assert domains[uid]["energy_j"]["value"] == pytest.approx(power_w * known_s, rel=0.05), uid
+    assert {uid for uid, entry in domains.items() if entry["in_total"]} == set(machine.total)
+    total_j = sum(domains[uid]["energy_j"]["value"] for uid in machine.total)
+    assert found["totals"]["energy_j"]["value"] == pytest.approx(total_j, rel=1e-9)
