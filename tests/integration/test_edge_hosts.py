@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import tests.integration.test_hosts as hosts
+from greengen.testing import trees
+from tests.hosts import loading
+from tests.integration.commands import balanced, environment, profile
 from tests.integration.test_hosts import Machine
 
 MACHINES = [
@@ -30,6 +36,12 @@ MACHINES = [
         },
         ("jetson:VDD_GPU_SOC", "jetson:VDD_CPU_CV", "jetson:VIN_SYS_5V0"),
     ),
+    Machine(
+        "laptop_battery",
+        {"battery:BAT0": 9.0},
+        ("battery:BAT0",),
+        variables={"GREENGEN_BATTERY": "power"},
+    ),
 ]
 
 
@@ -41,3 +53,43 @@ def test_doctor(machine: Machine, tmp_path: Path) -> None:
 @pytest.mark.parametrize("machine", MACHINES, ids=lambda machine: machine.name)
 def test_profile(machine: Machine, tmp_path: Path) -> None:
     hosts.test_profile(machine, tmp_path)
+
+
+def on_battery(tmp_path: Path, seconds: float, *events: tuple[float, str, str]) -> dict[str, Any]:
+    """A recording on a laptop that draws 720 W: 20 steps of its gauge per second. `events`: (s, file, text)."""
+    host = loading.build("laptop_battery", tmp_path / "machine")
+
+    def left(passed_s: float) -> str:
+        for when_s, file, text in events:
+            if passed_s >= when_s:
+                loading.show(host, f"class/power_supply/BAT0/{file}", text)
+        return str(36_580_000 - int(passed_s * 20) * 10_000)
+
+    with loading.moving(host, {"class/power_supply/BAT0/energy_now": left}):
+        command = [sys.executable, "-c", f"import time; time.sleep({seconds})"]
+        done = profile(tmp_path, "--json", "r.json", command=command, env=environment(**trees.environment(host)))
+    assert done.returncode == 0, done.stderr
+    balanced(tmp_path / "run.greengen")
+    found: dict[str, Any] = json.loads((tmp_path / "r.json").read_text())
+    return found
+
+
+def test_a_laptop_counts_what_its_battery_gives(tmp_path: Path) -> None:
+    found = on_battery(tmp_path, 4.5)
+    [battery] = [row for row in found["domains"] if row["collector"] == "battery"]
+    assert battery["in_total"]
+    assert battery["known_s"] > 3
+    # The model of its CPU is beside what was measured.
+    assert {row["domain"] for row in found["domains"] if row["in_total"]} == {"battery:BAT0"}
+    energy = battery["energy_j"]
+    assert energy["value"] == pytest.approx(720 * battery["known_s"], rel=0.1)
+    assert energy["low"] <= 720 * battery["known_s"] <= energy["high"]
+    assert not {gone["what"] for gone in found["boundary"]["not_covered"]} & {"memory (DRAM)"}
+
+
+def test_a_laptop_that_is_plugged_in_says_so(tmp_path: Path) -> None:
+    found = on_battery(tmp_path, 6, (2.5, "status", "Charging"))
+    [battery] = [row for row in found["domains"] if row["collector"] == "battery"]
+    assert battery["known_s"] < 4
+    [gap] = [event for event in found["events"] if event["kind"] == "gap"]
+    assert "charging (BAT0 is Charging)" in gap["reason"]
