@@ -43,3 +43,12 @@ def dcmi(watts: int, state: str = "activated") -> str:
         "    Sampling period:                          00000001 Seconds.\n"
         f"    Power reading state is:                   {state}\n\n"
     )
+
+
+def pmic_read_adc(core_a: float = 0.75, core_v: float = 0.8) -> str:
+    """What ``vcgencmd pmic_read_adc`` says on a Raspberry Pi 5, rails and numbers of some: 1 W beside VDD_CORE."""
+    rails = {"3V3_SYS": (1, 0.2, 9, 3.3), "1V8_SYS": (2, 0.1, 10, 1.8), "1V1_SYS": (5, 0.145454545, 13, 1.1)}
+    rails |= {"VDD_CORE": (7, core_a, 15, core_v)}
+    lines = [f"{rail + '_A':>12} current({n})={amperes:.8f}A" for rail, (n, amperes, _, _) in rails.items()]
+    lines += [f"{rail + '_V':>12} volt({n})={volts:.8f}V" for rail, (_, _, n, volts) in rails.items()]
+    return "\n".join([*lines, "     EXT5V_V volt(24)=5.17105900V", "      BATT_V volt(25)=0.00598290V"]) + "\n"

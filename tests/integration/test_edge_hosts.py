@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import pytest
 
 import tests.integration.test_hosts as hosts
 from greengen.testing import trees
+from greengen.testing.fake_commands import fake_command, pmic_read_adc
 from tests.hosts import loading
 from tests.integration.commands import balanced, environment, profile
 from tests.integration.test_hosts import Machine
@@ -93,3 +96,24 @@ def test_a_laptop_that_is_plugged_in_says_so(tmp_path: Path) -> None:
     assert battery["known_s"] < 4
     [gap] = [event for event in found["events"] if event["kind"] == "gap"]
     assert "charging (BAT0 is Charging)" in gap["reason"]
+
+
+def test_a_raspberry_pi_by_its_power_chip(tmp_path: Path) -> None:
+    host = loading.build("raspberry_pi_5", tmp_path / "machine")
+    folder = fake_command(tmp_path / "bin", "vcgencmd", pmic_read_adc(core_a=2.5, core_v=0.8))
+    env = environment(**trees.environment(host), PATH=f"{folder}{os.pathsep}{os.environ['PATH']}")
+    told = json.loads(
+        subprocess.run([hosts.GREENGEN, "doctor", "--json"], env=env, capture_output=True, check=True).stdout
+    )
+    assert {row["domain"]: row["live"]["power_w"] for row in told["domains"] if row["collector"] == "pi_pmic"} == {
+        "pi_pmic:board": pytest.approx(3.0),
+        "pi_pmic:VDD_CORE": pytest.approx(2.0),
+    }
+    done = profile(tmp_path, "--json", "r.json", command=["sleep", "2"], env=env)
+    assert done.returncode == 0, done.stderr
+    balanced(tmp_path / "run.greengen")
+    found = json.loads((tmp_path / "r.json").read_text())
+    [board] = [row for row in found["domains"] if row["in_total"]]
+    assert board["domain"] == "pi_pmic:board"
+    assert 1.3 < board["known_s"] < 2.5
+    assert board["energy_j"]["value"] == pytest.approx(3.0 * board["known_s"])
