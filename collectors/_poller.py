@@ -7,7 +7,6 @@ everything here alone.
 from __future__ import annotations
 
 import os
-import subprocess
 import threading
 import time
 from collections import deque
@@ -25,7 +24,7 @@ _MOST = 1024
 #: How long `close` waits for a thread that is in the middle of a question.
 _CLOSE_S = 0.5
 #: What asking may fail with: the network, the command, or an answer that means nothing.
-_FAILURES = (OSError, ValueError, subprocess.SubprocessError)
+_FAILURES = (OSError, ValueError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +39,7 @@ class Answer(Generic[T]):
 class Poller(Generic[T]):
     """Calls `ask` every `period_s`, in a thread named after `name`.
 
-    ask    takes the reading; raises OSError, ValueError or SubprocessError, whose text is the reason
+    ask    takes the reading; raises OSError or ValueError, whose text is the reason
     clock  monotonic, ns: what answers are stamped with
     abort  makes a question that is under way fail soon, when the poller closes
     """

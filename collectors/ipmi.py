@@ -16,7 +16,6 @@ import shlex
 from collections.abc import Iterator
 
 from greengen.collector import Discovery, Domain, Event, Host, Sample, Unavailable
-from greengen.collectors._command import Command
 from greengen.collectors._poller import Poller, SlowGauges
 
 _VARIABLE = "GREENGEN_IPMI"
@@ -66,6 +65,8 @@ class IpmiCollector:
             has_bmc = any((self._host.sysfs / "class/ipmi").glob("ipmi*"))
             why = "this machine has a BMC, which is not asked by default: each question costs CPU time in the kernel"
             return Discovery(unavailable=(Unavailable("ipmi", why, _EXAMPLE),) if has_bmc else ())
+        from greengen.collectors._command import Command  # noqa: PLC0415 -- loads subprocess
+
         try:
             options = [] if said == "local" else shlex.split(said)
         except ValueError as error:

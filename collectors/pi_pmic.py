@@ -15,7 +15,6 @@ import re
 from collections.abc import Iterator
 
 from greengen.collector import Discovery, Domain, Event, Host, Sample, Unavailable
-from greengen.collectors._command import Command
 from greengen.collectors._cpu_info import read_text
 from greengen.collectors._poller import Polled, Poller
 
@@ -71,6 +70,8 @@ class PiPmicCollector:
         tree = self._host.sysfs / "firmware/devicetree/base"
         if "brcm,bcm2712" not in read_text(tree / "compatible"):
             return Discovery()
+        from greengen.collectors._command import Command  # noqa: PLC0415 -- loads subprocess
+
         command = Command(["vcgencmd", "pmic_read_adc"], self._host.environ, _TIMEOUT_S)
         clock = self._host.monotonic_ns
         poller = Poller(

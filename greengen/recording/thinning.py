@@ -16,13 +16,17 @@ _DOWN, _UP = float("-inf"), float("inf")
 
 _NEVER = -(2**63)
 
+#: A step so many times as long as those before it is a gap.
+_GAP = 4
+
 
 @dataclass(slots=True)
 class Thinner:
     """One series on its way to disk. `tolerance` is in the unit of its values.
 
     The anchor is the last point that is certain to be kept; between it and the newest reading all
-    lie within the tolerance of any line of a slope from `_low` to `_high`.
+    lie within the tolerance of any line of a slope from `_low` to `_high`. A line has one spacing: a gap
+    in a steady series is a line of its own, else all of that would be as unknown as the gap.
     """
 
     tolerance: float
@@ -49,7 +53,12 @@ class Thinner:
             low, high = (rise - slack) / elapsed, (rise + slack) / elapsed
             self._low = low = max(self._low, low)
             self._high = high = min(self._high, high)
-            if low <= (value - self._v0) / (t_ns - self._t0) <= high:
+            spacing = self._spacing
+            if (
+                low <= (value - self._v0) / (t_ns - self._t0) <= high
+                and step <= _GAP * spacing
+                and spacing <= _GAP * step
+            ):
                 if self._written:
                     self._redundant, self._written = t1, False
                 self._t1, self._v1 = t_ns, value
