@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 import tests.integration.test_hosts as hosts
-from greengen.testing import trees
+from greengen.testing import fake_pynvml, trees
 from greengen.testing.fake_commands import fake_command, pmic_read_adc
+from greengen.testing.http_meters import HttpMeter, PlantedPower, dcgm, shelly2
 from tests.hosts import loading
 from tests.integration.commands import GREENGEN, balanced, environment, profile
 from tests.integration.test_hosts import Machine
@@ -115,3 +116,51 @@ def test_a_raspberry_pi_by_its_power_chip(tmp_path: Path) -> None:
     assert board["domain"] == "pi_pmic:board"
     assert 1.3 < board["known_s"] < 2.5
     assert board["energy_j"]["value"] == pytest.approx(3.0 * board["known_s"])
+
+
+def test_everything_at_once_has_one_cover(tmp_path: Path) -> None:
+    """psys, package, core, uncore and GPU, by NVML and by an exporter, a plug and a battery."""
+    host = trees.intel_laptop(tmp_path / "machine")
+    battery = {"type": "Battery", "status": "Discharging", "energy_now": "36580000", "power_now": "41000000"}
+    for name, text in battery.items():
+        loading.show(host, f"class/power_supply/BAT0/{name}", text)
+    zones = {"intel-rapl:0": 12, "intel-rapl:0:0": 7, "intel-rapl:0:1": 2, "intel-rapl:1": 20}
+    counters = {f"class/powercap/{zone}/energy_uj": watts * 1_000_000 for zone, watts in zones.items()}
+    uuid = fake_pynvml.Rig().uuid(0)
+    with (
+        HttpMeter(shelly2(PlantedPower(45.0))) as plug,
+        HttpMeter(dcgm([(uuid, PlantedPower(15.0, 1e6))])) as exporter,
+        loading.counting(host, counters),
+    ):
+        env = environment(
+            **trees.environment(host),
+            GREENGEN_PLUG=f"shelly2://127.0.0.1:{plug.port}",
+            GREENGEN_DCGM=f"http://127.0.0.1:{exporter.port}",
+            GREENGEN_BATTERY="power",
+            GREENGEN_PYNVML=fake_pynvml.__name__,
+            GREENGEN_FAKE_NVML=json.dumps({"watts": [15.0], "utilisation": [50]}),
+        )
+        done = profile(tmp_path, "--json", "r.json", command=["sleep", "3"], env=env)
+        without = ["--force", "--json", "w.json", "--collectors", "plug,battery"]
+        again = profile(tmp_path, *without, command=["sleep", "2"], env=env)
+    assert (done.returncode, again.returncode) == (0, 0), done.stderr + again.stderr
+    found = json.loads((tmp_path / "r.json").read_text())
+    rows = {row["domain"]: row for row in found["domains"]}
+    wall = f"plug:127.0.0.1:{plug.port}/0"
+    powers = {
+        "rapl:psys": 20,
+        "rapl:package-0": 12,
+        f"nvml:{uuid}": 15,
+        f"dcgm:{uuid}": 15,
+        wall: 45,
+        "battery:BAT0": 41,
+    }
+    for uid, watts in powers.items():
+        assert rows[uid]["energy_j"]["value"] == pytest.approx(watts * rows[uid]["known_s"], rel=0.1), uid
+    assert {uid for uid, row in rows.items() if row["in_total"]} == {"rapl:package-0", f"nvml:{uuid}"}
+    assert found["totals"]["energy_j"]["value"] == pytest.approx(27 * rows["rapl:package-0"]["known_s"], rel=0.05)
+    for uid in ("rapl:psys", f"dcgm:{uuid}", wall, "battery:BAT0"):
+        assert "another way to know" in rows[uid]["why_not_in_total"]
+    # Of two meters of the whole machine the surer one is the total.
+    found = json.loads((tmp_path / "w.json").read_text())
+    assert [row["domain"] for row in found["domains"] if row["in_total"]] == [wall]

@@ -189,3 +189,30 @@ def test_a_fault_during_the_recording_is_in_the_report(
     found = measured(tmp_path, host, meter, 4.0, "--collectors", "plug,procfs")
     [gap] = [event for event in found["events"] if event["kind"] == "gap"]
     assert words in gap["reason"]
+
+
+def test_inside_a_program_that_forks(tmp_path: Path, meter: HttpMeter) -> None:
+    """The thread belongs to the process that records: children neither use it nor end it."""
+    program = """
+        import multiprocessing, os, time, greengen
+        def work():
+            time.sleep(0.3)
+        with greengen.profile("run.greengen", collectors=("plug", "procfs")):
+            context = multiprocessing.get_context("fork")
+            children = [context.Process(target=work) for _ in range(3)]
+            for child in children: child.start()
+            time.sleep(2)
+            for child in children: child.join()
+            assert [child.exitcode for child in children] == [0, 0, 0]
+        import threading
+        assert threading.active_count() == 1, threading.enumerate()
+    """
+    env = environment(GREENGEN_PLUG=f"shelly2://127.0.0.1:{meter.port}")
+    done = subprocess.run(
+        script(tmp_path, program), cwd=tmp_path, env=env, capture_output=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    ledger = balanced(tmp_path / "run.greengen")
+    [entries] = ledger.chapters[0].entries
+    assert entries.books.curve.known_s > 1.2
+    assert entries.books.curve.total_j == pytest.approx(58.0 * entries.books.curve.known_s)
