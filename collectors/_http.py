@@ -6,13 +6,18 @@ import base64
 import http.client
 import json
 import math
+import secrets
 import socket
 import ssl
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import SplitResult, unquote, urlsplit
+
+from greengen.collectors._digest import authorization
+
+Auth = Literal["", "basic", "digest"]
 
 #: No meter says more than this.
 _MOST_BYTES = 4 << 20
@@ -63,26 +68,36 @@ class Client:
         self._tls = ssl.create_default_context(cafile=cafile) if tls else None
         self._sock: socket.socket | None = None
 
-    def get(self, path: str, *, basic: bool = False) -> bytes:
+    def get(self, path: str, auth: Auth = "") -> bytes:
         """The body of a 200 answer. Raises OSError, or ValueError for any other answer; both say why.
 
-        basic  send user and password as RFC 7617 has it
+        auth  how user and password are sent: RFC 7617, or RFC 7616 with SHA-256, which takes two requests
         """
-        deadline = time.monotonic() + self._timeout_s
+        where, deadline = self._where, time.monotonic() + self._timeout_s
+        header = ""
+        if auth == "basic" and where.user:
+            header = f"Basic {base64.b64encode(f'{where.user}:{where.password}'.encode()).decode()}"
+        response, body = self._ask(path, header, deadline)
+        challenge = response.getheader("WWW-Authenticate", "")
+        if response.status == http.client.UNAUTHORIZED and auth == "digest" and where.user:
+            header = authorization(challenge, (where.user, where.password), path, secrets.token_hex(16))
+            response, body = self._ask(path, header, deadline)
+        if response.status != http.client.OK:
+            msg = f"GET {path.partition('?')[0]}: {response.status} {response.reason}"
+            raise ValueError(msg)
+        return body
+
+    def _ask(self, path: str, header: str, deadline: float) -> tuple[http.client.HTTPResponse, bytes]:
         headers = {"Connection": "close", "Accept": "*/*", "User-Agent": "greengen"}
-        if basic and self._where.user:
-            pair = f"{self._where.user}:{self._where.password}".encode()
-            headers["Authorization"] = f"Basic {base64.b64encode(pair).decode()}"
+        if header:
+            headers["Authorization"] = header
         connection = self._connection()
         try:
             connection.connect()
             self._sock = connection.sock
             connection.request("GET", path, headers=headers)
             response = connection.getresponse()
-            body = _body(response, deadline)
-            if response.status != http.client.OK:
-                msg = f"GET {path.partition('?')[0]}: {response.status} {response.reason}"
-                raise ValueError(msg)
+            return response, _body(response, deadline)
         except TimeoutError as error:
             msg = f"no answer within {self._timeout_s:g} s"
             raise TimeoutError(msg) from error
@@ -92,7 +107,6 @@ class Client:
         finally:
             self._sock = None
             connection.close()
-        return body
 
     def abort(self) -> None:
         """Make a request that is under way fail at once."""

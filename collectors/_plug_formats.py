@@ -3,7 +3,7 @@
 shelly1  shelly-api-docs.shelly.cloud/gen1, "/meter/0": `power` W, `total` watt-minutes, `is_valid`; Home
          Assistant's components/shelly/sensor.py divides the same total by 60 for Wh
 shelly2  shelly-api-docs.shelly.cloud/gen2/ComponentsAndServices/Switch and …/PM1 (Gen 2 and later):
-         `apower` W, `aenergy.total` Wh; ResetCounters zeroes it
+         `apower` W, `aenergy.total` Wh; ResetCounters zeroes it; …/General/Authentication: RFC 7616
 tasmota  xdrv_03_energy.ino of arendst/Tasmota, EnergyShow(): `ENERGY.Power` W, `ENERGY.Total` kWh with as many
          decimals as EnergyRes says (3 by default), a list where there are several phases; before 6.0
          `StatusPWR` in its place (Status 8)
@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import parse_qs, quote
 
 from greengen.collector import Reading
-from greengen.collectors._http import Address, address, number
+from greengen.collectors._http import Address, Auth, address, number
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Format:
     step_j  the counter's step
     gain    relative standard uncertainty: half of the 2 % that Shelly's documents state, or of the 10 % that
             Tasmota's say of a plug that was not calibrated
-    basic   whether user and password go into a header; else they go into the path
+    auth    how user and password are sent; "": in the path
     """
 
     name: str
@@ -45,7 +45,7 @@ class Format:
     parse: Callable[[dict[str, Any], str], PlugReading]
     step_j: float
     gain: float
-    basic: bool = True
+    auth: Auth
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +137,7 @@ def _phase(value: object, channel: str) -> object:
 
 
 FORMATS = {
-    "shelly1": Format("Shelly (gen 1)", lambda _, channel: f"/meter/{channel}", _shelly1, 60.0, 0.01),
-    "shelly2": Format("Shelly (gen 2 or later)", _shelly2_path, _shelly2, 3.6, 0.01),
-    "tasmota": Format("Tasmota", _tasmota_path, _tasmota, 3600.0, 0.05, basic=False),
+    "shelly1": Format("Shelly (gen 1)", lambda _, channel: f"/meter/{channel}", _shelly1, 60.0, 0.01, "basic"),
+    "shelly2": Format("Shelly (gen 2 or later)", _shelly2_path, _shelly2, 3.6, 0.01, "digest"),
+    "tasmota": Format("Tasmota", _tasmota_path, _tasmota, 3600.0, 0.05, ""),
 }

@@ -55,7 +55,7 @@ class _Exporter:
     def ask(self) -> _Scrape:
         from greengen.collectors._dcgm_gpus import parse_gpus  # noqa: PLC0415 -- only where it is configured
 
-        body = self.client.get(self._path, basic=True)
+        body = self.client.get(self._path, "basic")
         if body == self._body:
             return _Scrape(self._gpus, is_new=False)
         self._gpus = parse_gpus(body.decode("utf-8", "replace"))

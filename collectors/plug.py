@@ -152,7 +152,7 @@ class PlugCollector:
             why = _why_not(plug, poller)
             if why:
                 poller.close()
-                problems.append(Unavailable(plug.uid, why, "see that it answers: curl its address"))
+                problems.append(Unavailable(plug.uid, why, _remedy(why)))
                 continue
             self._polled.append(Polled((plug.uid,), poller, _Meter(plug).rows, 2 * _TIMEOUT_S))
             domains.append(_domain(plug))
@@ -164,7 +164,7 @@ class PlugCollector:
         client = Client(plug.where, _TIMEOUT_S)
 
         def ask() -> PlugReading:
-            return plug.format.parse(parse_object(client.get(plug.path, basic=plug.format.basic)), plug.channel)
+            return plug.format.parse(parse_object(client.get(plug.path, plug.format.auth)), plug.channel)
 
         clock = self._host.monotonic_ns
         return Poller(plug.uid, ask, period_s=_PERIOD_S, clock=clock, abort=client.abort)
@@ -189,6 +189,12 @@ def _why_not(plug: Plug, poller: Poller[PlugReading]) -> str:
     if plug.reading == "energy" and first.value.energy_j is None:
         return "its answer has no energy counter: leave out reading=energy"
     return _implausible(first.value.power_w)
+
+
+def _remedy(why: str) -> str:
+    if "401" in why or "user=" in why:
+        return f"{_VARIABLE}=kind://user:password@address (the user of shelly2 is admin)"
+    return "see that it answers: curl its address"
 
 
 def _implausible(power_w: float) -> str:

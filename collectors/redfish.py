@@ -76,7 +76,7 @@ class _Chassis:
     def _get(self, path: str) -> dict[str, Any]:
         from greengen.collectors._http import parse_object  # noqa: PLC0415 -- loads http.client
 
-        return parse_object(self.client.get(path, basic=True))
+        return parse_object(self.client.get(path, "basic"))
 
 
 def power_w(found: dict[str, Any]) -> float:

@@ -115,13 +115,17 @@ def dcgm(boards: Sequence[tuple[str, PlantedPower]], pods: Sequence[str] = ()) -
 
 
 class HttpMeter:
-    """A server on loopback that gives `answers` to GET. `fault` may change at any time, `asked` lists what came."""
+    """A server on loopback that gives `answers` to GET. `fault` may change at any time, `asked` lists what came.
+
+    challenge  what a request without an Authorization header is answered, with 401; "": nothing is asked for
+    """
 
     def __init__(self, answers: Answers) -> None:
         self.answers = answers
         self.fault: Fault = ""
         self.asked: list[str] = []
         self.authorizations: list[str] = []
+        self.challenge = ""
         self._released = threading.Event()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
@@ -154,9 +158,14 @@ class HttpMeter:
                     return
                 body = "<html>busy</html>" if meter.fault == "html" else meter.answers(self.path)
                 status = 500 if meter.fault == "500" else 404 if body is None else 200
+                locked = bool(meter.challenge) and not self.headers.get("Authorization")
+                if locked:
+                    status, body = 401, ""
                 data = ("" if body is None else body).encode()
                 try:
                     self.send_response(status)
+                    if locked:
+                        self.send_header("WWW-Authenticate", meter.challenge)
                     self.send_header("Content-Type", "application/json")
                     self.send_header("Content-Length", str(len(data)))
                     self.end_headers()

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from greengen.collector import Collector, Discovery, Event, Host, Sample
+from greengen.collectors._digest import authorization
 from greengen.collectors._plug_formats import parse_plug
 from greengen.collectors.plug import PlugCollector, _Meter
 from greengen.testing.http_meters import Answers, Fault, HttpMeter, PlantedPower, shelly1, shelly2, tasmota
@@ -118,6 +119,39 @@ def test_passwords_are_sent_and_not_shown() -> None:
         [domain], [why] = found.domains, found.unavailable
         assert "Need user" in why.reason
         assert "cret" not in repr((domain, why))
+
+
+DIGEST = 'Digest qop="auth", realm="shellyplus1pm-f00d", nonce="1652179543", algorithm=SHA-256'
+
+
+def test_digest_is_that_of_the_rfc() -> None:
+    """The example of RFC 7616, 3.9.1."""
+    challenge = (
+        'Digest realm="http-auth@example.org", qop="auth, auth-int", algorithm=SHA-256, '
+        'nonce="7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v", opaque="FQhe/qaU925kfnzjCev0ciny7QMkPqMAFRtzCUYo5tdS"'
+    )
+    cnonce = "f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ"
+    told = authorization(challenge, ("Mufasa", "Circle of Life"), "/dir/index.html", cnonce)
+    assert 'response="753927fa0e85d155564e2e272a28d1802ca10daf4496794697cf8db5856cb6c1"' in told
+    assert 'opaque="FQhe/qaU925kfnzjCev0ciny7QMkPqMAFRtzCUYo5tdS"' in told
+
+
+def test_a_locked_shelly() -> None:
+    with HttpMeter(shelly2(PlantedPower(58.0))) as meter:
+        meter.challenge = DIGEST
+        with reading(f"shelly2://admin:secret@127.0.0.1:{meter.port}") as (collector, found):
+            assert len(found.domains) == 1
+            gather(collector, bool)
+            sent = next(header for header in meter.authorizations if header)
+            assert 'username="admin", realm="shellyplus1pm-f00d", nonce="1652179543"' in sent
+            assert 'uri="/rpc/Switch.GetStatus?id=0"' in sent
+            assert "secret" not in sent
+        with reading(f"shelly2://127.0.0.1:{meter.port}") as (_, found):
+            assert "401 Unauthorized" in found.unavailable[0].reason
+            assert "user:password@" in found.unavailable[0].remedy
+        meter.challenge = 'Digest qop="auth", realm="x", nonce="y"'
+        with reading(f"shelly2://admin:secret@127.0.0.1:{meter.port}") as (_, found):
+            assert "not known here" in found.unavailable[0].reason
 
 
 @pytest.mark.parametrize(
