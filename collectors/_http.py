@@ -45,15 +45,19 @@ class Address:
 def address(text: str, schemes: Sequence[str]) -> Address:
     """The parts of ``scheme://user:password@host:port/path?query``. Raises ValueError for any other scheme or form."""
     parts: SplitResult = urlsplit(text)
-    if not parts.hostname or not parts.scheme:
-        # The text is not repeated: it may hold a password.
-        msg = "it is not of the form scheme://address"
+    try:
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host, port = None, None
+    if not host or not parts.scheme:
+        # The text is not repeated, nor what urllib says of it: it may hold a password.
+        msg = "it is not of the form scheme://address[:port] (/, @ and : of a password are written %2F, %40 and %3A)"
         raise ValueError(msg)
     if parts.scheme not in schemes:
         msg = f"{parts.scheme}:// is not known: {', '.join(schemes)} are"
         raise ValueError(msg)
     user, password = unquote(parts.username or ""), unquote(parts.password or "")
-    return Address(parts.scheme, parts.hostname, parts.port, parts.path.rstrip("/"), parts.query, user, password)
+    return Address(parts.scheme, host, port, parts.path.rstrip("/"), parts.query, user, password)
 
 
 class Client:

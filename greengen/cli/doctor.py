@@ -90,7 +90,7 @@ def _live(domain: Domain, first: Sample | None, second: Sample | None, reason: s
         moved = first.value != second.value if first is not None and second is not None else None
         return Live(moved, only.value)
     if first is None or second is None:
-        return Live(None, None, reason or "no reading")
+        return Live(None, None, reason or ("no reading" if only is None else f"one reading only in {_LIVE_S:g} s"))
     energy_j, time_s = second.value - first.value, (second.t_ns - first.t_ns) / 1e9
     if energy_j < 0:
         return Live(moved=True, power_w=None, note="the counter stepped back: a wrap, or a reset")

@@ -154,6 +154,12 @@ def test_a_locked_shelly() -> None:
             assert "not known here" in found.unavailable[0].reason
 
 
+def test_half_a_password_is_not_shown_either() -> None:
+    with reading("shelly1://me:hunter/2@10.0.0.1") as (_, found):
+        assert "hunter" not in repr(found)
+        assert "%2F" in found.unavailable[0].reason
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -162,7 +168,7 @@ def test_a_locked_shelly() -> None:
         ("shelly2://h/relay:0", "no channel"),
         ("shelly2://h?every=1", "not known"),
         ("tasmota://h?reading=both", "reading=power"),
-        ("shelly1://h:port", "could not be cast"),
+        ("shelly1://h:port", "scheme://address"),
     ],
 )
 def test_what_cannot_be_configured_is_told(text: str, words: str) -> None:

@@ -85,10 +85,11 @@ def test_it_keeps_its_period_and_can_be_hastened() -> None:
     assert asked.first(5).value == 1.0
     asked.hasten()
     time.sleep(0.1)
-    assert len(list(asked.take())) == 2
+    assert len(list(asked.take())) >= 2
     time.sleep(0.5)
     times = [answer.t_ns / 1e9 for answer in asked.take()]
-    assert 1 <= len(times) <= 3
+    assert 1 <= len(times) <= 4
+    assert times == sorted(set(times))
     asked.close()
 
 
