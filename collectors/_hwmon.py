@@ -36,6 +36,10 @@ class Chip:
         own, behind = self.path / attribute, self.path / "device" / attribute
         return behind if not own.exists() and behind.exists() else own
 
+    def runtime_status(self) -> Path:
+        """Whether its device sleeps. By the device's own path, which stays when the chip's number changes."""
+        return (self.path / "device").resolve() / "power/runtime_status"
+
     def has(self, attribute: str) -> bool:
         """Whether there is such an attribute."""
         return self.file(attribute).exists()

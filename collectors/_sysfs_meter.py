@@ -14,7 +14,7 @@ from pathlib import Path
 
 from greengen.collector import Discovery, Domain, Event, Host, Sample, Unavailable
 from greengen.collectors._agreement import Agreement
-from greengen.collectors._cpu_info import read_text
+from greengen.collectors._held_file import HeldFile
 
 #: As collectors.md 16 has it for a counter: a reading beyond 1.5 × the domain's greatest power, itself
 #: twice a limit, is a slip of unit or a sentinel that nobody documented.
@@ -34,14 +34,16 @@ class Meter:
     window_s   what each reading of a gauge is the mean of, s
     suspended  the ``power/runtime_status`` of a device that reading would wake
     check      what the files of a counter say of the power, W, where they do: the two must agree
+    every_s    a slow file is asked no more often than this, and its last answer stands until then
     """
 
     domain: Domain
     locate: Callable[[], Sequence[Path]]
     value: Callable[[Sequence[bytes]], float]
     window_s: float = 0.0
-    suspended: Path | None = None
+    suspended: HeldFile | None = None
     check: Callable[[Sequence[bytes]], float] | None = None
+    every_s: float = 0.0
 
 
 @dataclass(slots=True)
@@ -54,6 +56,8 @@ class _Open:
     looked_ns: int = -_LOOK_AGAIN_NS
     raw: Sequence[bytes] = ()
     same_since_ns: int = 0
+    asked_ns: int = 0
+    value: float | None = None
     frozen: bool = False
     agreement: Agreement | None = None
 
@@ -79,6 +83,8 @@ class SysfsMeters:
             _refuse_twin(value, unlike, within)
         except (OSError, ValueError):
             _close(opened)
+            if meter.suspended is not None:
+                meter.suspended.close()
             raise
         self._meters.append(opened)
         return value
@@ -103,7 +109,7 @@ class SysfsMeters:
         for opened in self._meters:
             meter = opened.meter
             if meter.suspended is not None and _sleeps(meter):
-                rows += self._failed(opened, f"{meter.suspended}: suspended, and reading would wake it")
+                rows += self._failed(opened, f"{meter.suspended.path}: suspended, and reading would wake it")
                 continue
             try:
                 value = self._value(opened)
@@ -126,6 +132,8 @@ class SysfsMeters:
         """Close all files."""
         for opened in self._meters:
             _close(opened)
+            if opened.meter.suspended is not None:
+                opened.meter.suspended.close()
         self._meters = []
 
     def _find(self, opened: _Open) -> None:
@@ -135,11 +143,19 @@ class SysfsMeters:
             opened.files.append(self._open_file(str(path), os.O_RDONLY))
 
     def _value(self, opened: _Open) -> float:
+        t_ns = self._host.monotonic_ns()
+        if opened.value is not None and t_ns - opened.asked_ns < opened.meter.every_s * 1e9:
+            return opened.value
+        opened.value, opened.asked_ns = None, t_ns
         if not opened.files:
             msg = f"{opened.meter.domain.name} has no file open"
             raise FileNotFoundError(msg)
         raw = [os.pread(file, _READ, 0) for file in opened.files]
-        value = opened.meter.value(raw)
+        try:
+            value = opened.meter.value(raw)
+        except OverflowError as error:  # more digits than a float holds
+            msg = f"reads no number that can be believed: {error}"
+            raise ValueError(msg) from error
         if not 0.0 <= value <= opened.limit_w:
             unit = "W" if opened.meter.domain.reading == "power" else "J"
             msg = f"reads {value:.6g} {unit}, " + (
@@ -147,7 +163,8 @@ class SysfsMeters:
             )
             raise ValueError(msg)
         if raw != opened.raw:
-            opened.raw, opened.same_since_ns, opened.frozen = raw, self._host.monotonic_ns(), False
+            opened.raw, opened.same_since_ns, opened.frozen = raw, t_ns, False
+        opened.value = value
         return value
 
     def _look_again(self, opened: _Open, error: OSError | ValueError) -> float | str:
@@ -221,7 +238,7 @@ def _freeze(opened: _Open, t_ns: int, value: float) -> list[Event]:
 
 
 def _sleeps(meter: Meter) -> bool:
-    return meter.suspended is not None and read_text(meter.suspended).strip() == "suspended"
+    return meter.suspended is not None and meter.suspended.read() == b"suspended"
 
 
 def _close(opened: _Open) -> None:

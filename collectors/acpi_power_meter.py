@@ -22,7 +22,7 @@ _GRACE = re.compile(r"^(Module|Grace|CPU|SysIO) Power Socket (\d+)$")
 #: By the first word of the OEM information: kind, what it holds of its socket, and of what else.
 #: Grace is the CPU with its memory; a module (GH200) holds a Grace, its GPU and their regulators.
 _PARTS: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
-    "Module": ("board", ("Grace", "CPU", "SysIO"), ("nvml:*",)),
+    "Module": ("board", ("Grace", "CPU", "SysIO"), ("nvml:*", "dcgm:*")),
     "Grace": ("package", ("CPU", "SysIO"), ()),
     "CPU": ("core", (), ()),
     "SysIO": ("uncore", (), ()),
@@ -34,6 +34,8 @@ _GAIN = 0.025
 #: What one meter shows at most, W, where it states no cap: a GH200 module stays below 1 kW, a server
 #: with eight accelerators below 15 kW.
 _MOST_W = {"board": 2_000.0, "package": 1_000.0, "core": 1_000.0, "uncore": 1_000.0, "wall": 15_000.0}
+#: Behind a meter of so long an interval there may be a BMC, which takes its time to answer.
+_SLOW_S = 0.5
 _UNSPLIT = "no weight divides a {} between processes, so sole tenancy is assumed"
 
 
@@ -58,11 +60,11 @@ class AcpiPowerMeterCollector:
         return self._meters.add_all(found, problems, "read access to power1_average")
 
     def _meter(self, uid: str, chip: Chip, uids: frozenset[str], *, virtual: bool) -> Meter:
-        interval_ms = chip.number("power1_average_interval") or 0
+        interval_s = (chip.number("power1_average_interval") or 0) / 1000
         domain = _domain(uid, chip, uids, virtual=virtual)
-        return Meter(
-            domain, partial(locate, self._host.sysfs, chip, ("power1_average",)), positive_micro, interval_ms / 1000
-        )
+        where = partial(locate, self._host.sysfs, chip, ("power1_average",))
+        every_s = interval_s if interval_s >= _SLOW_S else 0.0
+        return Meter(domain, where, positive_micro, interval_s, every_s=every_s)
 
     def read(self) -> list[Sample | Event]:
         """One sample per meter; a `gap` event when one begins to fail."""

@@ -18,6 +18,7 @@ from pathlib import Path
 from greengen.collector import MACHINE, Discovery, Domain, Event, Host, Sample, Unavailable, Usage
 from greengen.collectors._cpu_info import read_text
 from greengen.collectors._gpu_metrics import APU_FORMATS, ENERGY_STEP_J, parse, read_format
+from greengen.collectors._held_file import HeldFile
 from greengen.collectors._hwmon import Chip, find_chips, locate
 from greengen.collectors._outage import Outages
 from greengen.collectors._sysfs_meter import Meter, SysfsMeters, positive_micro
@@ -38,8 +39,8 @@ class _Busy:
     """Busy time, cumulated from `gpu_busy_percent` since it was last read."""
 
     uid: str
-    path: Path
-    suspended: Path
+    file: HeldFile
+    suspended: HeldFile
     busy_ns: int = 0
     from_ns: int | None = None
 
@@ -69,7 +70,8 @@ class AmdgpuCollector:
                 continue
             domains.append(found)
             if found.activity == found.uid:
-                self._busy.append(_Busy(found.uid, chip.file("device/gpu_busy_percent"), _runtime_status(chip)))
+                percent = (chip.path / "device").resolve() / "gpu_busy_percent"
+                self._busy.append(_Busy(found.uid, HeldFile(percent), HeldFile(chip.runtime_status())))
         return Discovery(tuple(domains), tuple(problems))
 
     def _first_that_reads(self, chip: Chip) -> Domain | Unavailable:
@@ -91,11 +93,12 @@ class AmdgpuCollector:
 
     def _read_busy(self, busy: _Busy) -> Iterator[Usage | Event]:
         subject = f"{busy.uid} utilisation"
-        text = "0" if read_text(busy.suspended).strip() == "suspended" else read_text(busy.path).strip()
+        text = b"0" if busy.suspended.read() == b"suspended" else busy.file.read()
         t_ns = self._host.monotonic_ns()
         if not text.isdigit() or int(text) > 100:  # noqa: PLR2004 -- percent
             busy.from_ns = None
-            yield from self._outages.begin(t_ns, subject, f"{busy.path} reads {text!r}", "warning")
+            reason = f"{busy.file.path} reads {text.decode(errors='replace')!r}"
+            yield from self._outages.begin(t_ns, subject, reason, "warning")
             return
         self._outages.end(subject)
         if busy.from_ns is not None:
@@ -106,14 +109,17 @@ class AmdgpuCollector:
     def close(self) -> None:
         """Close the meters."""
         self._meters.close()
+        for busy in self._busy:
+            busy.file.close()
+            busy.suspended.close()
         self._busy = []
 
 
 def _choices(host: Host, chip: Chip) -> Iterator[Meter]:
     """How the GPU may be read, best first: a counter, then a mean, which does not alias, then an instant."""
     aldebaran = chip.text("device/device") in _ALDEBARAN
-    suspended = _runtime_status(chip)
-    table = b"" if read_text(suspended).strip() == "suspended" else _read_bytes(chip.path / _TABLE)
+    asleep = read_text(chip.runtime_status()).strip() == "suspended"
+    table = b"" if asleep else _read_bytes(chip.path / _TABLE)
     apu = _is_apu(chip, table)
 
     def meter(how: str, attribute: str, value: Callable[[Sequence[bytes]], float], window_s: float = 0.0) -> Meter:
@@ -121,7 +127,7 @@ def _choices(host: Host, chip: Chip) -> Iterator[Meter]:
         domain = _domain(chip, how, apu=apu, counter=counter)
         where = partial(locate, host.sysfs, chip, (attribute,))
         check = power_w if counter else None
-        return Meter(domain, where, value, window_s, suspended, check)
+        return Meter(domain, where, value, window_s, HeldFile(chip.runtime_status()), check)
 
     def energy_j(raw: Sequence[bytes]) -> float:
         return _known(parse(raw[0], aldebaran=aldebaran).energy_j, "energy")
@@ -176,10 +182,6 @@ def _known(value: float | None, what: str) -> float:
         msg = f"tells no {what}: this chip, or this die of it, does not support it"
         raise ValueError(msg)
     return value
-
-
-def _runtime_status(chip: Chip) -> Path:
-    return chip.path / "device/power/runtime_status"
 
 
 def _read_bytes(path: Path) -> bytes:

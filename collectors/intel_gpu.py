@@ -14,6 +14,7 @@ from collections.abc import Callable
 from functools import partial
 
 from greengen.collector import Discovery, Domain, Event, Host, Sample, Unavailable
+from greengen.collectors._held_file import HeldFile
 from greengen.collectors._hwmon import Chip, find_chips, locate
 from greengen.collectors._sysfs_meter import Meter, SysfsMeters, micro
 
@@ -60,7 +61,7 @@ class IntelGpuCollector:
         inside = [uid for (address, other), uid in uids.items() if address == chip.address and other != part]
         where = partial(locate, self._host.sysfs, chip, (f"energy{channel}_input",))
         domain = _domain(chip, channel, part, tuple(inside) if part == "card" else ())
-        return Meter(domain, where, micro, suspended=chip.path / "device/power/runtime_status")
+        return Meter(domain, where, micro, suspended=HeldFile(chip.runtime_status()))
 
     def read(self) -> list[Sample | Event]:
         """One sample per counter; a `gap` event when one begins to fail."""

@@ -1,4 +1,4 @@
-"""Power monitor chips (TI INA2xx and INA3221, LTC2945 and LTC2947) whose owner says what they measure.
+"""Power monitor chips (TI INA2xx and INA3221, LTC29xx and LTC4282, ADM12xx) whose owner says what they measure.
 
 A chip measures whatever rail its shunt lies in, and no file says which: a rail is recorded only as
 ``GREENGEN_POWER_MONITOR`` says, ``ADDRESS[/CHANNEL]=MEANING`` with commas between:
@@ -6,8 +6,11 @@ A chip measures whatever rail its shunt lies in, and no file says which: a rail 
     GREENGEN_POWER_MONITOR="1-0040=wall"              an INA226 in the supply of the whole board
     GREENGEN_POWER_MONITOR="1-0041/2=package,1-0041/3=other"
 
-`wall` is all of the machine, `package` and `gpu` feed those, `other` feeds what no other meter reads.
-Facts: the kernel's Documentation/hwmon/ina2xx.rst, ina238.rst, ina3221.rst, ltc2945.rst, ltc2947.rst.
+`wall` is all of the machine, `package` feeds the CPU with its memory, `gpu` all GPUs, and `other` what no
+other meter reads.
+A driver that is not told the shunt's resistance believes in one of its own (10 or 1 mΩ): check it.
+Facts: the kernel's Documentation/hwmon/ina2xx, ina209, ina238, ina3221, ltc2945, ltc2947, ltc4282 and
+adm1275.rst (of whose chips those are left out that scale nothing, or show no power).
 """
 
 from __future__ import annotations
@@ -21,15 +24,16 @@ from greengen.collectors._cpu_info import read_text
 from greengen.collectors._hwmon import Chip, find_chips, locate
 from greengen.collectors._sysfs_meter import Meter, SysfsMeters, micro, volts_times_amperes
 
-_INA = ("ina219", "ina220", "ina226", "ina230", "ina231", "ina228", "ina237", "ina238", "ina780", "sq52206")
-_CHIPS = frozenset((*_INA, "ina3221", "ltc2945", "ltc2947"))
+_INA = ("ina209", "ina219", "ina220", "ina226", "ina230", "ina231", "ina228", "ina237", "ina238", "ina780", "sq52206")
+_ADM = ("adm1272", "adm1273", "adm1276", "adm1293", "adm1294")
+_CHIPS = frozenset((*_INA, "ina3221", "ltc2945", "ltc2947", "ltc4282", *_ADM))
 #: Channels of ina3221: in1 to in3 go with curr1 to curr3; in4 to in6 are shunt voltages, in7 and curr4 sums.
 _INA3221 = (1, 2, 3)
 #: By meaning: what else measures the same, and is inside it.
 _MEANINGS: dict[str, tuple[str, tuple[str, ...]]] = {
     "wall": ("wall", ("*",)),
     "package": ("package", ("rapl:*", "perf_power:*", "amd_energy:*", "amd_hsmp:*", "amdgpu:apu-*", "cpu_model:*")),
-    "gpu": ("gpu", ("nvml:*", "amdgpu:*", "intel_gpu:*")),
+    "gpu": ("gpu", ("nvml:*", "dcgm:*", "amdgpu:0*", "intel_gpu:*")),
     "other": ("board", ()),
 }
 _VARIABLE = "GREENGEN_POWER_MONITOR"
@@ -75,6 +79,8 @@ class PowerMonitorCollector:
         kind, contains = _MEANINGS[meaning]
         interval_ms = chip.number("update_interval") or 0
         label = chip.text(f"in{channel}_label")
+        shunt_uohm = chip.number("shunt_resistor") or chip.number(f"shunt{channel}_resistor")
+        shunt = f", by a shunt of {shunt_uohm / 1000:g} mΩ as its driver believes" if shunt_uohm else ""
         domain = Domain(
             uid=f"power_monitor:{chip.address}/{channel}",
             collector=self.name,
@@ -89,7 +95,7 @@ class PowerMonitorCollector:
             max_power_w=_MOST_W,
             refresh_s=interval_ms / 1000,
             gain=_GAIN,
-            detail=f"{' × '.join(attributes)} of {chip.name} at {chip.address}, {meaning} as {_VARIABLE} says",
+            detail=f"{' × '.join(attributes)} of {chip.name} at {chip.address}, {meaning} as {_VARIABLE} says" + shunt,
         )
         value = volts_times_amperes if reading == "product" else micro
         where = partial(locate, self._host.sysfs, chip, attributes)
@@ -115,7 +121,7 @@ def _channels(chip: Chip) -> list[int]:
 def _attributes(chip: Chip, channel: int) -> tuple[str, tuple[str, ...]]:
     if chip.name == "ina3221":
         return "product", (f"in{channel}_input", f"curr{channel}_input")
-    if chip.has("energy1_input"):
+    if chip.number("energy1_input") is not None:  # it may be there and switched off
         return "energy", ("energy1_input",)
     return "power", ("power1_input",)
 

@@ -13,6 +13,7 @@ import click
 
 from greengen import plugins
 from greengen.collector import Domain, Event, Host, Sample, Unavailable
+from greengen.collectors._unsupported import UNSUPPORTED
 from greengen.plugins import Found
 
 _LIVE_S = 0.2
@@ -57,9 +58,10 @@ def command(*, as_json: bool, names: str | None) -> None:
 
 def read_live(found: Found, sleep: Callable[[float], None]) -> dict[str, Live]:
     """Read every domain twice, 0.2 s apart. By domain uid."""
-    first, _ = _read(found)
+    first, reasons = _read(found)
     sleep(_LIVE_S)
-    second, reasons = _read(found)
+    second, later = _read(found)
+    reasons |= later  # an outage is told once, when it begins
     return {
         domain.uid: _live(domain, first.get(domain.uid), second.get(domain.uid), reasons.get(domain.uid, ""))
         for domain in found.domains
@@ -128,6 +130,7 @@ def describe(found: Found, problems: list[Unavailable], live: dict[str, Live]) -
             for domain in found.domains
         ],
         "unavailable": [asdict(item) for item in (*found.unavailable, *problems)],
+        "unsupported": [asdict(item) for item in UNSUPPORTED],
         "warnings": list(found.warnings),
     }
 
@@ -172,6 +175,10 @@ def _print(report: dict[str, Any]) -> None:
     for row in report["unavailable"]:
         lines.append(f"  [bold]{escape(row['interface'])}[/]: {escape(row['reason'])}")
         lines += [f"    remedy: {escape(row['remedy'])}"] if row["remedy"] else []
+    lines.append("\n[bold]Not supported[/], on whatever machine")
+    for row in report["unsupported"]:
+        lines.append(f"  {escape(row['interface'])}: {escape(row['reason'])}")
+        lines += [f"    instead: {escape(row['remedy'])}"] if row["remedy"] else []
     lines += [f"[yellow]warning:[/] {escape(warning)}" for warning in report["warnings"]]
     Console(highlight=False).print("\n".join(lines), soft_wrap=True)
 

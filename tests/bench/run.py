@@ -115,6 +115,16 @@ def sampling() -> None:
     )
 
 
+def reads() -> None:
+    """One reading of each sysfs collector on its fake host: what greengen adds to what the driver takes."""
+    done = subprocess.run([sys.executable, str(HERE / "reads.py")], capture_output=True, text=True, check=True)
+    told: dict[str, dict[str, float]] = json.loads(done.stdout)
+    floor = told.pop("floor")["us_per_domain"]
+    for name, got in told.items():
+        ours = f"{got['us_per_domain']:.1f} us per domain"
+        row(f"read: {name}", ours, "", f"{got['us']:.1f} us for {got['domains']:.0f}; pread and int {floor:.1f} us")
+
+
 def whole_command() -> None:
     """`greengen profile -- true`, the whole process."""
     programs = Path(sys.executable).parent
@@ -182,7 +192,7 @@ def main() -> None:
     """All of them; with `--stream`, those that take minutes too."""
     print(f"{'what':<46} {'greengen':>22} {'budget':>14}   beside it, in the same run", flush=True)
     started = time.monotonic()
-    parts = [imports, spans, sampling, whole_command, concurrency, ledger]
+    parts = [imports, spans, sampling, reads, whole_command, concurrency, ledger]
     for part in [*parts, streamed] if "--stream" in sys.argv[1:] else parts:
         part()
     print(f"\n{time.monotonic() - started:.0f} s, load {os.getloadavg()[0]:.1f} on {os.cpu_count()} CPUs")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 from greengen.collector import Host
+from greengen.collectors._perf_event import open_event
 from greengen.testing import trees
 from tests.hosts import gpu_metrics, loading
 from tests.integration.commands import GREENGEN, balanced, environment, profile
@@ -39,6 +41,7 @@ class Machine:
     tables: Mapping[str, Callable[[float], bytes]] = field(default_factory=dict)
     refused: Mapping[str, str] = field(default_factory=dict)
     variables: Mapping[str, str] = field(default_factory=dict)
+    needs_perf: bool = False
 
 
 def metrics_1_5(power_w: int) -> Callable[[float], bytes]:
@@ -134,7 +137,55 @@ MACHINES = [
             "class/hwmon/hwmon4/energy1_input": 85_000_000,
         },
     ),
+    Machine(
+        "perf_power",
+        {
+            "perf_power:package-0": 150.0,
+            "perf_power:package-0/core": 110.0,
+            "perf_power:package-0/dram": 20.0,
+            "perf_power:package-1": 150.0,
+            "perf_power:package-1/core": 110.0,
+            "perf_power:package-1/dram": 20.0,
+        },
+        ("perf_power:package-0", "perf_power:package-0/dram", "perf_power:package-1", "perf_power:package-1/dram"),
+        needs_perf=True,
+    ),
 ]
+
+
+#: All at once; what each draws by itself.
+PARTS = {
+    "rapl:package-0": 90.0,
+    "rapl:package-0/core": 60.0,
+    "rapl:package-0/dram": 11.0,
+    "rapl:psys": 130.0,
+    "amdgpu:0000:03:00.0": 150.0,
+    "intel_gpu:0000:07:00.0/card": 70.0,
+    "intel_gpu:0000:07:00.0/pkg": 55.0,
+    "power_monitor:1-0040/1": 7.0,
+}
+OUTERMOST = (
+    "amdgpu:0000:03:00.0",
+    "intel_gpu:0000:07:00.0/card",
+    "power_monitor:1-0040/1",
+    "rapl:package-0",
+    "rapl:package-0/dram",
+)
+EVERYTHING = Machine(
+    "everything",
+    {"acpi_power_meter:ACPI000D:00": 520.0, **PARTS},
+    ("acpi_power_meter:ACPI000D:00",),
+    {
+        "class/powercap/intel-rapl:0/energy_uj": 90_000_000,
+        "class/powercap/intel-rapl:0:0/energy_uj": 60_000_000,
+        "class/powercap/intel-rapl:0:1/energy_uj": 11_000_000,
+        "class/powercap/intel-rapl:1/energy_uj": 130_000_000,
+        "class/hwmon/hwmon5/energy1_input": 70_000_000,
+        "class/hwmon/hwmon5/energy2_input": 55_000_000,
+    },
+    variables={"GREENGEN_POWER_MONITOR": "1-0040=other"},
+)
+MACHINES.append(EVERYTHING)
 
 
 def variables(machine: Machine, host: Host) -> dict[str, str]:
@@ -145,6 +196,11 @@ def variables(machine: Machine, host: Host) -> dict[str, str]:
 @contextmanager
 def running(machine: Machine, root: Path) -> Iterator[Host]:
     """That machine, with all that counts in motion."""
+    if machine.needs_perf:
+        try:
+            os.close(open_event(1, 0, 0))
+        except OSError as error:
+            pytest.skip(f"perf_event_open is not allowed here: {error}")
     host = loading.build(machine.name, root)
     for path, table in machine.tables.items():
         loading.show(host, path, table(0.0))
@@ -184,3 +240,20 @@ def test_profile(machine: Machine, tmp_path: Path) -> None:
     assert {uid for uid, entry in domains.items() if entry["in_total"]} == set(machine.total)
     total_j = sum(domains[uid]["energy_j"]["value"] for uid in machine.total)
     assert found["totals"]["energy_j"]["value"] == pytest.approx(total_j, rel=1e-9)
+
+
+def test_everything_but_its_outer_meter_is_the_sum_of_disjoint_parts(tmp_path: Path) -> None:
+    with running(EVERYTHING, tmp_path / "machine") as host:
+        env = variables(EVERYTHING, host)
+        arguments = ("--json", "r.json", "--collectors", "-acpi_power_meter")
+        done = profile(tmp_path, *arguments, command=SECOND, env=env)
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads((tmp_path / "r.json").read_text())
+    domains = {entry["domain"]: entry for entry in found["domains"]}
+    assert set(domains) == set(PARTS)
+    assert {uid for uid, entry in domains.items() if entry["in_total"]} == set(OUTERMOST)
+    # psys is another way to know what its package and its memory make up, and never added to them.
+    known_s = domains["rapl:package-0"]["known_s"]
+    assert found["totals"]["energy_j"]["value"] == pytest.approx(
+        known_s * sum(PARTS[uid] for uid in OUTERMOST), rel=0.05
+    )

@@ -116,6 +116,17 @@ def test_text_in_brackets_is_no_markup(capsys: pytest.CaptureFixture[str]) -> No
     assert all(part in text for part in ("x:[red]a", "[bold]b", "[/c]", "[d]", "[/e]", "[f]", "[/g]"))
 
 
+def test_what_is_not_supported_is_told_with_why_and_what_instead() -> None:
+    text = run("--collectors", "rapl")
+    told = json.loads(run("--collectors", "rapl", "--json"))["unsupported"]
+    assert {"interface", "reason", "remedy"} == set(told[0])
+    assert len({row["interface"] for row in told}) == len(told)
+    for row in told:
+        assert all(row.values())
+        assert f"{row['interface']}: {row['reason']}" in text
+        assert f"instead: {row['remedy']}" in text
+
+
 def test_unknown_collector() -> None:
     with pytest.raises(UsageError, match="known are"):
         CliRunner().invoke(doctor.command, ["--collectors", "rapll"], catch_exceptions=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +17,8 @@ from greengen.collectors._hwmon import find_chips
 from greengen.collectors.acpi_power_meter import AcpiPowerMeterCollector
 from greengen.collectors.amd_energy import AmdEnergyCollector
 from greengen.collectors.amd_hsmp import AmdHsmpCollector
+from greengen.collectors.amdgpu import AmdgpuCollector
+from greengen.collectors.intel_gpu import IntelGpuCollector
 from greengen.collectors.power_monitor import PowerMonitorCollector
 from greengen.testing import trees
 from greengen.testing.scripted import FakeClock
@@ -36,7 +38,9 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 def server(tmp_path: Path, clock: FakeClock) -> Host:
-    return replace(loading.build("acpi_server", tmp_path), monotonic_ns=clock)
+    host = replace(loading.build("acpi_server", tmp_path), monotonic_ns=clock)
+    loading.show(host, "class/hwmon/hwmon3/power1_average_interval", "100")
+    return host
 
 
 def values(collector: Collector) -> dict[str, float]:
@@ -167,10 +171,24 @@ def test_the_averaging_window_goes_with_each_sample(tmp_path: Path) -> None:
         "acpi_power_meter:cpu-0",
         "acpi_power_meter:sysio-0",
         "nvml:*",
+        "dcgm:*",
     )
     assert [domain.kind for domain in found.domains] == ["board", "package", "core", "uncore"]
     assert [domain.split for domain in found.domains] == [None, "cpu", "cpu", None]
     assert [domain.gain for domain in found.domains] == [0.025] * 4
+    collector.close()
+
+
+def test_a_slow_meter_is_asked_once_in_its_interval(server: Host, clock: FakeClock) -> None:
+    loading.show(server, "class/hwmon/hwmon3/power1_average_interval", "1000")
+    collector = AcpiPowerMeterCollector(server)
+    collector.discover()
+    loading.show(server, SERVER, "400000000")
+    seen: list[float] = []
+    for _ in range(25):
+        seen += values(collector).values()
+        clock.advance(0.1)
+    assert seen == [310.0] * 10 + [400.0] * 15
     collector.close()
 
 
@@ -216,6 +234,29 @@ def test_one_socket_on_two_memory_nodes_counts_once(tmp_path: Path) -> None:
     assert len(os.listdir("/proc/self/fd")) == held  # noqa: PTH208 -- of this process
 
 
+@pytest.mark.parametrize(
+    ("machine", "make"),
+    [
+        ("grace_hopper", AcpiPowerMeterCollector),
+        ("epyc_hsmp", AmdHsmpCollector),
+        ("radeon", AmdgpuCollector),
+        ("arc_b580", IntelGpuCollector),
+    ],
+)
+def test_closing_gives_every_file_back(machine: str, make: Callable[[Host], Collector], tmp_path: Path) -> None:
+    held = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 -- of this process
+    collector = make(loading.build(machine, tmp_path))
+    assert isinstance(collector, Collector)
+    for _ in range(2):  # the second time the files of the first are closed
+        assert collector.discover().domains
+        assert list(collector.read())
+    assert len(os.listdir("/proc/self/fd")) > held  # noqa: PTH208 -- of this process
+    collector.close()
+    collector.close()
+    assert len(os.listdir("/proc/self/fd")) == held  # noqa: PTH208 -- of this process
+    assert [row for row in collector.read() if isinstance(row, Sample)] == []
+
+
 def test_the_fork_of_amd_energy(tmp_path: Path) -> None:
     host = loading.build("epyc_amd_energy", tmp_path)
     loading.show(host, "class/hwmon/hwmon1/name", "zenergy")
@@ -241,6 +282,8 @@ def test_declared_rails(tmp_path: Path) -> None:
     collector = declared(loading.build("ina_board", tmp_path), "1-0040=wall, 1-0041/2=other")
     found = collector.discover()
     assert [(domain.kind, domain.contains) for domain in found.domains] == [("wall", ("*",)), ("board", ())]
+    assert "a shunt of 2 mΩ as its driver believes" in found.domains[0].detail
+    assert "a shunt of 10 mΩ" in found.domains[1].detail
     assert {(row.value, row.window_s) for row in collector.read() if isinstance(row, Sample)} == {
         (6.0, 0.07),
         (0.5, 0.2),
@@ -262,6 +305,16 @@ def test_a_chip_that_counts_energy_is_read_by_its_counter(tmp_path: Path) -> Non
     collector = declared(host, "1-0040=wall")
     assert collector.discover().domains[0].reading == "energy"
     assert values(collector) == {"power_monitor:1-0040/1": 12.345678}
+    collector.close()
+
+
+def test_a_counter_that_is_switched_off_leaves_the_power(tmp_path: Path) -> None:
+    host = loading.build("ina_board", tmp_path)
+    loading.show(host, "class/hwmon/hwmon0/name", "ltc4282")
+    loading.show(host, "class/hwmon/hwmon0/energy1_input", "")  # ENODATA in real life
+    collector = declared(host, "1-0040=wall")
+    assert collector.discover().domains[0].reading == "power"
+    assert values(collector) == {"power_monitor:1-0040/1": 6.0}
     collector.close()
 
 

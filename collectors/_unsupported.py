@@ -1,0 +1,69 @@
+"""What is not read, and why: `greengen doctor` shows it, so that nobody looks for it in vain.
+
+An interface is read only when its format was seen in a foreign capture, or in a source that its file
+names. These were not, or say nothing that another interface does not say better.
+"""
+
+from __future__ import annotations
+
+from greengen.collector import Unavailable
+
+UNSUPPORTED = (
+    Unavailable(
+        "CPU: model-specific registers (/dev/cpu/*/msr)",
+        "they are the counters that powercap and perf show, for root with CAP_SYS_RAWIO only",
+        "rapl, or perf_power",
+    ),
+    Unavailable(
+        "AMD EPYC: /dev/hsmp and its metrics_bin",
+        "their message numbers and tables were not looked up; newer kernels show the power in hwmon",
+        "amd_hsmp (a kernel with CONFIG_HWMON in amd_hsmp), or rapl",
+    ),
+    Unavailable(
+        "AMD GPU: energy in gpu_metrics 1.0 to 1.3, but for MI200",
+        "no source states its unit for these chips, and several show 0",
+        "amdgpu reads their power",
+    ),
+    Unavailable(
+        "AMD APU: gpu_metrics 2.0 to 2.3",
+        "their power is in W or in mW, by firmware, and nothing in the table says which",
+        "amdgpu reads power1_average or power1_input, or rapl the package",
+    ),
+    Unavailable(
+        "AMD GPU: gpu_metrics 1.8 and later",
+        "two layouts of 1.8 are in circulation, and 1.9 is a list of attributes rather than a table",
+        "amdgpu reads power1_input",
+    ),
+    Unavailable(
+        "AMD APU: power of the GPU and the NPU alone (gpu_metrics 3.0)",
+        "it is part of the package, which RAPL counts, and would be counted twice beside it",
+        "the package, by rapl or amdgpu",
+    ),
+    Unavailable(
+        "AMD GPU: the amdsmi library",
+        "it must match the ROCm that is installed; the kernel shows the same counter and power",
+        "amdgpu",
+    ),
+    Unavailable(
+        "Intel GPU: Level Zero sysman and xpu-smi",
+        "they show the counters that the kernel shows in hwmon",
+        "intel_gpu",
+    ),
+    Unavailable(
+        "Intel integrated GPU alone",
+        "its driver counts no energy (i915 and xe: discrete GPUs only)",
+        "rapl: the uncore domain of the package",
+    ),
+    Unavailable(
+        "GPU time per process (DRM fdinfo)",
+        # The second half: Umio-Yasuno/amdgpu_top issue 49.
+        "a GPU's energy is not divided between processes yet; ROCm's compute does not show in fdinfo at all, so that "
+        "a division by it would give such work nothing",
+        "one service per GPU",
+    ),
+    Unavailable(
+        "Other hwmon drivers that show power (scmi_sensors, corsair-psu, pmbus chips …)",
+        "what they cover is up to firmware or board, and which of their channels belong together was not looked up",
+        "a chip that power_monitor knows",
+    ),
+)
