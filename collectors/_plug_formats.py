@@ -5,8 +5,8 @@ shelly1  shelly-api-docs.shelly.cloud/gen1, "/meter/0": `power` W, `total` watt-
 shelly2  shelly-api-docs.shelly.cloud/gen2/ComponentsAndServices/Switch and …/PM1 (Gen 2 and later):
          `apower` W, `aenergy.total` Wh; ResetCounters zeroes it; …/General/Authentication: RFC 7616
 tasmota  xdrv_03_energy.ino of arendst/Tasmota, EnergyShow(): `ENERGY.Power` W, `ENERGY.Total` kWh with as many
-         decimals as EnergyRes says (3 by default), a list where there are several phases; before 6.0
-         `StatusPWR` in its place (Status 8)
+         decimals as EnergyRes says (3 by default), a list where there are several phases; older
+         firmware has `StatusPWR` in its place (Status 8)
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ class Format:
     path    what to ask, by channel
     parse   its answer; raises ValueError for one that means nothing
     step_j  the counter's step
-    gain    relative standard uncertainty: half of the 2 % that Shelly's documents state, or of the 10 % that
-            Tasmota's say of a plug that was not calibrated
+    gain    relative standard uncertainty; a judgement, no document states one: ±2 % at 95 % for Shelly, ±10 % for
+            Tasmota, whose plugs are as exact as their owner has calibrated them
     auth    how user and password are sent; "": in the path
     """
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _VARIABLE = "GREENGEN_DCGM"
 _EXAMPLE = f"{_VARIABLE}=http://127.0.0.1:9400/metrics"
 _PERIOD_S, _TIMEOUT_S = 1.0, 3.0
-#: dcgm-exporter's own default; its README and `--help`.
+#: dcgm-exporter's default of --collect-interval, 30000 ms: pkg/cmd/app.go of NVIDIA/dcgm-exporter.
 _REFRESH_S = 30.0
 #: The same answer for so many refresh times: DCGM behind the exporter hangs.
 _FROZEN = 4
