@@ -66,4 +66,21 @@ UNSUPPORTED = (
         "what they cover is up to firmware or board, and which of their channels belong together was not looked up",
         "a chip that power_monitor knows",
     ),
+    Unavailable(
+        "Smart plugs of other makers (TP-Link Kasa and Tapo, myStrom), Home Assistant, Shelly EM and 3EM",
+        "what they answer was not looked up; an EM has its counter in a second component",
+        "plug: Shelly plugs and relays, Tasmota; or import what another tool recorded (greengen import csv)",
+    ),
+    Unavailable("Rack PDUs over SNMP", "each maker's table is another, and none was looked up", "redfish: an outlet"),
+    Unavailable(
+        "Redfish: power supplies' own readings, and EnergykWh",
+        "some makers give a supply's rating as its reading, and energy comes in steps of 1 kWh",
+        "redfish: the chassis, by its power",
+    ),
+    Unavailable(
+        "Raspberry Pi 4 and older: power",
+        "their power chip measures no current that software can read",
+        "plug, or an INA226 in the supply (power_monitor)",
+    ),
+    Unavailable("Jetson: tegrastats", "it shows the rails that the kernel shows, rounded to mW", "jetson"),
 )

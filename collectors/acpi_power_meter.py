@@ -96,8 +96,8 @@ def _domain(uid: str, chip: Chip, uids: frozenset[str], *, virtual: bool) -> Dom
         reading="power",
         scope="vm" if virtual else "host",
         contains=(*(part for part in held if part in uids), *beyond) if match else ("*",),
-        # A meter that does not say that it measures everything is never added to what was read.
-        alternative=not match and not whole,
+        # As of a plug: whose work it was is better known of its parts, where these were read.
+        alternative=not match,
         split="cpu" if by_cpu else None,
         split_reason="" if by_cpu else _UNSPLIT.format("module" if match else "whole machine"),
         activity="cpu" if kind in ("package", "core", "uncore") else None,

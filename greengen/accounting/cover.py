@@ -11,12 +11,19 @@ def cover(domains: Sequence[Domain], readable: frozenset[str]) -> dict[str, str]
     """uid → why the domain is not in the total; empty for those that are.
 
     Of domains that contain one another the outer counts, but for an alternative total (psys, wall),
-    which counts only where none of its parts was read. Of several meters of the whole host (a wall
-    plug and a battery) those of one collector count. `readable`: uids with any known energy.
+    which counts only where none of its parts was read, or where it is measured and they are all
+    modelled. Of several meters of the whole host (a wall plug and a battery) those of one collector
+    count. `readable`: uids with any known energy.
     """
     parts = {domain.uid: _inside(domain, domains) & readable for domain in domains}
     names = {domain.uid: domain.name for domain in domains}
-    counting = [d for d in domains if d.uid in readable and not (d.alternative and parts[d.uid])]
+    grades = {domain.uid: domain.grade for domain in domains}
+    counting = [
+        d
+        for d in domains
+        if d.uid in readable
+        and not (d.alternative and any(grades[uid] in ("measured", d.grade) for uid in parts[d.uid]))
+    ]
     best = min((_rank(d) for d in counting if _is_whole(d)), default=None)
     beside = {d.uid for d in counting if _is_whole(d) and best is not None and _rank(d)[2:] != best[2:]}
     counting = [domain for domain in counting if domain.uid not in beside]

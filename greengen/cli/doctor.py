@@ -85,10 +85,14 @@ def _read(found: Found) -> tuple[dict[str, Sample], dict[str, str]]:
 
 
 def _live(domain: Domain, first: Sample | None, second: Sample | None, reason: str) -> Live:
+    only = second or first
+    missing = first is None or second is None
+    if domain.reading == "power" and only is not None and not (missing and reason):
+        # What is asked in a thread of its own may have said one thing in this time.
+        moved = first.value != second.value if first is not None and second is not None else None
+        return Live(moved, only.value)
     if first is None or second is None:
-        return Live(None, None, reason or "no reading")
-    if domain.reading == "power":
-        return Live(second.value != first.value, second.value)
+        return Live(None, None, reason or ("no reading" if only is None else f"one reading only in {_LIVE_S:g} s"))
     energy_j, time_s = second.value - first.value, (second.t_ns - first.t_ns) / 1e9
     if energy_j < 0:
         return Live(moved=True, power_w=None, note="the counter stepped back: a wrap, or a reset")

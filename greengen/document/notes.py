@@ -38,10 +38,10 @@ def boundary(ledger: Ledger) -> dict[str, Any]:
             {"what": gone.interface, "why": gone.reason, "remedy": gone.remedy} for gone in chapter.timeline.unavailable
         ]
     kinds = {entry["kind"] for entry in covered}
-    # At the wall everything behind the plug is read.
-    if not kinds & {"dram", "psys", "wall"}:
+    # At the wall everything behind the plug is read, and on battery everything is fed by it.
+    if not kinds & {"battery", "dram", "psys", "wall"}:
         missing.append({"what": "memory (DRAM)", "why": "no counter for it was read", "remedy": ""})
-    if "wall" not in kinds:
+    if not kinds & {"battery", "wall"}:
         why = "nothing was read at the wall"
         missing.append({"what": "fans, power supply loss, disks, network cards", "why": why, "remedy": ""})
     return {"covered": covered, "not_covered": missing}

@@ -16,13 +16,17 @@ _DOWN, _UP = float("-inf"), float("inf")
 
 _NEVER = -(2**63)
 
+#: A step so many times as long as those before it is a gap.
+_GAP = 4
+
 
 @dataclass(slots=True)
 class Thinner:
     """One series on its way to disk. `tolerance` is in the unit of its values.
 
     The anchor is the last point that is certain to be kept; between it and the newest reading all
-    lie within the tolerance of any line of a slope from `_low` to `_high`.
+    lie within the tolerance of any line of a slope from `_low` to `_high`. A line has one spacing: a gap
+    in a steady series is a line of its own, else all of that would be as unknown as the gap.
     """
 
     tolerance: float
@@ -57,11 +61,12 @@ class Thinner:
                 self._high = high
             else:
                 high = self._high
-            if low <= (value - v0) / (t_ns - self._t0) <= high:
+            spacing = self._spacing
+            if low <= (value - v0) / (t_ns - self._t0) <= high and step <= _GAP * spacing and spacing <= _GAP * step:
                 if self._written:
                     self._redundant, self._written = t1, False
                 self._t1, self._v1 = t_ns, value
-                if step > self._spacing:  # noqa: PLR1730 -- a call costs as much as all of this
+                if step > spacing:
                     self._spacing = step
                 return None
         kept = None if self._written else (t1, v1, self._spacing)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from greengen.accounting.cover import cover
@@ -49,6 +51,15 @@ def test_what_counts(readable: str, counted: str) -> None:
 def test_a_plain_outer_domain_counts_though_what_lies_between_was_not_read() -> None:
     board = (domain("board", "soc"), domain("soc", "cpu"), domain("cpu"))
     assert {uid for uid, why in cover(board, frozenset({"board", "cpu"})).items() if not why} == {"board"}
+
+
+def test_a_measured_wall_counts_where_its_parts_are_only_modelled() -> None:
+    wall, package = domain("wall", "*", alternative=True), replace(domain("package"), grade="modelled")
+    readable = frozenset({"wall", "package", "dram"})
+    assert cover((wall, package), readable) == {"wall": "", "package": "part of WALL"}
+    assert cover((replace(wall, grade="modelled"), package), readable)["package"] == ""
+    # One measured part is enough for the parts to make up the total.
+    assert cover((wall, package, domain("dram")), readable)["wall"].startswith("another way")
 
 
 def test_it_says_why() -> None:

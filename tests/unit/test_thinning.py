@@ -142,3 +142,12 @@ def test_a_jump_keeps_both_sides() -> None:
         disk.add(t, value)
     disk.flush()
     assert sorted(disk.points) == [0, 2, 3, 5]
+
+
+def test_a_gap_in_a_steady_series_is_a_line_of_its_own() -> None:
+    disk = Disk(0.0)
+    for second in (*range(100), *range(160, 260)):
+        disk.add(second * 10**9, 58.0)
+    disk.flush()
+    spacings = [(t_ns // 10**9, spacing_ns / 1e9) for t_ns, _, spacing_ns in sorted(disk.points.values())]
+    assert spacings == [(0, 0), (99, 1), (160, 61), (259, 1)]
