@@ -89,6 +89,7 @@ class PowerMonitorCollector:
             reading="energy" if reading == "energy" else "power",
             scope="host",
             contains=contains,
+            alternative=meaning == "wall",
             split="cpu" if meaning == "package" else None,
             split_reason="" if meaning == "package" else _UNSPLIT,
             activity="cpu" if meaning == "package" else None,

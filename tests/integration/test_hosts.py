@@ -68,7 +68,7 @@ MACHINES = [
     Machine(
         "acpi_server",
         {"acpi_power_meter:ACPI000D:00": 310.0, "rapl:package-0": 120.0},
-        ("acpi_power_meter:ACPI000D:00",),
+        ("rapl:package-0",),
         {"class/powercap/intel-rapl:0/energy_uj": 120_000_000},
     ),
     Machine(
@@ -86,7 +86,7 @@ MACHINES = [
     Machine(
         "ina_board",
         {"power_monitor:1-0040/1": 6.0, "power_monitor:1-0041/1": 2.0},
-        ("power_monitor:1-0040/1",),
+        ("power_monitor:1-0041/1",),
         refused={"power_monitor:1-0041/2": "shows 0.5 W, but no file says which rail"},
         variables={"GREENGEN_POWER_MONITOR": "1-0040=wall,1-0041/1=package"},
     ),
@@ -174,7 +174,7 @@ OUTERMOST = (
 EVERYTHING = Machine(
     "everything",
     {"acpi_power_meter:ACPI000D:00": 520.0, **PARTS},
-    ("acpi_power_meter:ACPI000D:00",),
+    OUTERMOST,
     {
         "class/powercap/intel-rapl:0/energy_uj": 90_000_000,
         "class/powercap/intel-rapl:0:0/energy_uj": 60_000_000,

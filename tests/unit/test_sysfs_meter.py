@@ -192,10 +192,10 @@ def test_a_slow_meter_is_asked_once_in_its_interval(server: Host, clock: FakeClo
     collector.close()
 
 
-def test_a_meter_that_does_not_say_what_it_measures_is_never_added(server: Host) -> None:
+def test_a_meter_of_the_whole_machine_stands_beside_what_makes_it_up(server: Host) -> None:
     (measures,) = (server.sysfs / "devices").rglob("measures")
     (whole,) = AcpiPowerMeterCollector(server).discover().domains
-    assert (whole.contains, whole.alternative, whole.gain) == (("*",), False, 0.025)
+    assert (whole.contains, whole.alternative, whole.gain) == (("*",), True, 0.025)
     next(measures.iterdir()).unlink()
     (unsure,) = AcpiPowerMeterCollector(server).discover().domains
     assert (unsure.contains, unsure.alternative) == (("*",), True)
