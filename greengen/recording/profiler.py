@@ -141,7 +141,7 @@ class Profiler:
         now = time.monotonic_ns()
         for warning in self.warnings:
             writer.event(Event(now, "warning", "plugins", warning))
-        info = json.dumps(identity.host_info())
+        info = json.dumps(identity.host_info(self._host.procfs))
         writer.put("INSERT OR REPLACE INTO host VALUES(?,?,?)", writer.boot, os.uname().nodename, info)
         for domain in found.domains:
             body = json.dumps(asdict(domain), default=str)
