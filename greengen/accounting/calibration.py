@@ -22,8 +22,11 @@ MIN_STRETCHES = 20
 #: The busy part must vary by this much between the quieter and the busier stretches.
 MIN_RANGE = 0.25
 
-#: Where the line explains less of the power than this, something else draws it.
-_MIN_R2 = 0.5
+#: So many stretches are needed on either side of the middle of that range.
+_MIN_SIDE = 5
+
+#: Active power that is not this many times its uncertainty is not known to be there.
+_MOST_UNSURE = 2.0
 
 #: Of so many stretches in a hundred, from the quiet end and from the busy end, the range is taken.
 _EDGE = 0.05
@@ -83,11 +86,11 @@ def fit(told: Stretches, gain: float = 0.0) -> Line:
     busy, power = told.busy, told.power_w
     least, most = _range(busy)
     a, b = _start(busy, power)
-    sd = _scale(power - a - b * busy, power)
+    sd = _scale(busy, power - a - b * busy, power)
     for _ in range(_ROUNDS):
         weight = np.clip(1.0 - ((power - a - b * busy) / (_TUKEY * sd)) ** 2, 0.0, None) ** 2
         before = a, b
-        a, b = _weighted(busy, power, weight)
+        a, b = _weighted(busy, power, weight / sd**2)
         if math.hypot(a - before[0], b - before[1]) <= 1e-10 * (abs(a) + abs(b)):
             break
     residual = power - a - b * busy
@@ -96,10 +99,10 @@ def fit(told: Stretches, gain: float = 0.0) -> Line:
     r2 = 1.0 - float((residual[kept] ** 2).sum()) / max(float(((power[kept] - power[kept].mean()) ** 2).sum()), 1e-300)
     wide = _student(free)
     reach = [wide * math.sqrt(covariance[i, i]) for i in (0, 1)]
-    if b - reach[1] <= 0 or r2 < _MIN_R2:
+    if b <= _MOST_UNSURE * reach[1]:
         msg = (
-            f"the meter does not follow the CPU: its busy time explains {max(r2, 0.0):.0%} of the power; name the "
-            "meter that holds the CPU with --meter, and record with nothing else at work behind it"
+            f"the meter does not follow the CPU: all of it adds {b:.3g} W +- {reach[1]:.2g} W; name the meter that "
+            "holds the CPU with --meter, and record a longer run with nothing else at work behind it"
         )
         raise UsageError(msg)
     if a <= 0:
@@ -128,13 +131,19 @@ def _range(busy: Floats) -> tuple[float, float]:
         raise UsageError(msg)
     ordered, edge = np.sort(busy), max(1, int(_EDGE * busy.size))
     least, most = float(ordered[edge]), float(ordered[-1 - edge])
-    if most - least < MIN_RANGE:
+    quiet = int((busy < _middle(busy)).sum())
+    if most - least < MIN_RANGE or min(quiet, busy.size - quiet) < _MIN_SIDE:
         msg = (
             f"the load varies too little to calibrate with: the CPUs were {least:.0%} to {most:.0%} busy, and idle and "
-            f"active power are told apart by a range of {MIN_RANGE:.0%} at least; {_REMEDY}"
+            f"active power are told apart by a range of {MIN_RANGE:.0%}, with {_MIN_SIDE} stretches on either "
+            f"side of its middle, at the least; {_REMEDY}"
         )
         raise UsageError(msg)
     return least, most
+
+
+def _middle(busy: Floats) -> float:
+    return float(busy.min() + busy.max()) / 2
 
 
 def _start(busy: Floats, power: Floats) -> tuple[float, float]:
@@ -146,9 +155,18 @@ def _start(busy: Floats, power: Floats) -> tuple[float, float]:
     return median(power - slope * busy), slope
 
 
-def _scale(residual: Floats, power: Floats) -> float:
-    """The standard deviation of most residuals; a meter without any noise still rounds."""
-    return max(median(np.abs(residual)) / _MAD, 1e-9 * float(np.abs(power).max()), 1e-12)
+def _scale(busy: Floats, residual: Floats, power: Floats) -> Floats:
+    """The standard deviation of most residuals, shape (n,): a busy machine's power scatters more than an idle one's.
+
+    By the median of the quiet stretches and that of the busy ones, and along a line through both.
+    """
+    quiet = busy < _middle(busy)
+    work = ~quiet
+    scatter = [median(np.abs(residual[part])) / _MAD for part in (quiet, work)]
+    place = [float(busy[part].mean()) for part in (quiet, work)]
+    sd = scatter[0] + (scatter[1] - scatter[0]) * (busy - place[0]) / (place[1] - place[0])
+    # A meter without any noise still rounds.
+    return np.maximum(sd, max(0.2 * max(scatter), 1e-9 * float(np.abs(power).max()), 1e-12))
 
 
 def _weighted(x: Floats, y: Floats, weight: Floats) -> tuple[float, float]:
@@ -158,22 +176,21 @@ def _weighted(x: Floats, y: Floats, weight: Floats) -> tuple[float, float]:
     return mean_y - slope * mean_x, slope
 
 
-def _covariance(busy: Floats, residual: Floats, sd: float) -> tuple[Floats, float]:
-    """(covariance of idle and active, degrees of freedom), by Huber's formula for M-estimators.
+def _covariance(busy: Floats, residual: Floats, sd: Floats) -> tuple[Floats, float]:
+    """(covariance of idle and active, degrees of freedom): Huber's sandwich of an M-estimator, as HC3 has it.
 
     Neighbours whose deviations go together (a fan, a temperature) say less than so many stretches.
     """
-    n = busy.size
     u = np.clip(np.abs(residual) / (_TUKEY * sd), 0.0, 1.0)
-    psi = residual * (1.0 - u**2) ** 2
+    psi = residual / sd * (1.0 - u**2) ** 2
     slope = (1.0 - u**2) * (1.0 - 5.0 * u**2)
-    mean = max(float(slope.mean()), 0.1)
-    correction = 1.0 + 2.0 / n * float(slope.var()) / mean**2
-    variance = correction**2 * float(psi @ psi) / (n - 2) / mean**2
+    design = np.column_stack((1.0 / sd, busy / sd))
+    bread = np.linalg.inv(design.T @ design)
+    leverage = ((design @ bread) * design).sum(axis=1)
+    meat = design.T @ (design * ((psi / (1.0 - leverage)) ** 2)[:, None])
     fewer = _together(psi)
-    design = np.column_stack((np.ones(n), busy))
-    covariance = np.linalg.inv(design.T @ design) * variance * fewer
-    return np.asarray(covariance), max(n / fewer - 2.0, 4.0)
+    covariance = bread @ meat @ bread / max(float(slope.mean()), 0.1) ** 2 * fewer
+    return np.asarray(covariance), max(busy.size / fewer - 2.0, 4.0)
 
 
 def _together(psi: Floats) -> float:

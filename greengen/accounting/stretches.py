@@ -27,8 +27,11 @@ _ACCELERATORS = frozenset({"gpu", "npu"})
 #: A stretch is no shorter, s: CPU time is read every half second, and counted in ticks of 10 ms.
 _SHORTEST_S = 1.0
 
-#: And lasts this many refresh times, readings or averaging windows of its meter.
-_REFRESHES, _READINGS, _WINDOWS = 20, 3, 2
+#: And lasts this many readings (refresh times, averaging windows) of its meter.
+_READINGS = 3
+
+#: How often CPU time is read, s; and the busy part may change by this much where a stretch ends.
+_CPU_S, _STEADY = 0.5, 0.1
 
 #: More stretches than this say no more.
 _MOST = 600
@@ -99,17 +102,37 @@ def source(rows: Rows, names: Sequence[str] = ()) -> Source:
 
 
 def stretches(told: Source) -> Stretches:
-    """Mean power and busy part over stretches in which both are known. Raises UsageError where there are none."""
-    edges = _edges(told)
-    power, whole = np.zeros(max(edges.size - 1, 0)), np.ones(max(edges.size - 1, 0), dtype=bool)
+    """Mean power and busy part over stretches in which both are known. Raises UsageError where there are none.
+
+    None ends where the load changes: there the meter and the CPU time would have to agree on the moment.
+    """
+    reading_s = _reading_s((*told.meters, *told.parts))
+    edges = _edges(told, reading_s)
+    power, whole = np.zeros(edges.size - 1), np.ones(edges.size - 1, dtype=bool)
     for sign, every in ((1.0, told.meters), (-1.0, told.parts)):
         for curve in every:
             watts, known = _mean_power(curve, edges)
             power += sign * watts
             whole &= known
-    busy, given = (np.diff(_at(series, edges)) for series in (told.machine, told.capacity))
-    whole &= given > 0
-    return Stretches(np.clip(busy[whole] / given[whole], 0.0, 1.0), power[whole])
+    busy, given = _busy(told, edges[:-1], edges[1:])
+    whole &= given
+    return Stretches(busy[whole], power[whole])
+
+
+def _steady(told: Source, t_ns: Ints, reading_s: float) -> Bools:
+    """Whether the CPUs were about as busy before each time as after it."""
+    around_ns = int(max(reading_s, _CPU_S) * NS)
+    before, told_before = _busy(told, t_ns - around_ns, t_ns)
+    after, told_after = _busy(told, t_ns, t_ns + around_ns)
+    return np.asarray((np.abs(after - before) < _STEADY) | ~(told_before & told_after))
+
+
+def _busy(told: Source, start: Ints, end: Ints) -> tuple[Floats, Bools]:
+    """(busy part of all CPUs between two times, whether any CPU time was counted there)."""
+    used = _at(told.machine, end) - _at(told.machine, start)
+    given = _at(told.capacity, end) - _at(told.capacity, start)
+    known = given > 0
+    return np.clip(np.divide(used, given, out=np.zeros_like(used), where=known), 0.0, 1.0), known
 
 
 def _cpu(line: Timeline) -> tuple[Series, Series] | None:
@@ -185,7 +208,7 @@ def _later(curve: Curve, by_ns: int) -> Curve:
     return replace(curve, t_ns=curve.t_ns + by_ns)
 
 
-def _edges(told: Source) -> Ints:
+def _edges(told: Source, reading_s: float) -> Ints:
     """Times at which CPU time was read, or is as well known as if it had been, far enough apart."""
     series = told.machine
     t_ns = np.array(series.t_ns, dtype=np.int64)
@@ -201,20 +224,19 @@ def _edges(told: Source) -> Ints:
     if times.size < _TWO:
         msg = "the meter and the CPU time have no time in common: is the date of one of the two wrong?"
         raise UsageError(msg)
-    step_ns = int(max(_step_s(curves), float(times[-1] - times[0]) / NS / _MOST) * NS)
+    steady = _steady(told, times, reading_s)
+    times = times[steady] if steady.any() else times[:1]
+    step_ns = int(max(_SHORTEST_S, _READINGS * reading_s, float(times[-1] - times[0]) / NS / _MOST) * NS)
     kept = [0]
     while (following := int(np.searchsorted(times, times[kept[-1]] + step_ns))) < times.size:
         kept.append(following)
     return times[kept]
 
 
-def _step_s(curves: Sequence[Curve]) -> float:
-    return max(
-        _SHORTEST_S,
-        *(_REFRESHES * curve.domain.refresh_s for curve in curves),
-        *(_READINGS * median(curve.spacing_s[curve.known]) for curve in curves),
-        *(_WINDOWS * curve.window_s for curve in curves),
-    )
+def _reading_s(curves: Sequence[Curve]) -> float:
+    """The time, s, over which the coarsest of some meters cannot say when its energy went."""
+    spacing = [median(curve.spacing_s[curve.known]) for curve in curves]
+    return max(*spacing, *(max(curve.domain.refresh_s, curve.window_s) for curve in curves))
 
 
 def _mean_power(curve: Curve, edges: Ints) -> tuple[Floats, Bools]:
