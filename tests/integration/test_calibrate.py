@@ -22,10 +22,12 @@ from tests.unit import calibrations as planted
 IDLE_W, ACTIVE_W, CPUS = 12.0, 36.0, 4
 
 
-def greengen(directory: Path, *arguments: str, code: int = 0, **variables: str) -> subprocess.CompletedProcess[str]:
+def greengen(
+    directory: Path, *arguments: str, code: int = 0, env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     line = [GREENGEN, *arguments]
-    env = environment(**variables)
-    done = subprocess.run(line, check=False, capture_output=True, text=True, timeout=120, cwd=directory, env=env)
+    told = environment(**(env or {}))
+    done = subprocess.run(line, check=False, capture_output=True, text=True, timeout=120, cwd=directory, env=told)
     assert done.returncode == code, done.stderr
     return done
 
@@ -63,7 +65,7 @@ def test_a_recorded_machine_is_calibrated_and_then_modelled(tmp_path: Path) -> N
     fake = trees.environment(host)
     with working(host):
         line = ["--collectors", "rapl,procfs", "--", "sleep", "45"]
-        greengen(tmp_path, "profile", "-o", "load.greengen", *line, **fake)
+        greengen(tmp_path, "profile", "-o", "load.greengen", *line, env=fake)
         done = greengen(tmp_path, "calibrate", "load.greengen", "-o", "cpu.json")
         told = json.loads((tmp_path / "cpu.json").read_text())
         assert told["machine"] == {"cpu": trees.INTEL_LAPTOP_CPU, "logical_cpus": CPUS}
@@ -75,7 +77,7 @@ def test_a_recorded_machine_is_calibrated_and_then_modelled(tmp_path: Path) -> N
         assert "GREENGEN_CALIBRATION=cpu.json" in done.stderr
 
         line = ["--collectors", "cpu_model,procfs", "--", "sleep", "5"]
-        greengen(tmp_path, "profile", "-o", "after.greengen", *line, GREENGEN_CALIBRATION="cpu.json", **fake)
+        greengen(tmp_path, "profile", "-o", "after.greengen", *line, env={**fake, "GREENGEN_CALIBRATION": "cpu.json"})
     report = json.loads(greengen(tmp_path, "report", "after.greengen", "--format", "json").stdout)
     [domain] = report["domains"]
     energy = report["totals"]["energy_j"]

@@ -64,7 +64,7 @@ def counter(power: Floats, *, start_j: float = 262_000.0, wrap_j: float = 262_14
 
 def gauge(power: Floats) -> Series:
     """A plug that tells its power once a second, the mean of the second before."""
-    return _series(np.arange(1, power.size + 1), power, window_s=1.0)
+    return _series(np.arange(1.0, power.size + 1), power, window_s=1.0)
 
 
 def cpu_time(busy: Floats) -> dict[tuple[str, str], Series]:

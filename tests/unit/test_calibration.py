@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -119,9 +120,8 @@ def test_packages_are_one_meter() -> None:
     assert all(holds(fit(stretches(told), told.gain), Truth(20, 80)))
 
 
-def plug(**facts: object) -> Domain:
-    told: dict[str, object] = {"kind": "wall", "name": "plug", "reading": "power", "contains": ("*",), "refresh_s": 1.0}
-    return Domain("import:plug", "import", **{**told, **facts})  # type: ignore[arg-type]
+def plug() -> Domain:
+    return Domain("import:plug", "import", "wall", "plug", reading="power", contains=("*",), refresh_s=1.0)
 
 
 def with_plug(*, gpu: bool) -> Rows:
@@ -171,7 +171,7 @@ def test_a_log_of_another_day_has_no_time_in_common() -> None:
 # --- what is refused ------------------------------------------------------------------------------------
 
 
-def one(seconds: int = 100, busy: Floats | None = None, **facts: object) -> Rows:
+def one(seconds: int = 100, busy: Floats | None = None, **facts: Any) -> Rows:  # noqa: ANN401 -- of a Domain
     rng = np.random.default_rng(2)
     busy = planted.steps(rng, seconds) if busy is None else busy
     samples = {planted.package(**facts): planted.counter(10 + 40 * busy)}
