@@ -1,5 +1,8 @@
 """A CPU package's energy from busy time and design power, where no counter can be read.
 
+Where ``GREENGEN_CALIBRATION`` names a file that `greengen calibrate` made of this machine, its powers
+are taken instead of the design power.
+
 The counter is a pure function of `/proc/stat`: E = busy × P_active + (capacity - busy) × P_idle per
 logical CPU. Two recorders on one machine therefore read the same joules.
 """
@@ -9,9 +12,12 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 
 from greengen.collector import Discovery, Domain, Event, Host, Sample, Unavailable
-from greengen.collectors import _tdp
+from greengen.collectors import _calibration, _tdp
+from greengen.collectors._calibration import Calibration
 from greengen.collectors._cpu_info import CpuInfo, read_cpu_info
 from greengen.collectors._cpu_time import TICK_NS, CpuTime, open_cpu_time
 from greengen.collectors._outage import Outages
@@ -30,6 +36,9 @@ _Z95 = 1.959963984540054
 #: first is the part that depends on the workload, and does not cancel in the ratio.
 WORKLOAD = math.log(1.3) / (math.sqrt(2) * _Z95)
 GAIN = math.sqrt((math.log(2) / _Z95) ** 2 - WORKLOAD**2)
+
+
+_REMEDY = f"calibrate this machine (`greengen calibrate`), or unset {_calibration.VARIABLE}"
 
 
 class CpuModelCollector:
@@ -64,18 +73,30 @@ class CpuModelCollector:
             scope="vm" if cpu.virtual else "host",
             split="cpu",
             activity="cpu",
-            max_power_w=cpu.logical * self._active_w,
-            idle_w=cpu.logical * self._idle_w,
-            resolution_j=TICK_NS / 1e9 * self._active_w,
             refresh_s=TICK_NS / 1e9,
             gain=GAIN,
             workload=WORKLOAD,
+        )
+        path = self._host.environ.get(_calibration.VARIABLE, "")
+        known = _calibration.load(Path(path), cpu) if path else None
+        refused: tuple[Unavailable, ...] = ()
+        if isinstance(known, str):
+            refused = (Unavailable(f"{self.name} calibration", known, _REMEDY),)
+            why += f"; no calibration, for {known}"
+        elif known is not None:
+            self._idle_w, self._active_w = known.idle_w / cpu.logical, (known.idle_w + known.active_w) / cpu.logical
+            domain, why = _calibrated(domain, known), _of(known)
+        domain = replace(
+            domain,
+            max_power_w=cpu.logical * self._active_w,
+            idle_w=cpu.logical * self._idle_w,
+            resolution_j=TICK_NS / 1e9 * self._active_w,
             detail=(
                 f"CPU time of {cpu.logical} logical CPUs × {self._active_w:.3g} W busy, "
                 f"{self._idle_w:.2g} W idle: {why}."
             ),
         )
-        return Discovery((domain,))
+        return Discovery((domain,), refused)
 
     def read(self) -> Iterator[Sample | Event]:
         """The energy since boot, by the model."""
@@ -96,6 +117,27 @@ class CpuModelCollector:
         if self._cpu_time is not None:
             self._cpu_time.close()
         self._cpu_time = None
+
+
+def _calibrated(domain: Domain, known: Calibration) -> Domain:
+    """What is common to all its readings is the meter's error; that of the line depends on what is done.
+
+    So does what other work draws in the same busy time, of which one run says little: that is no
+    less than without a calibration.
+    """
+    workload = math.hypot(max(WORKLOAD, known.scatter), known.sigma)
+    name = "CPU (modelled, calibrated)" if known.kind == "package" else f"CPU and all behind the {known.kind} meter"
+    return replace(
+        domain,
+        name=name if known.kind == "package" else f"{name} (modelled, calibrated)",
+        gain=known.gain,
+        workload=workload,
+    )
+
+
+def _of(known: Calibration) -> str:
+    unknown = "" if known.gain else ", whose own error is not known and is left out"
+    return f"fitted by `greengen calibrate` on {known.created[:10]} to {known.meter}{unknown}"
 
 
 def active_w(cpu: CpuInfo) -> tuple[float, str]:

@@ -18,7 +18,7 @@ from typing import Literal, NamedTuple, Protocol, runtime_checkable
 Reading = Literal["energy", "power"]
 Scope = Literal["device", "host", "vm"]
 DomainGrade = Literal["measured", "modelled"]
-EventKind = Literal["wrap", "reset", "gap", "freeze", "warning"]
+EventKind = Literal["wrap", "reset", "gap", "freeze", "warning", "state"]
 
 #: Consumers of a `Usage` resource that the ledger knows.
 MACHINE, CAPACITY, PROFILED, RECORDER = "machine", "capacity", "profiled", "recorder"

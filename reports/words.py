@@ -29,6 +29,9 @@ ALL_MODELLED = (
     "of less busy time; it says nothing of the power that was really drawn."
 )
 
+#: So many changes of the machine's state are told in the summary; all of them are events.
+_CHANGES = 3
+
 _NO_REMEDY = "pass --zone ZONE (such as DEU), or --intensity G (gCO2e/kWh)"
 
 
@@ -132,6 +135,24 @@ def imported(document: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, str
         (str(entry["format"]), [(line["what"], line["told"]) for line in entry["summary"]])
         for entry in document.get("imported", ())
     ]
+
+
+def state(document: Mapping[str, Any]) -> str:
+    """The machine's state at the start and what changed, as one line; "" where nothing is known."""
+    rows = document["run"].get("state", [])
+    several = len({row["host"] for row in rows}) > 1
+    told = [f"{row['host'] + ': ' if several else ''}{row['subject']} {row['value']}" for row in rows]
+    changed = [f"after {fmt.seconds(event['t_s'])} {event['reason']}" for event in _state_events(document)]
+    return ", ".join(told) + (f"; then {'; '.join(changed[:_CHANGES])}" if changed else "") + _more(changed)
+
+
+def _state_events(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [event for event in document["events"] if event["kind"] == "state"]
+
+
+def _more(changed: Sequence[str]) -> str:
+    left = len(changed) - _CHANGES
+    return f"; and {left} more changes" if left > 0 else ""
 
 
 def sharing(document: Mapping[str, Any]) -> list[tuple[str, str]]:

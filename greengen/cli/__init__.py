@@ -15,6 +15,7 @@ from greengen.errors import GreengenError
 #: verb, which is also its module → what it is for
 VERBS: Mapping[str, str] = MappingProxyType(
     {
+        "calibrate": "Fit this machine's idle and active power to a meter.",
         "doctor": "What this machine can measure, what it cannot, and the remedy.",
         "import": "Bring in logs recorded elsewhere.",
         "merge": "Put several runs into one.",

@@ -56,6 +56,18 @@ def events(ledger: Ledger) -> list[dict[str, Any]]:
     ]
 
 
+def state(rows: Rows) -> list[dict[str, str]]:
+    """The state of each host when its recording began; what changed then is an event of kind `state`."""
+    told = []
+    for timeline in rows.timelines:
+        first = min(timeline.segments, key=lambda segment: segment.t0_ns, default=None)
+        known = {} if first is None else first.info.get("state")
+        # A stranger's file may hold anything here.
+        for subject, value in known.items() if isinstance(known, dict) else ():
+            told.append({"host": timeline.hostname, "subject": str(subject), "value": str(value)})
+    return told
+
+
 def warnings(ledger: Ledger) -> list[str]:
     """What a reader must know before trusting the numbers."""
     told: list[str] = []

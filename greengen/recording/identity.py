@@ -65,13 +65,26 @@ def is_alive(uid: str) -> bool:
     return boot == boot_id() and pid.isdecimal() and started == str(start_time(int(pid)))
 
 
-def host_info() -> dict[str, str]:
-    """What a reader wants to know of the machine behind a recording."""
+def host_info(procfs: Path = Path("/proc")) -> dict[str, str | int]:
+    """What a reader wants to know of the machine behind a recording; a calibration of it holds for the same CPU."""
     return {
         "platform": platform.platform(),
         "machine": platform.machine(),
         "python": platform.python_version(),
+        **_cpu(procfs),
     }
+
+
+def _cpu(procfs: Path) -> dict[str, str | int]:
+    """The CPU's name ("" where the kernel gives none) and how many logical ones there are."""
+    try:
+        text = (procfs / "cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return {"cpu": platform.processor(), "logical_cpus": os.cpu_count() or 1}
+    lines = [(key.strip(), value.strip()) for key, _, value in (line.partition(":") for line in text.splitlines())]
+    model = next((value for key, value in lines if key == "model name"), "")
+    logical = sum(key == "processor" and value.isdigit() for key, value in lines)
+    return {"cpu": model, "logical_cpus": logical or os.cpu_count() or 1}
 
 
 def command_line() -> str:

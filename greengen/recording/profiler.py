@@ -16,6 +16,7 @@ from greengen.errors import UsageError
 from greengen.recording import active, identity, runfile
 from greengen.recording.columns import text
 from greengen.recording.sampler import Sampler
+from greengen.recording.state import StateWatch
 from greengen.recording.store import Row
 from greengen.recording.writer import Writer
 
@@ -69,6 +70,7 @@ class Profiler:
         self._pid = os.getpid()
         self._writer: Writer | None = None
         self._sampler: Sampler | None = None
+        self._state: StateWatch | None = None
         self._segment = ""
 
     def start(self, *, force: bool = False, append: bool = False) -> None:
@@ -110,6 +112,8 @@ class Profiler:
         info: dict[str, object] = {"interval_s": self.options.interval_s, "tier": self.options.tier}
         info |= {"command": self._command, "own_process": self.options.own_process, "greengen": _version()}
         # Whose process tree holds whose: recordings of one host that are merged count each process once.
+        self._state = StateWatch(self._host.sysfs)
+        info["state"] = dict(self._state.known)
         info |= {"root": identity.process_uid(root), "ancestors": identity.ancestors(root)}
         if not runfile.open_segment(self.path, writer, self._segment, info):
             return False
@@ -141,7 +145,7 @@ class Profiler:
         now = time.monotonic_ns()
         for warning in self.warnings:
             writer.event(Event(now, "warning", "plugins", warning))
-        info = json.dumps(identity.host_info())
+        info = json.dumps(identity.host_info(self._host.procfs))
         writer.put("INSERT OR REPLACE INTO host VALUES(?,?,?)", writer.boot, os.uname().nodename, info)
         for domain in found.domains:
             body = json.dumps(asdict(domain), default=str)
@@ -152,7 +156,7 @@ class Profiler:
             writer.put("INSERT OR REPLACE INTO unavailable VALUES(?,?,?,?)", *row)
         writer.readings.tolerate("cpu", _CPU_TOLERANCE_NS)
         wanted = frozenset(domain.uid for domain in found.domains)
-        return Sampler(found.collectors, wanted, writer, self.options.own_process)
+        return Sampler(found.collectors, wanted, writer, self.options.own_process, self._state)
 
     def stop(self) -> None:
         """Take the last reading and close. Does nothing in a forked child, and nothing the second time."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from greengen.collector import RECORDER, Collector, Event, Sample, Usage
 from greengen.plugins import read_once
 from greengen.recording.columns import INTEGER, is_number
+from greengen.recording.state import StateWatch
 from greengen.recording.writer import Writer
 
 
@@ -27,12 +28,14 @@ class Sampler:
     domains      uids of those to record; a collector may read more
     own_process  the sampler has a process of its own (`greengen profile`); else only its thread
                  counts as its cost, and that is part of the profiled process
+    state        what tells changes of the machine's state, in `drain`
     """
 
     collectors: Sequence[Collector]
     domains: frozenset[str]
     writer: Writer
     own_process: bool
+    state: StateWatch | None = None
     _failing: set[str] = field(default_factory=set)
     _read: deque[tuple[str, list[Sample | Usage | Event], str]] = field(default_factory=deque)
 
@@ -54,6 +57,8 @@ class Sampler:
             if failure or self._failing:
                 self._note(name, failure)
         self.writer.readings.add(sound)
+        for event in () if self.state is None else self.state.changes():
+            self.writer.event(event)
 
     def _readings(self, name: str, items: Sequence[Sample | Usage | Event]) -> Iterator[Sample | Usage]:
         """Those to record; events are recorded at once, and what is no reading becomes one."""

@@ -1,0 +1,76 @@
+"""A file that `greengen calibrate` wrote: what this machine's CPUs draw, idle and busy, by a meter that was read."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from greengen.collectors._cpu_info import CpuInfo
+
+#: The environment variable that names the file.
+VARIABLE = "GREENGEN_CALIBRATION"
+
+SCHEMA = "greengen.calibration/1"
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Powers of the whole machine, W: idle, and what all CPUs busy add to that.
+
+    sigma     relative standard uncertainty of the line between the two
+    scatter   relative standard deviation of a stretch of the run around it
+    gain      relative standard uncertainty of the meter
+    meter     what was read, in words, and its kind
+    created   when, as ISO 8601
+    """
+
+    idle_w: float
+    active_w: float
+    sigma: float
+    scatter: float
+    gain: float
+    meter: str
+    kind: str
+    created: str
+
+
+def load(path: Path, cpu: CpuInfo) -> Calibration | str:
+    """The calibration, or why it is not one of this machine."""
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        return f"{path} cannot be read: {error.strerror}"
+    except ValueError:
+        return f"{path} is no JSON"
+    if not isinstance(told, dict) or told.get("schema") != SCHEMA:
+        return f"{path} is no calibration of the schema {SCHEMA}"
+    try:
+        machine, found = _machine(told), _calibration(told)
+    except (KeyError, TypeError, ValueError) as error:
+        return f"{path} is damaged: {error}"
+    here = (cpu.model, cpu.logical)
+    if machine != here:
+        return f"{path} is of another machine: {_named(*machine)}, and this one is {_named(*here)}"
+    return found
+
+
+def _machine(told: dict[str, Any]) -> tuple[str, int]:
+    return str(told["machine"]["cpu"]), int(told["machine"]["logical_cpus"])
+
+
+def _calibration(told: dict[str, Any]) -> Calibration:
+    meter = told["meter"]
+    idle_w, active_w, sigma, scatter = (float(told[key]) for key in ("idle_w", "active_w", "sigma", "scatter"))
+    gain = float(meter["gain"])
+    if not all(math.isfinite(n) and n >= 0 for n in (idle_w, active_w, sigma, scatter, gain)) or not active_w:
+        msg = "a power or an uncertainty is no number, or below 0"
+        raise ValueError(msg)
+    named = f"{', '.join(map(str, meter['domains']))} ({meter['grade']})"
+    return Calibration(idle_w, active_w, sigma, scatter, gain, named, str(meter["kind"]), str(told["created"]))
+
+
+def _named(model: str, logical: int) -> str:
+    return f"“{model or 'a CPU without a name'}” with {logical} logical CPUs"

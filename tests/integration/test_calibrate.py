@@ -1,0 +1,123 @@
+"""greengen calibrate, as users run it: a run with a meter, a file, and a recording that takes its powers."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from greengen.collector import Host
+from greengen.recording import export
+from greengen.testing import trees
+from tests.integration.commands import GREENGEN, environment
+from tests.unit import calibrations as planted
+
+IDLE_W, ACTIVE_W, CPUS = 12.0, 36.0, 4
+
+
+def greengen(
+    directory: Path, *arguments: str, code: int = 0, env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    line = [GREENGEN, *arguments]
+    told = environment(**(env or {}))
+    done = subprocess.run(line, check=False, capture_output=True, text=True, timeout=120, cwd=directory, env=told)
+    assert done.returncode == code, done.stderr
+    return done
+
+
+@contextmanager
+def working(host: Host) -> Iterator[None]:
+    """A machine that works for 2.5 s and rests for 2.5 s: its RAPL counter follows its CPU time."""
+    over = threading.Event()
+
+    def go() -> None:
+        begun = before = time.monotonic()
+        busy_s, energy_j = 0.0, 48_000.0
+        while not over.wait(0.01):
+            now = time.monotonic()
+            part = 0.95 if int((now - begun) / 2.5) % 2 else 0.05
+            busy_s += part * (now - before) * CPUS
+            energy_j += (IDLE_W + ACTIVE_W * part) * (now - before)
+            before = now
+            user = round(busy_s * 100)
+            trees.set_cpu_ticks(host, user=user, idle=round((now - begun) * CPUS * 100) - user)
+            trees.set_energy_uj(host, "intel-rapl:0", round(energy_j * 1e6))
+
+    thread = threading.Thread(target=go)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def test_a_recorded_machine_is_calibrated_and_then_modelled(tmp_path: Path) -> None:
+    zone = trees.ZoneSpec("package-0", 48_000_000_000, limits_uw={"long_term": 100_000_000})
+    host = trees.with_zones(trees.machine(tmp_path, model=trees.INTEL_LAPTOP_CPU, cpus=CPUS), {"intel-rapl:0": zone})
+    fake = trees.environment(host)
+    with working(host):
+        line = ["--collectors", "rapl,procfs", "--", "sleep", "45"]
+        greengen(tmp_path, "profile", "-o", "load.greengen", *line, env=fake)
+        done = greengen(tmp_path, "calibrate", "load.greengen", "-o", "cpu.json")
+        told = json.loads((tmp_path / "cpu.json").read_text())
+        assert told["machine"] == {"cpu": trees.INTEL_LAPTOP_CPU, "logical_cpus": CPUS}
+        assert told["meter"]["domains"] == ["rapl:package-0"]
+        assert told["idle_interval_w"][0] <= IDLE_W <= told["idle_interval_w"][1]
+        assert told["active_interval_w"][0] <= ACTIVE_W <= told["active_interval_w"][1]
+        assert told["idle_w"] == pytest.approx(IDLE_W, rel=0.05)
+        assert told["active_w"] == pytest.approx(ACTIVE_W, rel=0.05)
+        assert "GREENGEN_CALIBRATION=cpu.json" in done.stderr
+
+        line = ["--collectors", "cpu_model,procfs", "--", "sleep", "5"]
+        greengen(tmp_path, "profile", "-o", "after.greengen", *line, env={**fake, "GREENGEN_CALIBRATION": "cpu.json"})
+    report = json.loads(greengen(tmp_path, "report", "after.greengen", "--format", "json").stdout)
+    [domain] = report["domains"]
+    energy = report["totals"]["energy_j"]
+    power = energy["value"] / report["totals"]["known_s"]
+    assert domain["grade"] == energy["grade"] == "modelled"
+    assert power == pytest.approx(IDLE_W + ACTIVE_W / 2, rel=0.15)
+    assert energy["high"] / energy["value"] < 1.35
+    assert "fitted by" in report["boundary"]["covered"][0]["detail"]
+
+
+def test_a_file_is_not_overwritten_and_stdout_is_json(tmp_path: Path) -> None:
+    truth = planted.Truth(8, 40, 0.02)
+    export.write(planted.run(1, 100, truth), tmp_path / "run.greengen", force=False)
+    told = json.loads(greengen(tmp_path, "calibrate", "run.greengen").stdout)
+    assert told["schema"] == "greengen.calibration/1"
+    assert told["idle_interval_w"][0] <= 8 <= told["idle_interval_w"][1]
+    (tmp_path / "cpu.json").write_text("mine")
+    done = greengen(tmp_path, "calibrate", "run.greengen", "-o", "cpu.json", code=2)
+    assert "--force" in done.stderr
+    assert (tmp_path / "cpu.json").read_text() == "mine"
+    greengen(tmp_path, "calibrate", "run.greengen", "-o", "cpu.json", "--force", "--meter", "rapl:package-0")
+
+
+def test_a_run_that_says_too_little(tmp_path: Path) -> None:
+    export.write(planted.run(1, 15, planted.Truth(8, 40)), tmp_path / "short.greengen", force=False)
+    done = greengen(tmp_path, "calibrate", "short.greengen", code=2)
+    assert done.stdout == ""
+    assert "record one with both" in done.stderr
+    assert done.stderr.count("\n") == 1
+    greengen(
+        tmp_path,
+        "profile",
+        "-o",
+        "modelled.greengen",
+        "--collectors",
+        "cpu_model,procfs",
+        "--",
+        sys.executable,
+        "-c",
+        "",
+    )
+    done = greengen(tmp_path, "calibrate", "modelled.greengen", code=2)
+    assert "which is a model itself" in done.stderr
