@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from greengen.collectors import _held
 from greengen.collectors._cpu_time import TICK_NS
 from greengen.collectors._proc_pid import (
     CSTIME,
@@ -133,7 +134,7 @@ class ProcessTree:
     def close(self) -> None:
         """Close the held files; the time counted so far stays."""
         for member in self._members.values():
-            _close(member.fd)
+            self._close(member.fd)
         self._members.clear()
         self._lone_waited = ()
         if self._newest is not None:
@@ -220,7 +221,7 @@ class ProcessTree:
     def _drop(self, dead: list[_Member]) -> None:
         for member in dead:
             del self._members[member.pid]
-            _close(member.fd)
+            self._close(member.fd)
         self._dead += dead
 
     def _update_waited(self, member: _Member) -> bool:
@@ -255,11 +256,11 @@ class ProcessTree:
                 fd = os.open(f"{self._procfs}/{pid}/stat", os.O_RDONLY)
             fields = read_stat(self._procfs, pid, fd)
         except OSError:
-            _close(fd)
+            self._close(fd)
             return False
         parent = int(fields[PARENT])
         if pid != self._root and parent not in self._members:
-            _close(fd)
+            self._close(fd)
             return False
         # What it has waited for before now is its own: no dead member's time is in it.
         waited_ns = (int(fields[CUTIME]) + int(fields[CSTIME])) * TICK_NS
@@ -276,6 +277,10 @@ class ProcessTree:
             settled_ns=waited_ns,
         )
         return True
+
+    def _close(self, fd: int) -> None:
+        if fd >= 0:
+            _held.close(fd, self._procfs)
 
     def _rediscover(self) -> None:
         scanned = None if self._lists_children else scan_children(self._procfs)
@@ -334,8 +339,3 @@ def _update_clock(member: _Member) -> bool:
     except OSError:
         return False
     return True
-
-
-def _close(fd: int) -> None:
-    if fd >= 0:
-        os.close(fd)
