@@ -130,6 +130,7 @@ def test_a_newer_schema(tmp_path: Path) -> None:
         (["--requests", "top:x"], ["'top:x'", "top:20"]),
         (["--requests", "some"], ["'some'", "none"]),
         (["--format", "pdf"], ["pdf", "html"]),
+        (["--held", "0.5"], ["--held 0.5", "capacity-share"]),
         (["--zone", "ZZZ"], ["'ZZZ'"]),
         (["-o", "missing/x.html"], ["missing"]),
     ],
