@@ -78,6 +78,7 @@ def warnings(ledger: Ledger) -> list[str]:
         ]
         told += _lost(chapter)
         told += _partly_read(chapter)
+        told += _of_steps(chapter)
     told += [event.reason for event in ledger.events() if event.kind == "warning"]
     if any(segment.t1_ns is None for segment in segments):
         told.append("The recording goes on, or was cut off: what came after its last reading is not in the books.")
@@ -145,3 +146,26 @@ def _lost(chapter: Chapter) -> Sequence[str]:
         for process in chapter.timeline.processes
         if process.lost_rows
     ]
+
+
+def _of_steps(chapter: Chapter) -> Sequence[str]:
+    """What engines told that cannot be so."""
+    timeline = chapter.timeline
+    if not timeline.steps:
+        return []
+    known = {span.uid for span in timeline.spans}
+    strangers = sorted({stint.span for stint in timeline.stints if stint.span not in known})
+    below = sum(min(s.prefill, s.decode, s.context, s.growth) < 0 for s in timeline.stints)
+    below += sum(step.padding < 0 for step in timeline.steps)
+    backwards = sum(step.t1_ns < step.t0_ns for step in timeline.steps)
+    told = []
+    if strangers:
+        told.append(
+            f"Engine steps name {len(strangers):,} request(s) that were not recorded, such as {strangers[0]!r}: "
+            "their part is shared among those that were."
+        )
+    if below:
+        told.append(f"Engine steps tell token counts below 0 ({below:,} times): each counts as 0.")
+    if backwards:
+        told.append(f"{backwards:,} engine step(s) end before they begin: they count as of no length.")
+    return told
