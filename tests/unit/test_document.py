@@ -45,6 +45,18 @@ def test_a_request_that_was_left_open_is_no_success_and_nothing_wasted() -> None
     assert model["energy_j_wasted"]["value"] == 0
 
 
+def test_a_device_that_nothing_reads_is_named() -> None:
+    recorded = rows()
+    [timeline] = recorded.timelines
+    spans = [replace(span, devices=("cuda:0",)) for span in timeline.spans]
+    recorded.timelines[0] = replace(timeline, spans=spans)
+    [said] = [text for text in built(recorded)["warnings"] if "cuda:0" in text]
+    assert "which nothing reads" in said
+    assert timeline.domains[0].uid in said
+    recorded.timelines[0] = replace(timeline, spans=[replace(s, devices=(timeline.domains[0].uid,)) for s in spans])
+    assert not [text for text in built(recorded)["warnings"] if "nothing reads" in text]
+
+
 def test_without_a_failure_nothing_is_wasted() -> None:
     told = [model["energy_j_wasted"]["value"] for model in built(rows())["models"]]
     assert told == [0.0, 0.0]
