@@ -504,6 +504,31 @@ def test_a_child_may_use_its_parents_spans(rec: Recording) -> None:
     assert all(row.t1_ns for row in rows)
 
 
+FORKERS = """
+import os, threading, time, greengen
+with greengen.profile("r.greengen") as run:
+    end = time.monotonic() + 1.5
+    def fork():
+        while time.monotonic() < end:
+            os.waitpid(os.fork() or os._exit(0), 0)
+    threads = [threading.Thread(target=fork) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with greengen.request(model="m"):
+        pass
+assert len(run.rows().timelines[0].spans) == 1
+"""
+
+
+def test_threads_that_fork_at_once_leave_no_lock_taken(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FORKERS], check=False, cwd=tmp_path, capture_output=True, text=True, timeout=30
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 CLOSER = """
 import os, sys, time, greengen
 with greengen.profile("r.greengen") as run:
