@@ -6,6 +6,7 @@ import os
 from typing import Protocol
 
 from greengen.collector import Host, Unavailable
+from greengen.collectors import _held
 
 #: A tick of the kernel's CPU accounting, ns. `/proc` counts in USER_HZ, 100 on nearly every Linux.
 TICK_NS = 1_000_000_000 // (os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100)
@@ -63,6 +64,7 @@ class ProcStat:
     """``/proc/stat``, held open."""
 
     def __init__(self, path: str) -> None:
+        self._path = path
         self._fd = os.open(path, os.O_RDONLY)
         self._busy_ns = self._capacity_ns = 0
 
@@ -76,7 +78,7 @@ class ProcStat:
 
     def close(self) -> None:
         """Close the file."""
-        os.close(self._fd)
+        _held.close(self._fd, self._path)
 
 
 class PsutilCpuTime:

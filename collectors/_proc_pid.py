@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
+from greengen.collectors import _held
+
 #: Columns of a stat line, counted from the one after the command: proc(5) has them 3 further on.
 STATE, PARENT, UTIME, STIME, CUTIME, CSTIME, STARTED = 0, 1, 11, 12, 13, 14, 19
 
@@ -33,6 +35,7 @@ class NewestPid:
     """The last process id that the kernel gave out in this namespace, threads' included, held open."""
 
     def __init__(self, procfs: str) -> None:
+        self._procfs = procfs
         try:
             self._fd = os.open(f"{procfs}/loadavg", os.O_RDONLY)
         except OSError:
@@ -49,7 +52,7 @@ class NewestPid:
         """Close the file."""
         fd, self._fd = self._fd, -1
         if fd >= 0:
-            os.close(fd)
+            _held.close(fd, self._procfs)
 
 
 def listed_children(procfs: str, pid: int) -> Iterator[int]:

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from greengen.collectors import _held
 from greengen.collectors._cpu_time import TICK_NS
 from greengen.collectors._proc_pid import (
     CSTIME,
@@ -36,6 +37,9 @@ _clock_ns, _process_ns = time.clock_gettime_ns, time.process_time_ns
 _usage, _CHILDREN = resource.getrusage, resource.RUSAGE_CHILDREN
 
 _REDISCOVER_NS = 1_000_000_000
+#: Sooner where that costs less than one part in so many: what a child does before it is found looks like others' work,
+#: and a foreign share is told second by second.
+_SOON_NS, _RARELY = 200_000_000, 1000
 #: Where the system has started nothing since, so rarely.
 _SURE_NS = 5_000_000_000
 #: Waited-for time is shown in whole ticks, user and system apart: its growth may lag by two of them.
@@ -68,7 +72,9 @@ class _Member:
 
 
 class ProcessTree:
-    """The tree under `root_pid`, rediscovered at most once per second of `monotonic_ns`.
+    """The tree under `root_pid`, rediscovered once per second of `monotonic_ns` where the system started something.
+
+    Where a look for children is cheap and the kernel tells whether there can be any, up to five times.
 
     Without `include_root` the root's own time is left out: it only waits for those that are counted.
     Until it has a child, it is asked for one at every reading.
@@ -110,14 +116,15 @@ class ProcessTree:
     def busy_ns(self) -> int:
         """CPU time of the tree so far. Never decreases, and counts nothing twice."""
         now_ns = self._monotonic_ns()
-        if self._lone_waited and now_ns < self._next_ns:
+        known = now_ns < self._next_ns or self._nothing_started(now_ns)
+        if self._lone_waited and known:
             # Most often there is one member, ourselves: then not a line more than it takes.
             waited = _usage(_CHILDREN)
             if waited[:2] == self._lone_waited:
                 total_ns = self._lone_ns + _process_ns()
                 self._floor_ns = max(self._floor_ns, total_ns)
                 return self._floor_ns
-        if (now_ns < self._next_ns or self._nothing_started(now_ns)) and not self._unclear and self._is_quiet():
+        if known and not self._unclear and self._is_quiet():
             total_ns = self._total_ns()
         else:
             total_ns = self._read_thoroughly(now_ns)
@@ -127,7 +134,7 @@ class ProcessTree:
     def close(self) -> None:
         """Close the held files; the time counted so far stays."""
         for member in self._members.values():
-            _close(member.fd)
+            self._close(member.fd)
         self._members.clear()
         self._lone_waited = ()
         if self._newest is not None:
@@ -165,9 +172,7 @@ class ProcessTree:
                 self._newest_pid = self._newest.read()
             self._rediscover()
             self._sure_ns = now_ns + _SURE_NS
-            # A recorder that waits for its command to start is not to find it a second late.
-            waits = not self._include_root and self._members.keys() <= {self._root}
-            self._pause_ns = 0 if waits else _REDISCOVER_NS
+            self._pause_ns = self._pause(self._monotonic_ns() - now_ns)
             self._next_ns = now_ns + self._pause_ns
         while self._update():
             pass
@@ -185,6 +190,14 @@ class ProcessTree:
             if _in_ns(*waited) == own.waited_ns:
                 self._lone_waited, self._lone_ns = waited, self._retired_ns + own.waited_ns
         return self._total_ns()
+
+    def _pause(self, cost_ns: int) -> int:
+        """How long to look for no children, after a look that took so long."""
+        if not self._include_root and self._members.keys() <= {self._root}:
+            # A recorder that waits for its command to start is not to find it a second late.
+            return 0
+        # Without the kernel's word that something was started, every look would be one in vain.
+        return _REDISCOVER_NS if self._newest_pid <= 0 else min(_REDISCOVER_NS, max(_SOON_NS, _RARELY * cost_ns))
 
     def _total_ns(self) -> int:
         total_ns = self._retired_ns
@@ -208,7 +221,7 @@ class ProcessTree:
     def _drop(self, dead: list[_Member]) -> None:
         for member in dead:
             del self._members[member.pid]
-            _close(member.fd)
+            self._close(member.fd)
         self._dead += dead
 
     def _update_waited(self, member: _Member) -> bool:
@@ -243,11 +256,11 @@ class ProcessTree:
                 fd = os.open(f"{self._procfs}/{pid}/stat", os.O_RDONLY)
             fields = read_stat(self._procfs, pid, fd)
         except OSError:
-            _close(fd)
+            self._close(fd)
             return False
         parent = int(fields[PARENT])
         if pid != self._root and parent not in self._members:
-            _close(fd)
+            self._close(fd)
             return False
         # What it has waited for before now is its own: no dead member's time is in it.
         waited_ns = (int(fields[CUTIME]) + int(fields[CSTIME])) * TICK_NS
@@ -264,6 +277,10 @@ class ProcessTree:
             settled_ns=waited_ns,
         )
         return True
+
+    def _close(self, fd: int) -> None:
+        if fd >= 0:
+            _held.close(fd, self._procfs)
 
     def _rediscover(self) -> None:
         scanned = None if self._lists_children else scan_children(self._procfs)
@@ -322,8 +339,3 @@ def _update_clock(member: _Member) -> bool:
     except OSError:
         return False
     return True
-
-
-def _close(fd: int) -> None:
-    if fd >= 0:
-        os.close(fd)

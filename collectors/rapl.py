@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from greengen.collector import Discovery, Domain, Event, Host, Sample, Unavailable
+from greengen.collectors import _held
 from greengen.collectors._cpu_info import CpuInfo, read_cpu_info
 from greengen.collectors._powercap import Zone, denied, find_zones, why_no_zones
 
@@ -139,7 +140,7 @@ class RaplCollector:
         """Close the counters."""
         for meter in self._meters:
             if meter.fd >= 0:
-                os.close(meter.fd)
+                _held.close(meter.fd, meter.path)
         self._meters = []
 
 

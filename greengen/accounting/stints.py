@@ -94,15 +94,17 @@ def _lane(
     for stint in stints[0]:
         first = int(np.searchsorted(ranked, stint.first, side="left"))
         last = int(np.searchsorted(ranked, stint.last, side="right"))
-        owner, tokens = stints[1][stint.span], (float(stint.prefill), float(stint.decode))
+        # A count below 0 is none: it must not cost the others their shares.
+        owner, tokens = stints[1][stint.span], (max(float(stint.prefill), 0.0), max(float(stint.decode), 0.0))
+        growth = max(stint.growth, 0)
         if last == first:
             continue
         # Of a part of a recording, or of one of several lanes, some steps are not there. And an engine
         # counts its steps in the order in which they begin, but a stranger's log may not.
         whole = in_order and ranked[last - 1] - ranked[first] == last - 1 - first
         for begin, end in [(first, last - 1)] if whole else [(i, i) for i in order[first:last].tolist()]:
-            context = stint.context + stint.growth * (int(sequence[begin]) - stint.first)
-            kept.append((owner, begin, end, *tokens, float(context), float(stint.growth)))
+            context = max(stint.context, 0) + growth * (int(sequence[begin]) - stint.first)
+            kept.append((owner, begin, end, *tokens, float(context), float(growth)))
     kept = _one_player(kept)
 
     def column(which: int) -> Floats:
@@ -118,7 +120,7 @@ def _lane(
         devices=engine.devices,
         t0_ns=np.array([s.t0_ns for s in steps], dtype=np.int64),
         t1_ns=np.array([max(s.t0_ns, s.t1_ns) for s in steps], dtype=np.int64),
-        padding=np.array([s.padding for s in steps], dtype=float),
+        padding=np.array([max(s.padding, 0) for s in steps], dtype=float),
         owner=places(0),
         first=places(1),
         last=places(2),

@@ -62,6 +62,12 @@ def chosen_rules(
     from greengen.accounting.policies import Coefficients  # noqa: PLC0415 -- numpy is for those who ask
 
     given = None if coefficients is None else Coefficients(*coefficients)
+    if coefficients is not None and not any(coefficients):
+        msg = "--coefficients 0 0 0 0 say that no step costs anything: pass one above 0"
+        raise click.UsageError(msg)
+    if held is not None and static == "busy-share":
+        msg = f"--held {held:g} says nothing under --static busy-share: pass --static capacity-share with it"
+        raise click.UsageError(msg)
     return {"idle": idle, "static": static, "held": held, "given": given, "exact": exact}
 
 

@@ -90,6 +90,8 @@ def warnings(ledger: Ledger) -> list[str]:
         ]
         told += _lost(chapter)
         told += _partly_read(chapter)
+        told += _of_steps(chapter)
+        told += _of_devices(chapter)
     told += [event.reason for event in ledger.events() if event.kind == "warning"]
     if any(segment.t1_ns is None for segment in segments):
         told.append("The recording goes on, or was cut off: what came after its last reading is not in the books.")
@@ -157,3 +159,42 @@ def _lost(chapter: Chapter) -> Sequence[str]:
         for process in chapter.timeline.processes
         if process.lost_rows
     ]
+
+
+def _of_steps(chapter: Chapter) -> Sequence[str]:
+    """What engines told that cannot be so."""
+    timeline = chapter.timeline
+    if not timeline.steps:
+        return []
+    known = {span.uid for span in timeline.spans}
+    strangers = sorted({stint.span for stint in timeline.stints if stint.span not in known})
+    below = sum(min(s.prefill, s.decode, s.context, s.growth) < 0 for s in timeline.stints)
+    below += sum(step.padding < 0 for step in timeline.steps)
+    backwards = sum(step.t1_ns < step.t0_ns for step in timeline.steps)
+    told = []
+    if strangers:
+        told.append(
+            f"Engine steps name {len(strangers):,} request(s) that were not recorded, such as {strangers[0]!r}: "
+            "their part is shared among those that were."
+        )
+    if below:
+        told.append(f"Engine steps tell token counts below 0 ({below:,} times): each counts as 0.")
+    if backwards:
+        told.append(f"{backwards:,} engine step(s) end before they begin: they count as of no length.")
+    return told
+
+
+def _of_devices(chapter: Chapter) -> Sequence[str]:
+    """Devices that work is said to use, and that nothing reads: a name of another tool's moves joules unseen."""
+    timeline = chapter.timeline
+    known = {uid for domain in timeline.domains for uid in (domain.uid, *domain.contains)}
+    named = {uid for engine in timeline.engines for uid in engine.devices}
+    for span in timeline.spans:
+        named.update(span.devices)
+        named.update(uid for phase in span.phases for uid in phase.devices)
+    strange = sorted(named - known)
+    if not strange:
+        return []
+    uids = sorted(domain.uid for domain in timeline.domains)
+    there = f"the domains of this run are {', '.join(uids)}" if uids else "no domain was read"
+    return [f"Spans or engines use {', '.join(map(repr, strange))}, which nothing reads: {there}."]

@@ -116,14 +116,14 @@ def models(ledger: Ledger, footprint: Footprint, spread: Spread) -> list[dict[st
         carbon = footprint.carbon(energy)
         tokens = _tokens(read, "output")
         per_token = energy / tokens if tokens else Quantity.missing("J", "no output tokens were told")
-        succeeded = _requests(row for row in read if row.outcome == "ok")
+        succeeded = _requests(row for row in read if _succeeded(row))
         per_success = energy / succeeded if succeeded else Quantity.missing("J", "no request succeeded")
         told.append(
             {
                 "model": model,
                 "requests": requests,
                 "requests_not_measured": _requests(row for row in rows if row.uid in unread),
-                "succeeded": _requests(row for row in rows if row.outcome == "ok"),
+                "succeeded": _requests(row for row in rows if _succeeded(row)),
                 "input_tokens": _tokens(rows, "input"),
                 "output_tokens": _tokens(rows, "output"),
                 "span_s": sum((row.t1_ns - row.t0_ns) / NS for row in rows if row.t1_ns is not None),
@@ -138,6 +138,11 @@ def models(ledger: Ledger, footprint: Footprint, spread: Spread) -> list[dict[st
             }
         )
     return told
+
+
+def _succeeded(row: SpanRow) -> bool:
+    """Whether a request came to its end, and to a good one: of one left open nobody knows."""
+    return row.outcome == "ok" and row.t1_ns is not None
 
 
 def _wasted(ledger: Ledger, model: str, rows: Iterable[SpanRow], energy: Quantity) -> Quantity:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from greengen.collector import Domain
 from greengen.errors import LogError
 from greengen.integrations import _units, nvidia_smi
 from greengen.integrations._files import Row, Table, read_bytes, shown, table
-from greengen.integrations._logs import Meter, PowerLog, Reading, Rejected, check_order, refused
+from greengen.integrations._logs import Meter, PowerLog, Reading, Rejected, check_order, duplicates, refused
 from greengen.integrations._rows import SOLE
 from greengen.integrations._times import Clock, Kind, parse
 
@@ -74,7 +75,31 @@ def read(path: Path, columns: Columns, clock: Clock) -> PowerLog:
             continue
         found.setdefault(device, []).append(reading)
         kinds.add(kind)
+    if columns.device is None:
+        _one_meter(given, found.get("", []), places[:2])
     return _log(path, content, found, missing, sorted(rejected), _one(path, kinds), columns)
+
+
+def _one_meter(given: Table, readings: list[Reading], read: tuple[int, int]) -> None:
+    """Raise LogError where readings of one time differ, and a column tells them apart as names of meters would."""
+    differing = [(a, b) for a, b in duplicates(readings) if a.power_w != b.power_w]
+    if not differing:
+        return
+    times = {reading.line: reading.t_ns for reading in readings}
+    rows = [row for row in given.rows if row.line in times]
+    at_once = max(Counter(times.values()).values())
+    for place, name in enumerate(given.header):
+        if place in read:
+            continue
+        named = {row.cells[place] for row in rows}
+        if len(named) == at_once and len({(times[row.line], row.cells[place]) for row in rows}) == len(rows):
+            a, b = differing[0]
+            msg = (
+                f"{given.path} lines {a.line} and {b.line}: two powers at one time, {a.power_w:g} W "
+                f"and {b.power_w:g} W; if {name!r} tells several meters apart, pass --device-column {name}, "
+                f"else leave that column out"
+            )
+            raise LogError(msg)
 
 
 def _log(
@@ -93,6 +118,9 @@ def _log(
     log.missing = [
         (device or path.name, "no reading: every cell is empty or N/A") for device in missing if device not in found
     ]
+    twice = sum(a.power_w != b.power_w for readings in found.values() for a, b in duplicates(readings))
+    if twice:
+        log.notes.append(f"{twice:,} readings of {path.name} bear the time stamp of the one before: their mean counts.")
     if not found and not missing:
         msg = f"{path} holds no reading: name a log with rows"
         raise LogError(msg)

@@ -23,7 +23,7 @@ class _State:
     """`writer` is None while nothing is recorded: every span is then a no-op.
 
     lock     held while a recording begins, so that of two threads one does
-    forking  the writer that a fork under way holds still
+    forking  the writer that a fork under way holds still, by thread: several may fork at once
     """
 
     __slots__ = ("forking", "hooked", "inherited", "lock", "writer")
@@ -31,7 +31,7 @@ class _State:
     def __init__(self) -> None:
         path = os.environ.get(ENVIRONMENT_VARIABLE)
         self.writer: Writer | None = Writer(Path(path), "spans") if path else None
-        self.forking: Writer | None = None
+        self.forking = threading.local()
         self.inherited: list[Writer] = []
         self.hooked = False
         self.lock = threading.Lock()
@@ -85,13 +85,13 @@ def _close_at_exit() -> None:
 
 
 def _before_fork() -> None:
-    STATE.forking = STATE.writer
-    if STATE.forking is not None:
-        STATE.forking.before_fork()
+    writer = STATE.writer
+    STATE.forking.writer = writer if writer is not None and writer.before_fork() else None
 
 
 def _after_fork() -> None:
-    writer, STATE.forking = STATE.forking, None
+    writer: Writer | None = STATE.forking.writer
+    STATE.forking.writer = None
     if writer is not None:
         writer.after_fork()
 

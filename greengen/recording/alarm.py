@@ -7,6 +7,8 @@ import os
 import select
 import threading
 
+from greengen.recording.descriptors import identity
+
 _MS = 1000
 
 
@@ -27,7 +29,7 @@ class Alarm:
                 self._pipe = os.pipe()
             except OSError:
                 return
-            self._identity = _identity(self._pipe[1])
+            self._identity = identity(self._pipe[1])
             self._poll = select.poll()
             self._poll.register(self._pipe[0], select.POLLIN)
 
@@ -47,21 +49,12 @@ class Alarm:
             return
         self._rung = True
         self._lock.release()
-        if self._pipe is not None and _identity(self._pipe[1]) == self._identity:
+        if self._pipe is not None and identity(self._pipe[1]) == self._identity:
             os.write(self._pipe[1], b"\0")
 
     def close(self) -> None:
         """Give the descriptors back, if they are still ours."""
         pipe, self._pipe = self._pipe, None
         for end in pipe or ():
-            if _identity(end) == self._identity:
+            if identity(end) == self._identity:
                 os.close(end)
-
-
-def _identity(descriptor: int) -> tuple[int, int]:
-    """What an open file is; both ends of a pipe are one."""
-    try:
-        found = os.fstat(descriptor)
-    except OSError:
-        return (-1, -1)
-    return (found.st_dev, found.st_ino)

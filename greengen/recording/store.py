@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from greengen.recording import identity, schema
+from greengen.recording import descriptors, identity, schema
 from greengen.recording.readings import Batch, Key
 
 _SPAN_SQL = "INSERT OR REPLACE INTO span VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
@@ -23,6 +23,8 @@ _POINT_SQL = "INSERT OR REPLACE INTO point VALUES(?,?,?,?)"
 
 #: How often, and how long apart, a recorder tries to be the last to leave the file.
 _FAREWELLS, _FAREWELL_S = 5, 0.05
+
+_CLOSED = "the program has closed all its descriptors, the recording's too"
 
 #: A statement and its values.
 Row = tuple[str, tuple[Any, ...]]
@@ -41,6 +43,8 @@ class Store:
         self._connection: sqlite3.Connection | None = None
         self._process = 0
         self._series: dict[Key, int] = {}
+        self._files: dict[int, descriptors.Identity] = {}
+        self._lost = False
 
     def write(
         self,
@@ -82,15 +86,22 @@ class Store:
     def be_patient(self, busy_s: float) -> None:
         """How long to wait for other processes from now on: at the end there is no other chance."""
         self._busy_s = busy_s
-        if self._connection is not None:
+        if self._connection is not None and self._is_ours():
             self._connection.execute(f"PRAGMA busy_timeout={int(busy_s * 1000)}")
 
     def disconnect(self) -> None:
         """Close the connection; the next write opens another."""
         connection, self._connection = self._connection, None
         self._series.clear()
-        if connection is not None:
+        if connection is None:
+            return
+        if descriptors.are(self._files):
             connection.close()
+        else:
+            # To close it would write to, and close, whatever has its descriptors' numbers now; and of
+            # another one on the same file SQLite thinks that it shares them.
+            self._lost = True
+            descriptors.leak(connection)
 
     def leave(self) -> str:
         """Close the connection, and leave the file standing alone if no other process has it open.
@@ -98,6 +109,8 @@ class Store:
         The recorder waits a little for those that are just leaving. Why it failed, or "".
         """
         trouble = ""
+        if not self._is_ours():
+            return _CLOSED
         for attempt in range(_FAREWELLS if self.role != "spans" else 1):
             if attempt:
                 time.sleep(_FAREWELL_S)
@@ -114,7 +127,15 @@ class Store:
                 self.disconnect()
         return "" if "locked" in trouble else trouble
 
+    def _is_ours(self) -> bool:
+        """Whether the program has left the connection its files; else it is given up."""
+        if self._connection is not None and not descriptors.are(self._files):
+            self.disconnect()
+        return not self._lost
+
     def _connect(self) -> sqlite3.Connection:
+        if not self._is_ours():
+            raise sqlite3.OperationalError(_CLOSED)
         if self._connection is None:
             if not self.path.exists():
                 msg = f"{self.path} is gone"
@@ -128,6 +149,7 @@ class Store:
                 connection.close()
                 raise
             self._connection = connection
+            self._files = descriptors.of((self.path, *(Path(f"{self.path}{more}") for more in ("-wal", "-shm"))))
         return self._connection
 
     def _enter(self, connection: sqlite3.Connection) -> int:

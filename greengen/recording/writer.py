@@ -67,7 +67,6 @@ class Writer:
         self._open_written: set[int] = set()
         self._lock = threading.Lock()
         self._flush_lock = threading.Lock()
-        self._held_for_fork = False
         self._halted = False
         self._alarm: Alarm | None = None  # rung to stop the thread
         self._ready = threading.Event()
@@ -234,19 +233,18 @@ class Writer:
             self.store.disconnect()
             yield
 
-    def before_fork(self) -> None:
-        """Let go of the file, and of every lock that the child would find taken for ever."""
-        self._held_for_fork = self._flush_lock.acquire(timeout=_HALT_S)
-        if self._held_for_fork:
-            self._lock.acquire()
-            self.store.disconnect()
+    def before_fork(self) -> bool:
+        """Let go of the file, and of every lock that the child would find taken for ever; whether that was done."""
+        if not self._flush_lock.acquire(timeout=_HALT_S):
+            return False
+        self._lock.acquire()
+        self.store.disconnect()
+        return True
 
     def after_fork(self) -> None:
-        """Go on, in the parent; in the child only the locks matter: it has a writer of its own."""
-        if self._held_for_fork:
-            self._held_for_fork = False
-            self._lock.release()
-            self._flush_lock.release()
+        """Go on after such a fork, in the parent; in the child only the locks matter: it has a writer of its own."""
+        self._lock.release()
+        self._flush_lock.release()
 
 
 def _put_back(waiting: list[T], taken: list[T]) -> int:

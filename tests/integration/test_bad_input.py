@@ -130,6 +130,8 @@ def test_a_newer_schema(tmp_path: Path) -> None:
         (["--requests", "top:x"], ["'top:x'", "top:20"]),
         (["--requests", "some"], ["'some'", "none"]),
         (["--format", "pdf"], ["pdf", "html"]),
+        (["--held", "0.5"], ["--held 0.5", "capacity-share"]),
+        (["--coefficients", "0", "0", "0", "0"], ["--coefficients 0 0 0 0", "above 0"]),
         (["--zone", "ZZZ"], ["'ZZZ'"]),
         (["-o", "missing/x.html"], ["missing"]),
     ],

@@ -283,3 +283,21 @@ def test_nothing_named(tmp_path: Path) -> None:
     assert "--power F, --requests F" in refused(tmp_path, "csv")
     assert "carrier" in refused(tmp_path, "carrier-pigeon")
     assert run(tmp_path, "import", "--help").returncode == 0
+
+
+def test_two_meters_in_one_log_are_not_averaged(tmp_path: Path) -> None:
+    rows = "".join(f"{t},{'100,0' if gpu == 0 else '50,1'}\n" for t in range(4) for gpu in (0, 1))
+    (tmp_path / "p.csv").write_text(f"time,power [W],gpu\n{rows}")
+    line = refused(tmp_path, "csv", "--power", "p.csv", "--epoch", "s")
+    assert "100 W and 50 W" in line
+    assert "--device-column gpu" in line
+    imported(tmp_path, "csv", "--power", "p.csv", "--epoch", "s", "--device-column", "gpu")
+    assert report(tmp_path)["totals"]["energy_j"]["value"] == 450
+
+
+def test_readings_faster_than_their_stamps_are_averaged_and_it_is_said(tmp_path: Path) -> None:
+    rows = "".join(f"{n // 2},{100 + n},{40 + n}\n" for n in range(8))
+    (tmp_path / "p.csv").write_text(f"time,power [W],temperature\n{rows}")
+    said = imported(tmp_path, "csv", "--power", "p.csv", "--epoch", "s")
+    assert "4 readings of p.csv bear the time stamp of the one before: their mean counts" in said
+    assert report(tmp_path)["totals"]["energy_j"]["value"] == pytest.approx(3 * 103.5)

@@ -34,6 +34,29 @@ def test_joules_per_success_and_what_came_to_nothing() -> None:
     assert model["energy_j_wasted"]["grade"] == model["energy_j"]["grade"]
 
 
+def test_a_request_that_was_left_open_is_no_success_and_nothing_wasted() -> None:
+    recorded = rows()
+    [timeline] = recorded.timelines
+    spans = [replace(span, model="m", t1_ns=None if i == 0 else span.t1_ns) for i, span in enumerate(timeline.spans)]
+    recorded.timelines[0] = replace(timeline, spans=spans)
+    [model] = built(recorded)["models"]
+    assert (model["requests"], model["succeeded"]) == (2, 1)
+    assert model["energy_j_per_success"]["value"] == pytest.approx(2 * model["energy_j_per_request"]["value"])
+    assert model["energy_j_wasted"]["value"] == 0
+
+
+def test_a_device_that_nothing_reads_is_named() -> None:
+    recorded = rows()
+    [timeline] = recorded.timelines
+    spans = [replace(span, devices=("cuda:0",)) for span in timeline.spans]
+    recorded.timelines[0] = replace(timeline, spans=spans)
+    [said] = [text for text in built(recorded)["warnings"] if "cuda:0" in text]
+    assert "which nothing reads" in said
+    assert timeline.domains[0].uid in said
+    recorded.timelines[0] = replace(timeline, spans=[replace(s, devices=(timeline.domains[0].uid,)) for s in spans])
+    assert not [text for text in built(recorded)["warnings"] if "nothing reads" in text]
+
+
 def test_without_a_failure_nothing_is_wasted() -> None:
     told = [model["energy_j_wasted"]["value"] for model in built(rows())["models"]]
     assert told == [0.0, 0.0]

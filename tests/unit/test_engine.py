@@ -10,6 +10,7 @@ import pytest
 import greengen
 from greengen.accounting.choice import Plan
 from greengen.accounting.policies import Coefficients
+from greengen.recording.engine import Item
 from greengen.rows import Phase, Timeline
 
 
@@ -81,6 +82,23 @@ def test_a_prompt_that_begins_anew_is_another_stint_and_sequences_add_up(path: P
     ]
     plan = Plan("affine", given=Coefficients(fixed=1.0, context=1.0))
     assert greengen.Run(path).ledger(policy=plan).choices[0].policy == "affine"
+
+
+@pytest.mark.parametrize("policy", ["auto", "token", "phase", Plan("affine", given=Coefficients(0.0, 1.0, 1.0, 1.0))])
+def test_what_cannot_be_so_is_told_and_costs_nobody_the_report(path: Path, policy: str | Plan) -> None:
+    with greengen.profile(path), greengen.Engine("m") as engine, greengen.request(model="m") as request:
+        for _ in range(3):
+            at = time.monotonic_ns()
+            time.sleep(0.05)
+            told: list[Item] = [(request, 8, 1, -9), ("nobody", -5, 1, 3)]
+            engine.step(told, at, time.monotonic_ns(), padding=-7)
+        engine.step([(request, 0, 1, 9)], at, at - 1)
+    found = greengen.Run(path).report(policy=policy)
+    said = "\n".join(found["warnings"])
+    assert "1 request(s) that were not recorded, such as 'nobody'" in said
+    assert "token counts below 0" in said
+    assert "1 engine step(s) end before they begin" in said
+    assert all((account["energy_j"]["value"] or 0) >= 0 for account in found["accounts"])
 
 
 def test_a_long_stint_is_one_row_each_half_second(path: Path) -> None:

@@ -441,6 +441,24 @@ def test_looks_for_children_where_any_process_was_started(newest: int, after_s: 
     tree.close()
 
 
+@linux
+def test_a_child_is_found_within_a_fifth_of_a_second_where_a_look_costs_next_to_nothing() -> None:
+    now_ns = 0
+    tree = ProcessTree(Path("/proc"), os.getpid(), lambda: now_ns)
+    told = tree._newest = Newest()  # type: ignore[assignment]  # as much of it as is used
+    tree.busy_ns()
+    with running(BURN_AND_WAIT.format(s=0.0)) as child:
+        line(child)
+        now_ns += 100_000_000
+        tree.busy_ns()
+        assert child.pid not in tree.pids
+        told.pid += 1
+        now_ns += 100_000_000
+        tree.busy_ns()
+        assert child.pid in tree.pids
+    tree.close()
+
+
 # --- the tree, on fake kernels ------------------------------------------------------------------
 
 

@@ -504,6 +504,62 @@ def test_a_child_may_use_its_parents_spans(rec: Recording) -> None:
     assert all(row.t1_ns for row in rows)
 
 
+FORKERS = """
+import os, threading, time, greengen
+with greengen.profile("r.greengen") as run:
+    end = time.monotonic() + 1.5
+    def fork():
+        while time.monotonic() < end:
+            os.waitpid(os.fork() or os._exit(0), 0)
+    threads = [threading.Thread(target=fork) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with greengen.request(model="m"):
+        pass
+assert len(run.rows().timelines[0].spans) == 1
+"""
+
+
+def test_threads_that_fork_at_once_leave_no_lock_taken(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FORKERS], check=False, cwd=tmp_path, capture_output=True, text=True, timeout=30
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+CLOSER = """
+import os, sys, time, greengen
+with greengen.profile("r.greengen") as run:
+    with greengen.request(model="m"):
+        time.sleep(0.7)
+    os.closerange(3, 256)
+    theirs = [os.open(f"theirs-{number}", os.O_RDWR | os.O_CREAT) for number in range(40)]
+    for file in theirs:
+        os.write(file, b"mine")
+    with greengen.request(model="m"):
+        time.sleep(0.7)
+    if sys.argv[1] == "fork":
+        os.waitpid(os.fork() or os._exit(0), 0)
+for file in theirs:
+    assert os.pread(file, 99, 0) == b"mine", os.pread(file, 99, 0)
+"""
+
+
+@pytest.mark.parametrize("then", ["end", "fork"])
+def test_files_of_a_program_that_closed_ours_are_not_written_to(tmp_path: Path, then: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", CLOSER, then], check=False, cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "the program has closed all its descriptors" in done.stderr
+    assert {path.read_bytes() for path in tmp_path.glob("theirs-*")} == {b"mine"}
+    # What was written before stands.
+    [timeline] = reader.read(tmp_path / "r.greengen").timelines
+    assert timeline.spans[0].model == "m"
+
+
 def test_forks_in_the_midst_of_flushes(rec: Recording) -> None:
     stop = threading.Event()
 
