@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from greengen.collector import Discovery, Domain, Event, Host, Sample, Unavailable
+from greengen.collectors import _held
 from greengen.collectors._agreement import Agreement
-from greengen.collectors._held_file import HeldFile
+from greengen.collectors._held import HeldFile
 
 #: As collectors.md 16 has it for a counter: a reading beyond 1.5 × the domain's greatest power, itself
 #: twice a limit, is a slip of unit or a sentinel that nobody documented.
@@ -243,4 +244,4 @@ def _sleeps(meter: Meter) -> bool:
 
 def _close(opened: _Open) -> None:
     while opened.files:
-        os.close(opened.files.pop())
+        _held.close(opened.files.pop(), opened.paths[0])

@@ -18,7 +18,7 @@ from pathlib import Path
 from greengen.collector import MACHINE, Discovery, Domain, Event, Host, Sample, Unavailable, Usage
 from greengen.collectors._cpu_info import read_text
 from greengen.collectors._gpu_metrics import APU_FORMATS, ENERGY_STEP_J, parse, read_format
-from greengen.collectors._held_file import HeldFile
+from greengen.collectors._held import HeldFile
 from greengen.collectors._hwmon import Chip, find_chips, locate
 from greengen.collectors._outage import Outages
 from greengen.collectors._sysfs_meter import Meter, SysfsMeters, positive_micro

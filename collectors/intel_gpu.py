@@ -14,7 +14,7 @@ from collections.abc import Callable
 from functools import partial
 
 from greengen.collector import Discovery, Domain, Event, Host, Sample, Unavailable
-from greengen.collectors._held_file import HeldFile
+from greengen.collectors._held import HeldFile
 from greengen.collectors._hwmon import Chip, find_chips, locate
 from greengen.collectors._sysfs_meter import Meter, SysfsMeters, micro
 

@@ -124,7 +124,7 @@ class RaplCollector:
         """Open the counter again where its driver went, or its package did; else tell the gap, once."""
         if meter.fd < 0 or (isinstance(error, OSError) and error.errno in (errno.ENODEV, errno.ENOENT)):
             if meter.fd >= 0:
-                os.close(meter.fd)
+                _held.close(meter.fd, meter.path)
                 meter.fd = -1
             try:
                 meter.fd, value_j = self._probe(meter.path)
