@@ -38,10 +38,13 @@ def why_not(nvml: Nvml, handle: Any) -> str:  # noqa: ANN401 -- a handle of NVML
 
 @dataclass(slots=True)
 class ProcessUse:
-    """The use of one GPU, cumulated: of all processes, and of the profiled ones."""
+    """The use of one GPU, cumulated: of all processes, and of the profiled ones.
+
+    turn  its part of the time, 0 to 1, in which it is asked: one GPU after the other
+    """
 
     resource: str
-    first_ns: int
+    turn: float = 0.0
     machine_ns: int = 0
     profiled_ns: int = 0
     _next_ns: int = 0
@@ -97,15 +100,10 @@ class ProcessUse:
         yield Usage(self.resource, PROFILED, t_ns, self.profiled_ns)
 
     def _plan(self, asked_ns: int, t_ns: int) -> None:
-        """GPUs take turns: the first time each waits for a part of the time of its own."""
-        pause_ns = self.first_ns or _EVERY_NS
-        self.first_ns = 0
-        self._next_ns = t_ns + min(max(pause_ns, _PART * (t_ns - asked_ns)), _MOST_NS)
-
-
-def turn_ns(place: int, of: int) -> int:
-    """How long the GPU at a place waits for its second turn, ns."""
-    return _EVERY_NS * (place + 1) // of
+        """When to ask next: by the clock, so that GPUs keep their turns whatever comes out of turn."""
+        period_ns = min(max(_EVERY_NS, _PART * (t_ns - asked_ns)), _MOST_NS)
+        offset_ns = round(self.turn * period_ns)
+        self._next_ns = ((t_ns - offset_ns) // period_ns + 1) * period_ns + offset_ns
 
 
 def _percent(samples: list[Any], ours: frozenset[int]) -> tuple[float, float]:

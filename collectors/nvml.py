@@ -33,7 +33,7 @@ from greengen.collectors._nvml_api import (
 )
 from greengen.collectors._nvml_board import Gpu, probe
 from greengen.collectors._nvml_check import EnergyCheck
-from greengen.collectors._nvml_processes import ProcessUse, turn_ns, why_not
+from greengen.collectors._nvml_processes import ProcessUse, why_not
 from greengen.collectors._outage import Outages
 from greengen.collectors._profiled_pids import ProfiledPids, why_no_host_pids
 
@@ -115,7 +115,7 @@ class NvmlCollector:
         for board in found:
             problems += self._take(nvml, board, hidden)
         for place, use in enumerate(self._uses.values()):
-            use.first_ns = turn_ns(place, len(self._uses))
+            use.turn = place / len(self._uses)
         return Discovery(tuple(gpu.domain for gpu in self._gpus), tuple(problems))
 
     def _take(self, nvml: Nvml, board: Board, hidden: str) -> list[Unavailable]:
@@ -136,7 +136,7 @@ class NvmlCollector:
                     )
                 else:
                     gpu.domain = replace(gpu.domain, split=uid, activity=uid, split_reason="")
-                    self._uses[uid] = ProcessUse(uid, 0)
+                    self._uses[uid] = ProcessUse(uid)
             if gpu.check is not None:
                 self._checks[uid] = EnergyCheck(gpu.check.window_s)
         self._gpus += gpus
