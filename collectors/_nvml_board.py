@@ -27,7 +27,6 @@ from greengen.collectors._nvml_api import (
     POWER_INSTANT,
     SCOPE_GPU,
     SCOPE_MODULE,
-    UNKNOWN,
     UNKNOWN_ARCHITECTURE,
     Nvml,
     answer,
@@ -164,7 +163,7 @@ def _domain(board: Board, meter: Meter, limit_w: float | None, detail: str) -> D
 def _sound(nvml: Nvml, milli: int) -> float:
     """A number of thousandths, where it is one."""
     if milli in NOT_AVAILABLE:
-        raise nvml.NVMLError(UNKNOWN)
+        raise nvml.NVMLError(NOT_SUPPORTED)
     return milli / 1000
 
 
