@@ -119,8 +119,12 @@ def device_uses(
 
 
 def _told_ns(series: Series) -> int:
-    steps = (after - before for before, after in itertools.pairwise(series.t_ns))
-    return sum(step for step in steps if step <= _HOLE_NS)
+    told_ns = 0
+    for (before, after), spacing_ns in zip(itertools.pairwise(series.t_ns), series.spacing_ns[1:], strict=True):
+        step_ns = after - before
+        # Thinning leaves out readings on a line: the spacing is that of those that were taken.
+        told_ns += step_ns if (spacing_ns or step_ns) <= _HOLE_NS else 0
+    return told_ns
 
 
 def _use_of(

@@ -44,6 +44,16 @@ def test_use_divides_where_it_is_told_for_nine_tenths_of_the_time(seconds: Seque
     assert set(found) == ({"c:gpu"} if enough else set())
 
 
+def test_readings_that_thinning_left_out_were_told() -> None:
+    """An idle GPU's use is a level line, of which two points are kept: what counts is how often it was read."""
+    for spacing_s, enough in ((1, True), (30, False)):
+        usage = {
+            ("c:gpu", who): Series([0, 100 * SECOND], [0.0, 0.0], [0, spacing_s * SECOND])
+            for who in (MACHINE, PROFILED)
+        }
+        assert bool(device_uses(usage, ["c:gpu"], [(0, 100 * SECOND)])) == enough
+
+
 def test_the_time_between_two_segments_needs_no_telling() -> None:
     seconds = [*range(51), *range(1000, 1051)]
     segments = [(0, 50 * SECOND), (1000 * SECOND, 1050 * SECOND)]
