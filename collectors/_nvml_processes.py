@@ -17,13 +17,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from greengen.collector import MACHINE, PROFILED, Event, Usage
-from greengen.collectors._nvml_api import NOT_FOUND, Nvml, answer, number_of
+from greengen.collectors._nvml_api import NOT_FOUND, SUCCESS, Nvml, answer, number_of
 from greengen.collectors._outage import Outages
 
 #: How often a GPU is asked, ns: the driver keeps what happened between. sustainable-computing-io/kepler's
 #: documents give 50 to 100 ms for one answer, so that never more than a twentieth of the time goes into it.
 _EVERY_NS, _MOST_NS, _PART = 1_000_000_000, 5_000_000_000, 20
 _ALL = 100
+#: Nothing ran lately; pynvml raises success itself where there are no samples.
+_NOTHING = frozenset({SUCCESS, NOT_FOUND})
 
 
 def why_not(nvml: Nvml, handle: Any) -> str:  # noqa: ANN401 -- a handle of NVML's
@@ -31,7 +33,7 @@ def why_not(nvml: Nvml, handle: Any) -> str:  # noqa: ANN401 -- a handle of NVML
     try:
         nvml.nvmlDeviceGetProcessUtilization(handle, 0)
     except nvml.NVMLError as error:
-        if number_of(error) != NOT_FOUND:  # nothing ran lately
+        if number_of(error) not in _NOTHING:
             return f"NVML tells no use by process ({error})"
     return ""
 
@@ -60,7 +62,7 @@ class ProcessUse:
         self,
         nvml: Nvml,
         handle: Any,  # noqa: ANN401 -- as above
-        ours: Callable[[], frozenset[int]],
+        ours: Callable[[int], bool],
         now: Callable[[], int],
     ) -> Iterator[Usage | Event]:
         """The use up to now. Nothing while the driver does not tell: then the next answer is for the whole time."""
@@ -69,7 +71,7 @@ class ProcessUse:
         try:
             samples = nvml.nvmlDeviceGetProcessUtilization(handle, self._seen_us)
         except nvml.NVMLError as error:
-            if number_of(error) != NOT_FOUND:
+            if number_of(error) not in _NOTHING:
                 yield from self._outages.begin(asked_ns, subject, f"NVML: {error}", "warning")
                 self._plan(asked_ns, asked_ns)
                 return
@@ -89,12 +91,10 @@ class ProcessUse:
             return
         self._outages.end(subject)
         if self._told_ns is not None:
-            everyone, profiled = _percent(fresh, ours())
+            everyone, profiled = _percent(fresh, ours)
             step_ns = t_ns - self._told_ns
             self.machine_ns += round(step_ns * everyone / _ALL)
             self.profiled_ns += round(step_ns * profiled / _ALL)
-        else:
-            ours()
         self._told_ns = t_ns
         yield Usage(self.resource, MACHINE, t_ns, self.machine_ns)
         yield Usage(self.resource, PROFILED, t_ns, self.profiled_ns)
@@ -106,7 +106,7 @@ class ProcessUse:
         self._next_ns = ((t_ns - offset_ns) // period_ns + 1) * period_ns + offset_ns
 
 
-def _percent(samples: list[Any], ours: frozenset[int]) -> tuple[float, float]:
+def _percent(samples: list[Any], ours: Callable[[int], bool]) -> tuple[float, float]:
     """(of all, of the profiled processes): percent of the time, summed over processes.
 
     Where a process has several samples they are of equal stretches, of which the busiest has them all.
@@ -115,7 +115,7 @@ def _percent(samples: list[Any], ours: frozenset[int]) -> tuple[float, float]:
         return 0.0, 0.0
     stretches = max(Counter(s.pid for s in samples).values())
     everyone = sum(s.smUtil for s in samples) / stretches
-    return everyone, sum(s.smUtil for s in samples if s.pid in ours) / stretches
+    return everyone, sum(s.smUtil for s in samples if ours(s.pid)) / stretches
 
 
 def _is_busy(nvml: Nvml, handle: Any) -> bool:  # noqa: ANN401 -- a handle of NVML's

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
-from greengen.collectors._proc_pid import STARTED, listed_children, read_stat, scan_children
+from greengen.collectors._proc_pid import PARENT, STARTED, read_stat
 
-#: What a process did is told up to seconds after it: the ids of the dead are known for so long, ns.
-_LATELY_NS = 5_000_000_000
 #: PROC_PID_INIT_INO of Linux's include/linux/proc_ns.h: the first pid namespace has always this number.
 _FIRST_NAMESPACE = "pid:[4026531836]"
 
@@ -30,41 +27,39 @@ def why_no_host_pids(procfs: Path, pid: int) -> str:
 
 
 class ProfiledPids:
-    """The tree under `root_pid`, living and lately dead; a member stays one when its parent dies."""
+    """Whether processes are of the tree under `root_pid`, told by their parents' parents.
+
+    Few processes work on an accelerator, and a tree may have thousands of threads to look for children
+    of: so each is followed upwards, once. What was a member stays one, though its parent or itself
+    die; a process whose parent is dead when it is first asked for is taken for a stranger.
+    """
 
     def __init__(self, procfs: Path, root_pid: int, *, include_root: bool) -> None:
         self._procfs, self._root, self._include_root = str(procfs), root_pid, include_root
-        self._started: dict[int, int] = {}
-        self._died_ns: dict[int, int] = {}
-        self._listed = (procfs / f"{root_pid}/task/{root_pid}/children").exists()
+        #: By process id: (when it was started, whether it is the tree's).
+        self._known: dict[int, tuple[int, bool]] = {}
 
-    def at(self, t_ns: int) -> frozenset[int]:
-        """The ids of all that are members now, or were within the last seconds."""
-        dead = [pid for pid, started in self._started.items() if self._start_of(pid) != started]
-        for pid in dead:
-            del self._started[pid]
-        self._died_ns = {pid: died for pid, died in self._died_ns.items() if t_ns - died < _LATELY_NS}
-        self._died_ns |= dict.fromkeys(dead, t_ns)
-        scanned = None if self._listed else scan_children(self._procfs)
-        children: Callable[[int], list[int]] = (
-            (lambda pid: list(listed_children(self._procfs, pid)))
-            if scanned is None
-            else lambda pid: scanned.get(pid, [])
-        )
-        pending = [self._root, *self._started]
-        while pending:
-            pid = pending.pop()
-            if pid not in self._started:
-                started = self._start_of(pid)
-                if started is None:
-                    continue
-                self._started[pid] = started
-            pending += [child for child in children(pid) if child not in self._started]
-        found = frozenset(self._died_ns) | self._started.keys()
-        return found if self._include_root else found - {self._root}
+    def has(self, pid: int) -> bool:
+        """Whether a process, alive or lately dead, is profiled."""
+        if pid == self._root:
+            return self._include_root
+        parent, started = self._parent(pid)
+        known = self._known.get(pid)
+        if known is None or (started and known[0] != started):
+            known = self._known[pid] = (started, self._is_under_root(parent))
+        return known[1]
 
-    def _start_of(self, pid: int) -> int | None:
+    def _is_under_root(self, pid: int) -> bool:
+        seen: set[int] = set()
+        while pid > 1 and pid != self._root and pid not in seen:
+            seen.add(pid)
+            pid, _ = self._parent(pid)
+        return pid == self._root
+
+    def _parent(self, pid: int) -> tuple[int, int]:
+        """(parent, start time in ticks) of a process; zeros where there is none."""
         try:
-            return int(read_stat(self._procfs, pid)[STARTED])
+            columns = read_stat(self._procfs, pid)
         except OSError:
-            return None
+            return 0, 0
+        return int(columns[PARENT]), int(columns[STARTED])

@@ -173,14 +173,11 @@ class NvmlCollector:
             if use is None and gpu.domain.activity:
                 yield from self._read_busy(nvml, gpu)
             elif use is not None and (use.due(t_ns) or not in_rhythm):
-                yield from use.read(nvml, gpu.handle, self._ours, self._host.monotonic_ns)
+                yield from use.read(nvml, gpu.handle, self._pids.has, self._host.monotonic_ns)
         if not failing:
             self._renew_ns, self._pause_ns = None, _SOON_NS
         elif self._renew_ns is None:
             self._renew_ns = called_ns + self._pause_ns
-
-    def _ours(self) -> frozenset[int]:
-        return self._pids.at(self._host.monotonic_ns())
 
     def _check(self, nvml: Nvml, gpu: Gpu, t_ns: int, energy_j: float) -> Iterator[Event]:
         check = self._checks.get(gpu.domain.uid)

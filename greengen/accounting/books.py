@@ -172,7 +172,8 @@ def book(
     if split is None and domain.split == "cpu":
         reason = "the CPU time of processes could not be read; sole tenancy is assumed"
     elif split is None and domain.split:
-        reason = f"what each process used of {domain.split} was not told, or too seldom; sole tenancy is assumed"
+        reason = f"what each process used of {domain.split} was not told, or too seldom, or by several recorders"
+        reason += " apart; sole tenancy is assumed"
     # What part of each cell's energy is whose; a live span has all that is ours of it.
     fixed = np.divide(static_j, cells.energy_j, out=np.zeros_like(static_j), where=cells.energy_j > 0)
     own = (1.0 - fixed) * cells.ours + fixed * held

@@ -20,11 +20,9 @@ SECOND = 10**9
 HOST_NAMESPACE, CONTAINER = "pid:[4026531836]", "pid:[4026532561]"
 
 
-def process(procfs: Path, pid: int, parent: int, children: Sequence[int] = (), started: int = 7) -> None:
+def process(procfs: Path, pid: int, parent: int, started: int = 7) -> None:
     """A process as procfs shows it, in the host's pid namespace."""
-    task = procfs / str(pid) / "task" / str(pid)
-    task.mkdir(parents=True, exist_ok=True)
-    (task / "children").write_text("".join(f"{child} " for child in children))
+    (procfs / str(pid)).mkdir(exist_ok=True)
     columns = ["S", str(parent), *["0"] * 17, str(started), "0", "0"]
     (procfs / str(pid) / "stat").write_text(f"{pid} (a) b) {' '.join(columns)}\n")
     (procfs / str(pid) / "ns").mkdir(exist_ok=True)
@@ -41,8 +39,8 @@ def procfs(tmp_path: Path) -> Path:
     root = tmp_path / "proc"
     root.mkdir()
     (root / "stat").write_text("cpu  0 0 0 0\n")
-    process(root, ROOT, 1, [CHILD])
-    process(root, CHILD, ROOT, [GRANDCHILD])
+    process(root, ROOT, 1)
+    process(root, CHILD, ROOT)
     process(root, GRANDCHILD, CHILD)
     process(root, STRANGER, 1)
     return root
@@ -234,20 +232,32 @@ def test_gpus_take_turns_to_be_asked(procfs: Path) -> None:
 # --- the tree -------------------------------------------------------------------------------------------
 
 
-def test_the_tree_keeps_its_dead_for_a_while_and_its_orphans_for_good(procfs: Path) -> None:
+def test_the_tree_is_told_by_parents(procfs: Path) -> None:
     tree = ProfiledPids(procfs, ROOT, include_root=False)
-    assert tree.at(0) == {CHILD, GRANDCHILD}
+    asked = (1, ROOT, CHILD, GRANDCHILD, STRANGER, 999_999)
+    assert [tree.has(pid) for pid in asked] == [False, False, True, True, False, False]
+    assert ProfiledPids(procfs, ROOT, include_root=True).has(ROOT)
+
+
+def test_members_stay_members_when_they_or_their_parents_die(procfs: Path) -> None:
+    tree = ProfiledPids(procfs, ROOT, include_root=True)
+    assert tree.has(CHILD)
+    assert tree.has(GRANDCHILD)
     end(procfs, CHILD)
-    process(procfs, ROOT, 1, [])
     process(procfs, GRANDCHILD, 1)
-    assert tree.at(1 * SECOND) == {CHILD, GRANDCHILD}
-    assert tree.at(7 * SECOND) == {GRANDCHILD}
+    assert tree.has(CHILD)
+    assert tree.has(GRANDCHILD)
 
 
 def test_an_id_that_another_process_has_now_is_not_ours(procfs: Path) -> None:
     tree = ProfiledPids(procfs, ROOT, include_root=True)
-    assert CHILD in tree.at(0)
-    process(procfs, ROOT, 1, [])
+    assert tree.has(CHILD)
     process(procfs, CHILD, 1, started=99)
-    tree.at(1 * SECOND)
-    assert tree.at(9 * SECOND) == {ROOT, GRANDCHILD}
+    assert not tree.has(CHILD)
+
+
+def test_parents_in_a_circle_are_nobodys_tree(procfs: Path) -> None:
+    """Read one after the other while ids are given out anew, it may look so."""
+    process(procfs, 300, 301)
+    process(procfs, 301, 300)
+    assert not ProfiledPids(procfs, ROOT, include_root=True).has(300)
