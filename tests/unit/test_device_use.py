@@ -9,7 +9,7 @@ import pytest
 from greengen.accounting.ledger import Ledger, build
 from greengen.accounting.usage import device_uses
 from greengen.collector import MACHINE, PROFILED, Domain
-from greengen.rows import Rows, Segment, Series, Timeline
+from greengen.rows import Recording, Rows, Segment, Series, Timeline
 
 SECOND = 10**9
 GPU = Domain("c:gpu", "c", "gpu", "GPU", split="c:gpu", activity="c:gpu", max_power_w=1000.0)
@@ -93,3 +93,20 @@ def test_without_a_span_our_work_is_overhead_others_is_other_and_the_rest_idle()
     expected = {"overhead": 100 + 50 * 2 / 3, "other": 50 / 3 + 50 + 100, "idle": 100.0}
     for name, joules in expected.items():
         assert found.account(name).value == pytest.approx(joules), name
+
+
+def test_recorders_side_by_side_do_not_divide_a_gpu_that_each_tells_from_its_own_start() -> None:
+    """Added up, the machine's use would count as often as it was told, and nobody's share would be right."""
+    half_seconds = [i / 2 for i in range(9)]
+    meter = Series([round(t * SECOND) for t in half_seconds], [100 * t for t in half_seconds], [0] * 9)
+    names = ("a", "b")
+    timeline = Timeline(
+        "boot",
+        "host",
+        domains=[GPU],
+        recordings=[Recording(name, {"c:gpu": meter}, told(half_seconds)) for name in names],
+        segments=[Segment(name, f"{name}:1", 0, 4 * SECOND, 0) for name in names],
+    )
+    other = build(Rows(timelines=[timeline])).account("other")
+    assert other.value is None
+    assert "several recorders" in other.reason

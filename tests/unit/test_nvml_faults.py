@@ -70,7 +70,7 @@ def test_a_reloaded_driver_is_found_again_and_its_counter_is_reset() -> None:
     assert 16 < curve.known_s < 18
 
 
-def test_a_driver_that_stays_away_is_asked_ever_more_seldom() -> None:
+def test_a_driver_that_stays_away_is_asked_ever_more_seldom(monkeypatch: pytest.MonkeyPatch) -> None:
     machine = Machine(Rig())
     machine.read(2)
     starts = 0
@@ -81,7 +81,7 @@ def test_a_driver_that_stays_away_is_asked_ever_more_seldom() -> None:
         starts += 1
         start()
 
-    machine.nvml.nvmlInit = counted  # type: ignore[method-assign] -- to count the calls
+    monkeypatch.setattr(machine.nvml, "nvmlInit", counted)
     machine.nvml.rig.loaded_s = machine.now_s
     machine.nvml.rig.start_error = 9
     machine.read(600)

@@ -107,12 +107,11 @@ class Machine:
         return build(Rows(timelines=[timeline]))
 
 
-def gpu(**changes: object) -> Rig:
-    return replace(Rig(watts=(300.0,), processes=[()]), **changes)  # type: ignore[arg-type] -- a Rig's fields
+GPU = Rig(watts=(300.0,), processes=[()])
 
 
 def test_a_shared_gpu_is_divided_second_by_second(procfs: Path) -> None:
-    machine = Machine(procfs, gpu())
+    machine = Machine(procfs, GPU)
     assert (machine.domain.split, machine.domain.activity) == (machine.domain.uid, machine.domain.uid)
     machine.rows += machine.collector.read()
     machine.work(10, [(CHILD, 40), (GRANDCHILD, 20), (STRANGER, 20)])
@@ -130,7 +129,7 @@ def test_a_shared_gpu_is_divided_second_by_second(procfs: Path) -> None:
 
 
 def test_alone_on_a_gpu_other_is_a_measured_0(procfs: Path) -> None:
-    machine = Machine(procfs, gpu())
+    machine = Machine(procfs, GPU)
     machine.work(10, [(CHILD, 97)])
     assert machine.ledger().account("other").value == 0.0
 
@@ -139,7 +138,7 @@ def test_in_a_container_sole_tenancy_is_assumed_and_said(procfs: Path) -> None:
     namespace = procfs / str(ROOT) / "ns" / "pid"
     namespace.unlink()
     namespace.symlink_to(CONTAINER)
-    machine = Machine(procfs, gpu())
+    machine = Machine(procfs, GPU)
     assert machine.domain.split is None
     assert "container" in machine.domain.split_reason
     machine.work(5, [(STRANGER, 50)])
@@ -152,7 +151,7 @@ def test_in_a_container_sole_tenancy_is_assumed_and_said(procfs: Path) -> None:
 
 @pytest.mark.parametrize(
     ("rig", "word"),
-    [(gpu(processes=None), "Not Supported"), (gpu(mig={"MIG-a": 0}), "Not Supported")],
+    [(replace(GPU, processes=None), "Not Supported"), (replace(GPU, mig={"MIG-a": 0}), "Not Supported")],
     ids=["vGPU, WSL", "MIG"],
 )
 def test_a_driver_that_does_not_tell(procfs: Path, rig: Rig, word: str) -> None:
@@ -168,7 +167,7 @@ def test_no_procfs_no_split(tmp_path: Path) -> None:
 
 def test_busy_without_a_process_is_not_the_absence_of_others(procfs: Path) -> None:
     """Under MPS the driver may name nobody: then it is not known whose work it was, and that is said."""
-    machine = Machine(procfs, gpu())
+    machine = Machine(procfs, GPU)
     machine.work(3, [(CHILD, 50)])
     machine.work(30, [])
     [event] = machine.events()
@@ -180,7 +179,7 @@ def test_busy_without_a_process_is_not_the_absence_of_others(procfs: Path) -> No
 
 
 def test_an_idle_gpu_names_nobody_and_that_is_known(procfs: Path) -> None:
-    machine = Machine(procfs, gpu())
+    machine = Machine(procfs, GPU)
     machine.work(10, [], busy=0)
     assert machine.events() == []
     assert machine.ledger().account("other").value == 0.0
@@ -188,7 +187,7 @@ def test_an_idle_gpu_names_nobody_and_that_is_known(procfs: Path) -> None:
 
 def test_a_late_answer_is_for_the_whole_time_since_the_last(procfs: Path) -> None:
     """A sample that is not there yet leaves no hole: the next one covers both."""
-    machine = Machine(procfs, gpu())
+    machine = Machine(procfs, GPU)
     machine.work(5, [(CHILD, 30), (STRANGER, 30)])
     machine.work(2, [])
     machine.work(5, [(CHILD, 30), (STRANGER, 30)])
@@ -199,13 +198,13 @@ def test_a_late_answer_is_for_the_whole_time_since_the_last(procfs: Path) -> Non
 
 def test_what_dead_processes_seem_to_do_is_not_counted(procfs: Path) -> None:
     """nvtop#110: their samples hold any number."""
-    machine = Machine(procfs, gpu())
+    machine = Machine(procfs, GPU)
     machine.work(10, [(CHILD, 50), (STRANGER, 3_435_973_836)])
     assert machine.used(MACHINE) == machine.used(PROFILED) > 4
 
 
 def test_a_query_that_fails_is_told_once_and_the_gpu_is_read_on(procfs: Path) -> None:
-    machine = Machine(procfs, gpu())
+    machine = Machine(procfs, GPU)
     machine.work(3, [(CHILD, 50)])
     machine.work(5, None)
     machine.work(3, [(CHILD, 50)])
