@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from greengen.collector import Unavailable
 
 if TYPE_CHECKING:
-    from greengen.collectors.nvml import Nvml
+    from greengen.collectors._nvml_api import Nvml
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +28,7 @@ def visible(nvml: Nvml, environ: Mapping[str, str]) -> tuple[list[Board], list[U
     entry that names no GPU is not visible either.
     """
     boards: list[Board] = []
-    by_index: dict[int, Board] = {}
-    problems: list[Unavailable] = []
-    for index in range(nvml.nvmlDeviceGetCount()):
-        try:
-            handle = nvml.nvmlDeviceGetHandleByIndex(index)
-            by_index[index] = Board(handle, nvml.nvmlDeviceGetUUID(handle), nvml.nvmlDeviceGetName(handle))
-        except nvml.NVMLError as error:
-            problems.append(Unavailable(f"nvml:{index}", f"GPU {index} does not answer: {error}"))
+    by_index, problems = _listed(nvml)
     wanted = environ.get("CUDA_VISIBLE_DEVICES")
     if wanted is None:
         if not by_index and not problems:
@@ -59,6 +52,25 @@ def visible(nvml: Nvml, environ: Mapping[str, str]) -> tuple[list[Board], list[U
         remedy = "set CUDA_DEVICE_ORDER=PCI_BUS_ID, or name the GPUs by UUID"
         problems.append(Unavailable("nvml:CUDA_VISIBLE_DEVICES", reason, remedy))
     return boards, problems
+
+
+def _listed(nvml: Nvml) -> tuple[dict[int, Board], list[Unavailable]]:
+    by_index: dict[int, Board] = {}
+    problems: list[Unavailable] = []
+    for index in range(nvml.nvmlDeviceGetCount()):
+        try:
+            handle = nvml.nvmlDeviceGetHandleByIndex(index)
+            board = Board(handle, nvml.nvmlDeviceGetUUID(handle), nvml.nvmlDeviceGetName(handle))
+        except nvml.NVMLError as error:
+            problems.append(Unavailable(f"nvml:{index}", f"GPU {index} does not answer: {error}"))
+            continue
+        twin = next((i for i, other in by_index.items() if other.uuid == board.uuid), None)
+        if twin is None:
+            by_index[index] = board
+        else:
+            reason = f"GPU {index} tells the UUID of GPU {twin}: as one meter they would count as one, so one is read"
+            problems.append(Unavailable(f"nvml:{index}", reason))
+    return by_index, problems
 
 
 def _named(nvml: Nvml, entry: str, by_index: Mapping[int, Board]) -> Board | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from greengen.collectors.nvml import Nvml
+    from greengen.collectors._nvml_api import Nvml
 
 
 def slices(nvml: Nvml, handle: Any) -> tuple[str, ...]:  # noqa: ANN401 -- a handle of NVML's

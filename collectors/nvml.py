@@ -1,47 +1,64 @@
 """NVIDIA GPUs through NVML: the energy counter where the board has one, else its power gauge.
 
-Facts: NVIDIA's nvml.h, and Yang et al., "Part-time Power Measurements" (arXiv:2312.02741), for the
-sensors. ``GREENGEN_PYNVML`` names a module to import in place of pynvml: the seam through which a
-fake (`greengen.testing.fake_pynvml`) reaches a recording in another process.
+Facts: NVIDIA's nvml.h (see `_nvml_api`), and Yang et al., "Part-time Power Measurements"
+(arXiv:2312.02741), for the sensors. ``GREENGEN_PYNVML`` names a module to import in place of pynvml:
+the seam through which a fake (`greengen.testing.fake_pynvml`) reaches a recording in another process.
 """
-# ruff: noqa: N802, ANN401 -- the names are NVML's, and so are its opaque handles
 
 from __future__ import annotations
 
 import ctypes
 import importlib
-import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from typing import cast
 
-from greengen.collector import MACHINE, Discovery, Domain, Event, Host, Sample, Unavailable, Usage
-from greengen.collectors._cuda_visible import visible
-from greengen.collectors._mig import slices
-from greengen.collectors._outage import Outages
-
-#: Names as in pynvml, which older versions lack in part.
-_POWER_INSTANT = 186
-_NOT_SUPPORTED = 3
-_AMPERE, _UNKNOWN_ARCHITECTURE = 7, 0xFFFFFFFF
-#: Boards with a GA100 chip: unlike the rest of Ampere their power reading is no 1 s average.
-_GA100 = re.compile(r"\b(A100|A100X|A800|A30|A30X)\b")
-#: ±5 % at 95 %: what NVIDIA states for its boards, and what the paper above found at steady load.
-_GAIN = 0.025
-_SHARED = (
-    "this version reads no per-process use of an accelerator (NVML's process ids are the host's, and mean "
-    "nothing in a container), so sole tenancy is assumed"
+from greengen.collector import MACHINE, Discovery, Event, Host, Sample, Unavailable, Usage
+from greengen.collectors._cuda_visible import Board, visible
+from greengen.collectors._nvml_api import (
+    DRIVER_NOT_LOADED,
+    GPU_IS_LOST,
+    LIB_RM_VERSION_MISMATCH,
+    LIBRARY_NOT_FOUND,
+    NO_PERMISSION,
+    NOT_SUPPORTED,
+    RESET_REQUIRED,
+    UNINITIALIZED,
+    UNKNOWN,
+    Nvml,
+    answer,
+    number_of,
 )
+from greengen.collectors._nvml_board import Gpu, probe
+from greengen.collectors._nvml_check import EnergyCheck
+from greengen.collectors._nvml_processes import ProcessUse, why_not
+from greengen.collectors._outage import Outages
+from greengen.collectors._profiled_pids import ProfiledPids, why_no_host_pids
+
+#: After these the library is started anew and the GPUs are looked up again: a driver that was reloaded, a GPU reset.
+_RENEW = frozenset({UNINITIALIZED, DRIVER_NOT_LOADED, GPU_IS_LOST, RESET_REQUIRED, LIB_RM_VERSION_MISMATCH, UNKNOWN})
+#: How soon, and, while that does not help, how late at most, ns: starting NVML takes longer than a reading.
+_SOON_NS, _LATE_NS = 2_000_000_000, 60_000_000_000
 #: By NVML's error number.
 _START = {
-    4: ("the NVIDIA device files may not be opened by this user", "read access to /dev/nvidiactl and /dev/nvidia*"),
-    9: ("NVIDIA's kernel driver is not loaded", "modprobe nvidia; nvidia-smi shows whether it works"),
-    12: (
+    NO_PERMISSION: (
+        "the NVIDIA device files may not be opened by this user",
+        "read access to /dev/nvidiactl and /dev/nvidia*",
+    ),
+    DRIVER_NOT_LOADED: (
+        "NVIDIA's kernel driver is not loaded",
+        "modprobe nvidia; nvidia-smi shows whether it works",
+    ),
+    LIBRARY_NOT_FOUND: (
         "NVIDIA's NVML library (libnvidia-ml.so.1) is not on this machine",
         "install the NVIDIA driver; in a container pass the GPUs on (docker run --gpus all), with capability utility",
     ),
-    18: ("NVIDIA's library and kernel driver are of different versions", "reboot, or reload the driver"),
+    LIB_RM_VERSION_MISMATCH: (
+        "NVIDIA's library and kernel driver are of different versions",
+        "reboot, or reload the driver",
+    ),
 }
 
 
@@ -56,42 +73,6 @@ def _has_library() -> bool:
     return True
 
 
-class Nvml(Protocol):
-    """What is used of pynvml. Every call raises `NVMLError`, with its number as `value`."""
-
-    @property
-    def NVMLError(self) -> type[Exception]: ...  # noqa: D102
-
-    def nvmlInit(self) -> None: ...  # noqa: D102
-    def nvmlShutdown(self) -> None: ...  # noqa: D102
-    def nvmlDeviceGetCount(self) -> int: ...  # noqa: D102
-    def nvmlDeviceGetHandleByIndex(self, index: int, /) -> Any: ...  # noqa: D102
-    def nvmlDeviceGetHandleByUUID(self, uuid: str, /) -> Any: ...  # noqa: D102
-    def nvmlDeviceGetDeviceHandleFromMigDeviceHandle(self, handle: Any, /) -> Any: ...  # noqa: D102
-    def nvmlDeviceGetMaxMigDeviceCount(self, handle: Any, /) -> int: ...  # noqa: D102
-    def nvmlDeviceGetMigDeviceHandleByIndex(self, handle: Any, index: int, /) -> Any: ...  # noqa: D102
-    def nvmlDeviceGetUUID(self, handle: Any, /) -> str: ...  # noqa: D102
-    def nvmlDeviceGetName(self, handle: Any, /) -> str: ...  # noqa: D102
-    def nvmlDeviceGetArchitecture(self, handle: Any, /) -> int: ...  # noqa: D102
-    def nvmlDeviceGetTotalEnergyConsumption(self, handle: Any, /) -> int: ...  # noqa: D102
-    def nvmlDeviceGetPowerUsage(self, handle: Any, /) -> int: ...  # noqa: D102
-    def nvmlDeviceGetEnforcedPowerLimit(self, handle: Any, /) -> int: ...  # noqa: D102
-    def nvmlDeviceGetFieldValues(self, handle: Any, fields: list[Any], /) -> Sequence[Any]: ...  # noqa: D102
-    def nvmlDeviceGetUtilizationRates(self, handle: Any, /) -> Any: ...  # noqa: D102
-
-
-@dataclass(slots=True)
-class _Gpu:
-    """One board. `value` reads J or W; `busy_ns` is cumulated, and `busy_from_ns` when it was last."""
-
-    domain: Domain
-    handle: Any
-    value: Callable[[], float]
-    window_s: float
-    busy_ns: int = 0
-    busy_from_ns: int | None = None
-
-
 class NvmlCollector:
     """Reads the GPUs that `CUDA_VISIBLE_DEVICES` leaves visible; `nvml` stands in for pynvml."""
 
@@ -102,15 +83,21 @@ class NvmlCollector:
         self._host = host
         self._given = nvml
         self._nvml: Nvml | None = None
-        self._gpus: list[_Gpu] = []
+        self._gpus: list[Gpu] = []
+        self._uses: dict[str, ProcessUse] = {}
+        self._checks: dict[str, EnergyCheck] = {}
+        self._pids = ProfiledPids(host.procfs, host.root_pid, include_root=host.include_root)
         self._outages = Outages()
+        self._renew_ns: int | None = None
+        self._pause_ns = _SOON_NS
+        self._call_ns = self._step_ns = 0
 
     def discover(self) -> Discovery:
         """Find the visible GPUs and what each can be read by."""
         self.close()
         module = self._host.environ.get("GREENGEN_PYNVML") or "pynvml"
         if self._given is None and module == "pynvml" and not _has_library():
-            return _none(*_START[12])
+            return _none(*_START[LIBRARY_NOT_FOUND])
         try:
             nvml = self._given or cast("Nvml", importlib.import_module(module))
         except ImportError as error:
@@ -118,40 +105,102 @@ class NvmlCollector:
         try:
             nvml.nvmlInit()
         except nvml.NVMLError as error:
-            return _none(*_START.get(_number(error), (f"NVML does not start: {error}", "")))
+            return _none(*_START.get(number_of(error), (f"NVML does not start: {error}", "")))
         self._nvml = nvml
         try:
             found, problems = visible(nvml, self._host.environ)
         except nvml.NVMLError as error:
             return _none(f"NVML does not list the GPUs: {error}", "")
+        hidden = why_no_host_pids(self._host.procfs, self._host.root_pid)
         for board in found:
-            uid = f"nvml:{board.uuid}"
-            try:
-                self._gpus.append(_probe(nvml, board.handle, uid, board.name))
-            except nvml.NVMLError as error:
-                problems.append(
-                    Unavailable(uid, f"{board.name} gives neither energy nor power: {error}", _remedy(error))
-                )
+            problems += self._take(nvml, board, hidden)
+        for place, use in enumerate(self._uses.values()):
+            use.turn = place / len(self._uses)
         return Discovery(tuple(gpu.domain for gpu in self._gpus), tuple(problems))
+
+    def _take(self, nvml: Nvml, board: Board, hidden: str) -> list[Unavailable]:
+        """Add the domains of a board. `hidden`: why its processes could not be looked up."""
+        try:
+            gpus, problems = probe(nvml, board)
+        except nvml.NVMLError as error:
+            reason = f"{board.name} gives neither energy nor power: {error}"
+            return [Unavailable(f"nvml:{board.uuid}", reason, _remedy(error))]
+        for gpu in gpus:
+            uid = gpu.domain.uid
+            if gpu.domain.kind == "gpu":
+                why = hidden or why_not(nvml, gpu.handle)
+                if why:
+                    rated = answer(nvml, nvml.nvmlDeviceGetUtilizationRates, gpu.handle, None) is not None
+                    gpu.domain = replace(
+                        gpu.domain, activity=uid if rated else None, split_reason=f"{why}, so sole tenancy is assumed"
+                    )
+                else:
+                    gpu.domain = replace(gpu.domain, split=uid, activity=uid, split_reason="")
+                    self._uses[uid] = ProcessUse(uid)
+            if gpu.check is not None:
+                self._checks[uid] = EnergyCheck(gpu.check.window_s)
+        self._gpus += gpus
+        return problems
 
     def read(self) -> Iterator[Sample | Usage | Event]:
         """One sample per GPU, and how long it was busy; a `gap` event when one begins to fail."""
-        if self._nvml is None:
+        nvml = self._nvml
+        if nvml is None:
             return
+        called_ns = self._host.monotonic_ns()
+        if self._renew_ns is not None and called_ns >= self._renew_ns:
+            self._renew(nvml, called_ns)
+        step_ns, self._call_ns = called_ns - self._call_ns, called_ns
+        # The first readings and most last ones come out of rhythm: they tell whose work it was whether due or not.
+        in_rhythm = step_ns > 0.9 * self._step_ns > 0
+        self._step_ns = step_ns
+        failing = False
         for gpu in self._gpus:
             uid = gpu.domain.uid
             try:
-                value = gpu.value()
-            except self._nvml.NVMLError as error:
+                value = gpu.value(nvml)
+            except (nvml.NVMLError, ValueError) as error:
                 gpu.busy_from_ns = None
-                yield from self._outages.begin(self._host.monotonic_ns(), uid, f"NVML: {error}")
+                failing = failing or number_of(error) in _RENEW
+                reason = str(error) if isinstance(error, ValueError) else f"NVML: {error}"
+                yield from self._outages.begin(self._host.monotonic_ns(), uid, reason)
                 continue
             self._outages.end(uid)
-            yield Sample(uid, self._host.monotonic_ns(), value, gpu.domain.reading, gpu.window_s)
-            if gpu.domain.activity:
-                yield from self._read_busy(self._nvml, gpu)
+            t_ns = self._host.monotonic_ns()
+            yield Sample(uid, t_ns, value, gpu.domain.reading, gpu.meter.window_s)
+            yield from self._check(nvml, gpu, t_ns, value)
+            use = self._uses.get(uid)
+            if use is None and gpu.domain.activity:
+                yield from self._read_busy(nvml, gpu)
+            elif use is not None and (use.due(t_ns) or not in_rhythm):
+                yield from use.read(nvml, gpu.handle, self._pids.has, self._host.monotonic_ns)
+        if not failing:
+            self._renew_ns, self._pause_ns = None, _SOON_NS
+        elif self._renew_ns is None:
+            self._renew_ns = called_ns + self._pause_ns
 
-    def _read_busy(self, nvml: Nvml, gpu: _Gpu) -> Iterator[Usage | Event]:
+    def _check(self, nvml: Nvml, gpu: Gpu, t_ns: int, energy_j: float) -> Iterator[Event]:
+        check = self._checks.get(gpu.domain.uid)
+        if check is None or gpu.check is None or not check.due(t_ns):
+            return
+        watts = answer(nvml, lambda handle: gpu.check and gpu.check.read(nvml, handle), gpu.handle, None)
+        if watts is not None:
+            yield from check.add(t_ns, energy_j, watts, gpu.domain.uid)
+
+    def _renew(self, nvml: Nvml, t_ns: int) -> None:
+        """Start NVML anew and look every GPU up by its UUID; where that fails, later again."""
+        self._pause_ns = min(2 * self._pause_ns, _LATE_NS)
+        self._renew_ns = t_ns + self._pause_ns
+        with suppress(nvml.NVMLError):  # the driver is gone already
+            nvml.nvmlShutdown()
+        try:
+            nvml.nvmlInit()
+        except nvml.NVMLError:
+            return
+        for gpu in self._gpus:
+            gpu.handle = answer(nvml, nvml.nvmlDeviceGetHandleByUUID, gpu.uuid, gpu.handle)
+
+    def _read_busy(self, nvml: Nvml, gpu: Gpu) -> Iterator[Usage | Event]:
         uid = gpu.domain.uid
         subject = f"{uid} utilisation"
         try:
@@ -169,7 +218,8 @@ class NvmlCollector:
 
     def close(self) -> None:
         """Shut NVML down, if it was started."""
-        nvml, self._nvml, self._gpus = self._nvml, None, []
+        nvml, self._nvml = self._nvml, None
+        self._gpus, self._uses, self._checks, self._renew_ns = [], {}, {}, None
         if nvml is not None:
             try:
                 nvml.nvmlShutdown()
@@ -177,70 +227,8 @@ class NvmlCollector:
                 return  # the driver is gone already
 
 
-def _probe(nvml: Nvml, handle: Any, uid: str, name: str) -> _Gpu:
-    """What the board can be read by, best first. Raises the last NVMLError where it is nothing."""
-
-    def energy_j() -> float:
-        return nvml.nvmlDeviceGetTotalEnergyConsumption(handle) / 1000
-
-    def instant_w() -> float:
-        field = nvml.nvmlDeviceGetFieldValues(handle, [(_POWER_INSTANT, 0)])[0]
-        if field.nvmlReturn:
-            raise nvml.NVMLError(field.nvmlReturn)
-        return int(field.value.uiVal) / 1000
-
-    def power_w() -> float:
-        return nvml.nvmlDeviceGetPowerUsage(handle) / 1000
-
-    averaged = _answer(nvml, nvml.nvmlDeviceGetArchitecture, handle, _UNKNOWN_ARCHITECTURE) >= _AMPERE
-    window_s = 1.0 if averaged and not _GA100.search(name) else 0.0
-    choices: list[tuple[Callable[[], float], bool, float, str]] = [
-        (energy_j, True, 0.0, "its energy counter, which starts at 0 when the driver is loaded"),
-        (instant_w, False, 0.0, "its power gauge (instantaneous)"),
-        (power_w, False, window_s, "its power gauge" + (" (average over 1 s)" if window_s else "")),
-    ]
-    failed: Exception = nvml.NVMLError(_NOT_SUPPORTED)
-    for value, counter, window, what in choices:
-        try:
-            if value() <= 0:  # a board draws something: 0 is what some guests get for "not supported"
-                continue
-        except nvml.NVMLError as error:
-            failed = error
-            continue
-        busy = _answer(nvml, nvml.nvmlDeviceGetUtilizationRates, handle, None)
-        limit_mw = _answer(nvml, nvml.nvmlDeviceGetEnforcedPowerLimit, handle, 0)
-        domain = Domain(
-            uid=uid,
-            collector=NvmlCollector.name,
-            kind="gpu",
-            name=name,
-            reading="energy" if counter else "power",
-            contains=slices(nvml, handle),
-            split_reason=_SHARED,
-            activity=None if busy is None else uid,
-            max_power_w=2 * limit_mw / 1000 if limit_mw else None,
-            resolution_j=0.001 if counter else 0.0,
-            refresh_s=0.1,
-            gain=_GAIN,
-            detail=f"the whole board, memory included, by {what}",
-        )
-        return _Gpu(domain, handle, value, window)
-    raise failed
-
-
-def _answer(nvml: Nvml, ask: Callable[[Any], Any], handle: Any, otherwise: Any) -> Any:
-    try:
-        return ask(handle)
-    except nvml.NVMLError:
-        return otherwise
-
-
-def _number(error: Exception) -> int:
-    return int(getattr(error, "value", 0))
-
-
 def _remedy(error: Exception) -> str:
-    if _number(error) == _NOT_SUPPORTED:
+    if number_of(error) == NOT_SUPPORTED:
         return "in a virtual machine ask for the whole GPU (passthrough): a vGPU shows no power"
     return ""
 

@@ -145,17 +145,16 @@ def grid(curve: Curve, borders: Sequence[Ints], ours: Use | None, window: Window
 def book(
     curve: Curve,
     spans: tuple[SpanTable, Work, Chosen],
-    usage: tuple[Use | None, Mapping[tuple[str, str], Series]],
+    usage: tuple[Mapping[str, Use], Mapping[tuple[str, str], Series]],
     window: Window = None,
 ) -> Books:
-    """Book every joule of `curve`. `usage`: the CPU's use, and all recorded usage for other resources."""
+    """Book every joule of `curve`. `usage`: by resource, what tells processes apart; and all that was recorded."""
     table, work, plan = spans
-    use, recorded = usage
+    uses, recorded = usage
     domain = curve.domain
-    split = use if domain.split == "cpu" else None
-    by_cpu = use if domain.activity == "cpu" else None
-    of_device = recorded.get((domain.activity or "", MACHINE)) if by_cpu is None else None
-    knots = [] if use is None or not (split or by_cpu) else [use.t_ns, use.foreign_t_ns]
+    split, working = uses.get(domain.split or ""), uses.get(domain.activity or "")
+    of_device = recorded.get((domain.activity or "", MACHINE)) if working is None else None
+    knots = [t_ns for use in (split, working) if use is not None for t_ns in (use.t_ns, use.foreign_t_ns)]
     knots += [np.array(of_device.t_ns, dtype=np.int64)] if of_device is not None else []
     cells = grid(curve, [table.from_ns, table.to_ns, *work.borders(), *knots], split, window)
     used = work.on(domain, shared=domain.kind in SHARED_KINDS)
@@ -163,9 +162,9 @@ def book(
     shares = share(work, plan.weights, plan.intensity, used, cells.edges, whole=whole)
     live = shares.heads > 0
     static_j, held = _static(curve, cells, live, plan.plan)
-    if by_cpu is not None:
-        worked = by_cpu.between(cells.edges).worked
-        recorder = by_cpu.between(cells.edges).recorder_part
+    if working is not None:
+        worked = working.between(cells.edges).worked
+        recorder = working.between(cells.edges).recorder_part
     else:
         worked = activity(of_device, cells.edges)
         recorder = np.zeros_like(cells.energy_j)
@@ -173,7 +172,8 @@ def book(
     if split is None and domain.split == "cpu":
         reason = "the CPU time of processes could not be read; sole tenancy is assumed"
     elif split is None and domain.split:
-        reason = f"shares of {domain.split} are not told apart in this version; sole tenancy is assumed"
+        reason = f"what each process used of {domain.split} was not told, or too seldom, or by several recorders"
+        reason += " apart; sole tenancy is assumed"
     # What part of each cell's energy is whose; a live span has all that is ours of it.
     fixed = np.divide(static_j, cells.energy_j, out=np.zeros_like(static_j), where=cells.energy_j > 0)
     own = (1.0 - fixed) * cells.ours + fixed * held

@@ -44,17 +44,17 @@ class Chapter:
 def open_chapter(timeline: Timeline, plan: Plan, window: books.Window) -> Chapter:
     """The chapter of a timeline; `window` cuts it to (start, end) ns. Raises PolicyError."""
     one = timelines.as_one(timeline)
-    timeline, recorded, use = one.timeline, one.recorded, one.use
+    timeline, recorded, uses = one.timeline, one.recorded, one.uses
     end_ns = max((end for _, end in recorded), default=0)
     last_seen = max((process.last_seen_ns for process in timeline.processes), default=0)
     spans = table.tabulate(timelines.on_their_tiers(timeline), timeline.processes, max(end_ns, last_seen))
     laid_out = work.lay_out(spans, timeline)
     found, left_out = timelines.read_curves(one)
-    chosen = choose(laid_out, plan, lambda groups: _metering(groups, found, left_out, use), timeline.boot_id)
+    chosen = choose(laid_out, plan, lambda groups: _metering(groups, found, left_out, uses), timeline.boot_id)
     entries = tuple(
         enter(
-            books.book(curve, (spans, laid_out, chosen), (use, timeline.usage), window),
-            use,
+            books.book(curve, (spans, laid_out, chosen), (uses, timeline.usage), window),
+            uses.get(curve.domain.split or ""),
             left_out[uid],
             boot=timeline.boot_id,
             host=timeline.hostname,
@@ -69,7 +69,7 @@ def _metering(
     groups: Sequence[work.Group],
     found: Mapping[str, curves.Curve],
     left_out: Mapping[str, str],
-    use: usage.Use | None,
+    uses: Mapping[str, usage.Use],
 ) -> list[curves.Curve]:
     """The curves from which an engine's cost is fitted: its own devices', else all accelerators', else all.
 
@@ -80,11 +80,11 @@ def _metering(
     counted = [curve for curve in known if not left_out[curve.domain.uid]]
     own = [curve for curve in known if not named.isdisjoint(work.names_of(curve.domain))]
     chosen = own or [c for c in counted if c.domain.kind not in books.SHARED_KINDS] or counted
-    return [_without_foreign(curve, use) if use is not None else curve for curve in chosen]
+    return [_without_foreign(curve, uses.get(curve.domain.split or "")) for curve in chosen]
 
 
-def _without_foreign(curve: curves.Curve, use: usage.Use) -> curves.Curve:
-    if curve.domain.split != "cpu":
+def _without_foreign(curve: curves.Curve, use: usage.Use | None) -> curves.Curve:
+    if use is None:
         return curve
     step_j = curve.step_j * use.between(curve.t_ns).ours
     return replace(curve, step_j=step_j, energy_j=np.concatenate(([0.0], np.cumsum(step_j))))

@@ -164,9 +164,8 @@ class Entries:
         return Error(f"resolution:{self.key}", self.books.domain.resolution_j / math.sqrt(6.0))
 
 
-def enter(books: Books, use: Use | None, left_out: str, *, boot: str, host: str) -> Entries:
-    """Size the errors of `books`."""
-    split = use if books.domain.split == "cpu" else None
+def enter(books: Books, split: Use | None, left_out: str, *, boot: str, host: str) -> Entries:
+    """Size the errors of `books`. `split`: the use that divided its energy between processes."""
     static_w, fitted = uncertainty.static_power(books.curve, split)
     return Entries(
         key=f"{boot}:{books.domain.uid}",

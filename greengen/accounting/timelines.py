@@ -21,7 +21,9 @@ def as_one(timeline: Timeline) -> Together:
     threaded = [not segment.info.get("own_process", False) for segment in segments]
     asked = [segment.info.get("interval_s") for segment in segments]
     intervals = [float(seconds) if isinstance(seconds, int | float) else None for seconds in asked]
-    return Together(timeline, recorded, intervals, usage.cpu_use(timeline.usage, recorded, threaded))
+    uses = usage.device_uses(timeline.usage, (domain.split for domain in timeline.domains), recorded)
+    cpu = usage.cpu_use(timeline.usage, recorded, threaded)
+    return Together(timeline, recorded, intervals, uses if cpu is None else uses | {usage.CPU: cpu})
 
 
 def read_curves(one: Together) -> tuple[dict[str, curves.Curve], Mapping[str, str]]:

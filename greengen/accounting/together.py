@@ -64,12 +64,16 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Together:
-    """One account of all: `timeline` without recordings side by side; the rest as `ledger` has it of a single one."""
+    """One account of all: `timeline` without recordings side by side; the rest as `ledger` has it of a single one.
+
+    uses  by resource, of those whose use by processes is told; side by side the CPU's only: each recorder sums
+          up an accelerator's use from its own start on, and the sums of several are no clock that they share
+    """
 
     timeline: Timeline
     recorded: tuple[tuple[int, int], ...]
     intervals_s: list[float | None]
-    use: usage.Use | None
+    uses: Mapping[str, usage.Use]
 
 
 def resolve(timeline: Timeline) -> Together:
@@ -93,7 +97,7 @@ def resolve(timeline: Timeline) -> Together:
         one,
         tuple((min(a.start_ns for a in s), max(a.end_ns for a in s)) for s in stretches),
         [None if None in every else max(seconds for seconds in every if seconds is not None) for every in intervals],
-        usage.joined(parts) if parts else None,
+        {usage.CPU: usage.joined(parts)} if parts else {},
     )
 
 

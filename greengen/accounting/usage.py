@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from bisect import bisect_left, bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +22,14 @@ _FOREIGN_NS = round(FOREIGN_S * NS)
 _TWO = 2
 
 _EARLIEST, _LATEST = -(2**62), 2**62
+
+#: The resource that divides a CPU's energy; every other one is an accelerator's.
+CPU = "cpu"
+
+#: An accelerator's use counts as told between readings no further apart than this, ns ...
+_HOLE_NS = round(10 * NS)
+#: ... and divides its energy where it is told for this part of the recorded time.
+_TOLD = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +95,47 @@ def cpu_use(
     from 0 again.
     recorder_is_profiled  by segment: the recorder is a thread of a profiled process, its time is taken out
     """
+    return _use_of(CPU, usage, segments, recorder_is_profiled)
+
+
+def device_uses(
+    usage: Mapping[tuple[str, str], Series], splits: Iterable[str | None], segments: Sequence[tuple[int, int]]
+) -> dict[str, Use]:
+    """The use of accelerators over `segments`, by resource: of those of `splits` whose use was told most of the time.
+
+    An accelerator is told once a second, by a driver that may stop telling. What it left out is nobody's
+    in its counts, and would pass for the absence of foreign work: then there is no use of it here.
+    """
+    found = {}
+    for resource in sorted({split for split in splits if split is not None} - {CPU}):
+        recorded_ns = sum(end - start for start, end in segments)
+        series = usage.get((resource, PROFILED), Series())
+        told_ns = sum(_told_ns(within(series, segment)) for segment in segments)
+        # The recorder runs no kernels, and there is no time of its own to take out.
+        use = _use_of(resource, usage, segments, [False] * len(segments))
+        if use is not None and told_ns >= _TOLD * recorded_ns:
+            found[resource] = use
+    return found
+
+
+def _told_ns(series: Series) -> int:
+    told_ns = 0
+    for (before, after), spacing_ns in zip(itertools.pairwise(series.t_ns), series.spacing_ns[1:], strict=True):
+        step_ns = after - before
+        # Thinning leaves out readings on a line: the spacing is that of those that were taken.
+        told_ns += step_ns if (spacing_ns or step_ns) <= _HOLE_NS else 0
+    return told_ns
+
+
+def _use_of(
+    resource: str,
+    usage: Mapping[tuple[str, str], Series],
+    segments: Sequence[tuple[int, int]],
+    recorder_is_profiled: Sequence[bool],
+) -> Use | None:
     parts = []
     for stretch, profiled_too in zip(around(segments), recorder_is_profiled, strict=True):
-        series = {key[1]: within(values, stretch) for key, values in usage.items() if key[0] == "cpu"}
+        series = {key[1]: within(values, stretch) for key, values in usage.items() if key[0] == resource}
         machine, profiled = series.get(MACHINE, Series()), series.get(PROFILED, Series())
         if min(len(machine.t_ns), len(profiled.t_ns)) >= _TWO:
             parts.append(_one_segment(series, recorder_is_profiled=profiled_too))

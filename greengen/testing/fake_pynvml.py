@@ -4,7 +4,7 @@ In one process, pass an object: ``NvmlCollector(host, nvml=FakeNvml(Rig(watts=(3
 subprocess, name this module: ``GREENGEN_PYNVML=greengen.testing.fake_pynvml``, with the rig as JSON
 in ``GREENGEN_FAKE_NVML``:
 
-    {"watts": [300, 120], "utilisation": [97, null], "energy": false, "lost": [1]}
+    {"watts": [300, 120], "utilisation": [97, null], "energy": false, "lost": [1], "processes": [[[4242, 60]], null]}
 
 Numbers, names and constants are those of nvml.h and of nvidia-ml-py 13.
 """
@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -25,11 +26,16 @@ NVML_SUCCESS = 0
 NVML_ERROR_UNINITIALIZED = 1
 NVML_ERROR_INVALID_ARGUMENT = 2
 NVML_ERROR_NOT_SUPPORTED = 3
+NVML_ERROR_NO_PERMISSION = 4
 NVML_ERROR_NOT_FOUND = 6
 NVML_ERROR_DRIVER_NOT_LOADED = 9
 NVML_ERROR_LIBRARY_NOT_FOUND = 12
 NVML_ERROR_GPU_IS_LOST = 15
+NVML_ERROR_UNKNOWN = 999
+NVML_FI_DEV_POWER_AVERAGE = 185
 NVML_FI_DEV_POWER_INSTANT = 186
+NVML_POWER_SCOPE_GPU = 0
+NVML_POWER_SCOPE_MODULE = 1
 NVML_DEVICE_ARCH_PASCAL = 4
 NVML_DEVICE_ARCH_AMPERE = 7
 NVML_DEVICE_ARCH_HOPPER = 9
@@ -38,10 +44,12 @@ _TEXTS = {
     NVML_ERROR_UNINITIALIZED: "Uninitialized",
     NVML_ERROR_INVALID_ARGUMENT: "Invalid Argument",
     NVML_ERROR_NOT_SUPPORTED: "Not Supported",
+    NVML_ERROR_NO_PERMISSION: "Insufficient Permissions",
     NVML_ERROR_NOT_FOUND: "Not Found",
     NVML_ERROR_DRIVER_NOT_LOADED: "Driver Not Loaded",
     NVML_ERROR_LIBRARY_NOT_FOUND: "NVML Shared Library Not Found",
     NVML_ERROR_GPU_IS_LOST: "GPU is lost",
+    NVML_ERROR_UNKNOWN: "Unknown Error",
 }
 
 
@@ -68,6 +76,14 @@ class Rig:
     power        whether the power gauge is
     lost         indices of GPUs that have fallen off the bus
     mig          UUIDs of MIG instances, and the index of the GPU each is part of
+    processes    what works on each GPU: (pid, percent), a pid or a file that holds it; None: not supported
+    module_w     what the module of each GPU draws in all, W (Grace and a GPU); None: it is no superchip
+    gpu_scope    whether the power of the GPU alone is told, on a superchip
+    counted      what the energy counter shows of the energy there is
+    persistence  whether the driver stays loaded when nobody uses it
+    shown_w      what the gauges show in place of the power, W; or 4294967.295, which is "not available"
+    one_uuid     whether all GPUs have the UUID of the first, as none should
+    loaded_s     when the driver was last loaded: until NVML starts anew after that, every call fails
     start_error  what nvmlInit fails with: 9 driver not loaded, 12 library not found
     clock_s      the clock the counters run with, s
     """
@@ -82,11 +98,20 @@ class Rig:
     power: bool = True
     lost: Sequence[int] = ()
     mig: dict[str, int] = field(default_factory=dict)
+    processes: Sequence[Sequence[tuple[int | str, int]] | None] | None = None
+    module_w: float | None = None
+    gpu_scope: bool = True
+    counted: float = 1.0
+    persistence: bool = True
+    shown_w: float | None = None
+    one_uuid: bool = False
+    loaded_s: float = 0.0
     start_error: int = NVML_SUCCESS
     clock_s: Callable[[], float] = time.monotonic
 
     def uuid(self, index: int) -> str:
         """The UUID of a GPU, the same in every process."""
+        index = 0 if self.one_uuid else index
         return f"GPU-5c2f6a{index:02x}-0d1b-4b7e-9a42-3f1e6d7c8b{index:02x}"
 
 
@@ -98,16 +123,19 @@ class FakeNvml:
     def __init__(self, rig: Rig | None = None) -> None:
         self.rig = rig or Rig()
         self.running = 0
+        self._loaded_s = self.rig.loaded_s
 
     def nvmlInit(self) -> None:
         """Starts, or raises the rig's `start_error`."""
         if self.rig.start_error:
             raise NVMLError(self.rig.start_error)
+        self._loaded_s = self.rig.loaded_s
         self.running += 1
 
     def nvmlShutdown(self) -> None:
-        """Stops."""
-        self._check_running()
+        """Stops, whatever has become of the driver."""
+        if not self.running:
+            raise NVMLError(NVML_ERROR_UNINITIALIZED)
         self.running -= 1
 
     def nvmlDeviceGetCount(self) -> int:
@@ -168,12 +196,12 @@ class FakeNvml:
     def nvmlDeviceGetTotalEnergyConsumption(self, handle: int) -> int:
         """Energy since the driver was loaded, mJ."""
         self._check(handle, supported=self.rig.energy)
-        return round(self.rig.watts[handle] * self.rig.clock_s() * 1000)
+        return round(self.rig.watts[handle] * (self.rig.clock_s() - self.rig.loaded_s) * 1000 * self.rig.counted)
 
     def nvmlDeviceGetPowerUsage(self, handle: int) -> int:
         """Power, mW."""
         self._check(handle, supported=self.rig.power)
-        return round(self.rig.watts[handle] * 1000)
+        return self._shown_mw(handle)
 
     def nvmlDeviceGetEnforcedPowerLimit(self, handle: int) -> int:
         """Power limit, mW."""
@@ -183,12 +211,17 @@ class FakeNvml:
     def nvmlDeviceGetFieldValues(self, handle: int, fields: list[Any]) -> list[SimpleNamespace]:
         """One value per field; each says by itself whether it is supported."""
         self._check(handle)
-        known = {NVML_FI_DEV_POWER_INSTANT} if self.rig.instant else set()
         values = []
         for wanted in fields:
-            number = wanted[0] if isinstance(wanted, tuple) else wanted
-            status = NVML_SUCCESS if number in known else NVML_ERROR_NOT_SUPPORTED
-            value = SimpleNamespace(uiVal=0 if status else round(self.rig.watts[handle] * 1000))
+            number, scope = wanted if isinstance(wanted, tuple) else (wanted, NVML_POWER_SCOPE_GPU)
+            milli = 0
+            if number == NVML_FI_DEV_POWER_INSTANT and self.rig.instant:
+                if scope == NVML_POWER_SCOPE_GPU and self.rig.gpu_scope:
+                    milli = self._shown_mw(handle)
+                elif scope == NVML_POWER_SCOPE_MODULE and self.rig.module_w is not None:
+                    milli = round(self.rig.module_w * 1000)
+            status = NVML_SUCCESS if milli else NVML_ERROR_NOT_SUPPORTED
+            value = SimpleNamespace(uiVal=milli)
             values.append(SimpleNamespace(fieldId=number, nvmlReturn=status, valueType=1, value=value))
         return values
 
@@ -198,9 +231,35 @@ class FakeNvml:
         self._check(handle, supported=percent is not None)
         return SimpleNamespace(gpu=percent, memory=0)
 
+    def nvmlDeviceGetPersistenceMode(self, handle: int) -> int:
+        """Whether the driver stays loaded."""
+        self._check(handle)
+        return int(self.rig.persistence)
+
+    def nvmlDeviceGetProcessUtilization(self, handle: int, last_seen_us: int) -> list[SimpleNamespace]:
+        """One sample per process that worked, of now."""
+        every = self.rig.processes
+        working = None if every is None else every[handle] if handle < len(every) else ()
+        self._check(handle, supported=working is not None and not self.rig.mig)
+        now_us = round(self.rig.clock_s() * 1e6)
+        found = [(_pid(named), percent) for named, percent in working or () if percent]
+        samples = [
+            SimpleNamespace(pid=pid, timeStamp=now_us, smUtil=percent, memUtil=0, encUtil=0, decUtil=0)
+            for pid, percent in found
+            if pid and now_us > last_seen_us
+        ]
+        if not samples:
+            raise NVMLError(NVML_ERROR_NOT_FOUND)
+        return samples
+
+    def _shown_mw(self, handle: int) -> int:
+        return round((self.rig.watts[handle] if self.rig.shown_w is None else self.rig.shown_w) * 1000)
+
     def _check_running(self) -> None:
         if not self.running:
             raise NVMLError(NVML_ERROR_UNINITIALIZED)
+        if self._loaded_s != self.rig.loaded_s:
+            raise NVMLError(NVML_ERROR_UNKNOWN)
 
     def _check(self, handle: int, *, supported: bool = True) -> None:
         self._check_running()
@@ -210,6 +269,16 @@ class FakeNvml:
             raise NVMLError(NVML_ERROR_GPU_IS_LOST)
         if not supported:
             raise NVMLError(NVML_ERROR_NOT_SUPPORTED)
+
+
+def _pid(named: int | str) -> int:
+    """A process's id, or the one that a file holds; 0 where it does not yet."""
+    if isinstance(named, int):
+        return named
+    try:
+        return int(Path(named).read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return 0
 
 
 @cache

@@ -92,11 +92,11 @@ class Busy:
         return {t for t, _ in (*self.work, *self.foreign)}
 
 
-def busy(timeline: Timeline, segment: Segment) -> Busy | None:
+def busy(timeline: Timeline, segment: Segment, resource: str = "cpu") -> Busy | None:
     """Who was busy in a segment; None where the machine's or the processes' time was not read twice."""
 
     def read(consumer: str) -> Points:
-        series = timeline.usage.get(("cpu", consumer), Series())
+        series = timeline.usage.get((resource, consumer), Series())
         end = segment.t1_ns if segment.t1_ns is not None else series.t_ns[-1]
         inside = [
             (t, Fraction(v)) for t, v in zip(series.t_ns, series.values, strict=True) if segment.t0_ns <= t <= end
@@ -110,7 +110,7 @@ def busy(timeline: Timeline, segment: Segment) -> Busy | None:
     recorder, capacity = recorder or level, read("capacity") or level
     # A single point that no reading stands behind must not add an instant.
     times = sorted({t for t, _ in (*machine, *profiled, *(recorder if recorder is not level else []))})
-    inside = not segment.info.get("own_process", False)
+    inside = resource == "cpu" and not segment.info.get("own_process", False)
     own: Points = []
     work: Points = []
     for t in times:
@@ -129,6 +129,30 @@ def busy(timeline: Timeline, segment: Segment) -> Busy | None:
         (a, before), (b, after) = foreign[-2:]
         foreign.append((times[-1], after + (after - before) * (times[-1] - b) / (b - a)))
     return Busy(work, own, foreign, capacity)
+
+
+def uses_of(timeline: Timeline, resource: str | None) -> dict[str, Busy | None] | None:
+    """Who used a resource, by segment; None where nobody can tell: an accelerator nine tenths of the time.
+
+    And an accelerator's use divides nothing that no domain asks it for.
+    """
+    found = {segment.uid: busy(timeline, segment, resource) for segment in timeline.segments} if resource else {}
+    if not any(found.values()):
+        return None
+    if resource != "cpu":
+        if resource not in {domain.split for domain in timeline.domains}:
+            return None
+        last = max(series.t_ns[-1] for series in (*timeline.samples.values(), *timeline.usage.values()))
+        times = timeline.usage[resource, "profiled"].t_ns if resource else []
+        told = recorded = 0
+        for segment in timeline.segments:
+            start, end = segment.t0_ns, last if segment.t1_ns is None else segment.t1_ns
+            recorded += end - start
+            for a, b in pairwise(t for t in times if start <= t <= end):
+                told += b - a if b - a <= 10 * SECOND else 0
+        if 10 * told < 9 * recorded:
+            return None
+    return found
 
 
 def end_of(span: SpanRow, processes: Iterable[ProcessRow], end_ns: int) -> int:
@@ -209,25 +233,21 @@ def book(
     """Every account of one domain, each from its own definition."""
     lowest, highest = window or (min(s.t0_ns for s in stretches), max(s.t1_ns for s in stretches))
     sharing = sharing or equally(lives(timeline))
-    uses = {segment.uid: busy(timeline, segment) for segment in timeline.segments}
-    readable = any(uses.values())
+    divides, works = uses_of(timeline, domain.split), uses_of(timeline, domain.activity)
     instants = {s.t0_ns for s in stretches} | {s.t1_ns for s in stretches} | {lowest, highest}
     instants |= sharing.instants
-    instants |= {t for use in uses.values() if use for t in use.knots()}
+    instants |= {t for uses in (divides, works) for use in (uses or {}).values() if use for t in use.knots()}
     device = timeline.usage.get((domain.activity or "", "machine"))
     device_points = [(t, Fraction(v)) for t, v in zip(device.t_ns, device.values, strict=True)] if device else []
-    instants |= {t for t, _ in device_points} if not (domain.activity == "cpu" and readable) else set()
-    split = domain.split == "cpu" and readable
+    instants |= {t for t, _ in device_points} if works is None else set()
     out = Books(dict.fromkeys((s.uid for s in timeline.spans), Fraction(0)))
     for a, b in pairwise(sorted(t for t in instants if lowest <= t <= highest)):
         joules = sum((s.between(a, b) for s in stretches), Fraction(0))
-        use = next((uses[s.uid] for s in timeline.segments if s.t0_ns <= a and b <= (s.t1_ns or b)), None)
-        parts = {
-            who: use.spent(who, a, b) if use else Fraction(0) for who in ("work", "recorder", "foreign", "capacity")
-        }
+        segment = next((s.uid for s in timeline.segments if s.t0_ns <= a and b <= (s.t1_ns or b)), "")
+        parts = _parts((divides or {}).get(segment), a, b)
         everyone = parts["work"] + parts["recorder"] + parts["foreign"]
-        foreign = parts["foreign"] / everyone if split and everyone else Fraction(0)
-        ours = (parts["work"] + parts["recorder"]) / everyone if split and everyone else Fraction(1)
+        foreign = parts["foreign"] / everyone if everyone else Fraction(0)
+        ours = (parts["work"] + parts["recorder"]) / everyone if everyone else Fraction(1)
         parts_of = sharing.between(domain, a, b)
         out.total += joules
         if out.other is not None:
@@ -236,7 +256,8 @@ def book(
             out.spans[uid] += joules * ours * part
         if parts_of:
             continue
-        if domain.activity == "cpu" and readable:
+        if works is not None:
+            parts = _parts(works.get(segment), a, b)
             worked = parts["work"] > 0
             watching = min(parts["recorder"] / parts["capacity"], Fraction(1)) if parts["capacity"] else Fraction(0)
         else:
@@ -247,6 +268,10 @@ def book(
         else:
             out.overhead += joules * ours * watching
             out.idle += joules * ours * (1 - watching)
-    if not split:
+    if divides is None:
         out.other = None
     return out
+
+
+def _parts(use: Busy | None, a: int, b: int) -> dict[str, Fraction]:
+    return {who: use.spent(who, a, b) if use else Fraction(0) for who in ("work", "recorder", "foreign", "capacity")}

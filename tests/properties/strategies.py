@@ -50,6 +50,7 @@ DOMAINS = (
     Domain("c:uncore", "c", "uncore", "uncore", split="cpu", wrap_j=WRAP_J, max_power_w=MAX_W, refresh_s=0.1),
     Domain("c:dram", "c", "dram", "dram", split_reason="no weight", activity="cpu", max_power_w=MAX_W),
     Domain("c:gpu", "c", "gpu", "GPU", reading="power", split_reason="no weight", activity="c:gpu"),
+    Domain("c:shared", "c", "gpu", "shared GPU", split="c:shared", activity="c:shared", max_power_w=MAX_W),
     Domain("c:npu", "c", "npu", "NPU", grade="modelled", reading="power", gain=0.1, workload=0.05),
 )
 WINDOWS_S = {"c:gpu": 1.0, "c:npu": 0.0}
@@ -162,6 +163,21 @@ def _device(draw: Draw, segments: Sequence[list[int]]) -> Series:
     return series
 
 
+def _processes(draw: Draw, segments: Sequence[list[int]]) -> dict[tuple[str, str], Series]:
+    """An accelerator's use: what all processes had of it and what the profiled ones had, told in one answer."""
+    found = {("c:shared", who): Series() for who in ("machine", "profiled")}
+    for times in segments:
+        everyone = ours = 0
+        told = set(missed(draw, times)) if draw(st.integers(0, 2)) == 0 else set(times)
+        for t in times:
+            work, foreign = (draw(st.sampled_from((0, 0, 10, 55, 100))) * MS for _ in range(2))
+            everyone, ours = everyone + work + foreign, ours + work
+            if t in told:
+                _read(found["c:shared", "machine"], t + MS, Fraction(everyone), 0)
+                _read(found["c:shared", "profiled"], t + MS, Fraction(ours), 0)
+    return found
+
+
 @st.composite
 def span_rows(draw: Draw, boot: str, instants: Sequence[int], *, most: int = 6) -> list[SpanRow]:
     """Spans between some of `instants`: nested, side by side, outliving their parents, empty, waiting, open."""
@@ -208,6 +224,8 @@ def timelines(
     usage = _usage(draw, segments, apart) if draw(st.integers(0, 4)) else {}
     if draw(st.booleans()):
         usage["c:gpu", "machine"] = _device(draw, segments)
+    if any(domain.split == "c:shared" for domain in chosen) and draw(st.integers(0, 4)):
+        usage |= _processes(draw, segments)
     first, last = segments[0][0], segments[-1][-1]
     instants = sorted({t + d for times in segments for t in times for d in (0, 0, 33 * MS, 50 * MS)})
     instants = [first - SECOND, *instants, last + SECOND]

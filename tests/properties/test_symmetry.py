@@ -60,7 +60,13 @@ def _renamed(timeline: Timeline, names: dict[str, str]) -> Timeline:
         boot_id=name(timeline.boot_id),
         hostname=name(timeline.hostname),
         domains=[
-            replace(d, uid=name(d.uid), name=name(d.name), activity=name(d.activity) if d.activity else None)
+            replace(
+                d,
+                uid=name(d.uid),
+                name=name(d.name),
+                split=name(d.split) if d.split else None,
+                activity=name(d.activity) if d.activity else None,
+            )
             for d in timeline.domains
         ],
         samples=series(timeline.samples),

@@ -12,8 +12,10 @@ from dataclasses import replace
 import pytest
 
 from greengen.collector import MACHINE, Collector, Discovery, Event, Host, Sample, Usage
+from greengen.collectors import _nvml_api as api
 from greengen.collectors import nvml as module
-from greengen.collectors.nvml import Nvml, NvmlCollector
+from greengen.collectors._nvml_api import Nvml
+from greengen.collectors.nvml import NvmlCollector
 from greengen.testing import fake_pynvml
 from greengen.testing.fake_pynvml import FakeNvml, Rig
 
@@ -135,7 +137,7 @@ def test_a_board_that_reads_0_is_not_believed() -> None:
 
 @pytest.mark.parametrize(
     ("number", "word", "remedy"),
-    [(9, "driver is not loaded", "modprobe"), (12, "libnvidia-ml", "--gpus all"), (999, "999", "")],
+    [(9, "driver is not loaded", "modprobe"), (12, "libnvidia-ml", "--gpus all"), (997, "997", "")],
 )
 def test_nvml_that_does_not_start(number: int, word: str, remedy: str) -> None:
     collector, found, _ = start(Rig(start_error=number))
@@ -263,11 +265,16 @@ def test_what_is_called_exists_in_pynvml() -> None:
             theirs = list(inspect.signature(getattr(real, name)).parameters.values())
             required = [parameter for parameter in theirs if parameter.default is parameter.empty]
             assert len(required) == len(inspect.signature(call).parameters) - 1, name
-    assert real.NVML_FI_DEV_POWER_INSTANT == module._POWER_INSTANT
-    assert real.NVML_ERROR_NOT_SUPPORTED == module._NOT_SUPPORTED
-    assert real.NVML_DEVICE_ARCH_AMPERE == module._AMPERE
-    assert real.NVML_DEVICE_ARCH_UNKNOWN == module._UNKNOWN_ARCHITECTURE
-    assert real.NVML_POWER_SCOPE_GPU == 0
+    assert (real.NVML_FI_DEV_POWER_AVERAGE, real.NVML_FI_DEV_POWER_INSTANT) == (api.POWER_AVERAGE, api.POWER_INSTANT)
+    assert (real.NVML_POWER_SCOPE_GPU, real.NVML_POWER_SCOPE_MODULE) == (api.SCOPE_GPU, api.SCOPE_MODULE)
+    for name in ("UNINITIALIZED", "NOT_SUPPORTED", "NOT_FOUND", "GPU_IS_LOST", "RESET_REQUIRED", "UNKNOWN"):
+        assert getattr(real, f"NVML_ERROR_{name}") == getattr(api, name)
+    assert real.NVML_DEVICE_ARCH_AMPERE == api.AMPERE
+    assert real.NVML_DEVICE_ARCH_UNKNOWN == api.UNKNOWN_ARCHITECTURE
+    unavailable = {real.NVML_VALUE_NOT_AVAILABLE_uint.value, real.NVML_VALUE_NOT_AVAILABLE_ulonglong.value}
+    assert unavailable == api.NOT_AVAILABLE
+    sample = {name for name, _ in real.c_nvmlProcessUtilizationSample_t._fields_}
+    assert sample >= {"pid", "timeStamp", "smUtil"}
     starts = {"NO_PERMISSION", "DRIVER_NOT_LOADED", "LIBRARY_NOT_FOUND", "LIB_RM_VERSION_MISMATCH"}
     assert {getattr(real, f"NVML_ERROR_{name}") for name in starts} == set(module._START)
 
