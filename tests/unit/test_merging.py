@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from greengen.accounting.books import Books
 from greengen.accounting.ledger import build
 from greengen.collector import Domain, Event, Unavailable
 from greengen.errors import KindMismatchError, UsageError
@@ -172,6 +174,11 @@ class TestUnion:
         assert len(merged.timelines[0].events) == 2
 
 
+def one_rule(books: Sequence[Books]) -> bool:
+    """Whether whose work it was is told in all of them, or in none: law 4 speaks of one rule."""
+    return len({book.other_j is None for book in books if book.curve.known.any()}) <= 1
+
+
 class TestCut:
     @given(cases(), st.data())
     def test_parts_add_up_and_merge_to_the_whole(self, case: Case, data: st.DataObject) -> None:
@@ -188,7 +195,7 @@ class TestCut:
             for name in told.accounts(book):
                 joules = [told.accounts(part).get(name, 0.0) for part in found if part.curve.known.any()]
                 added[name] = None if None in joules else math.fsum(j for j in joules if j is not None)
-            if book.curve.known.any():
+            if book.curve.known.any() and one_rule([book, *found]):
                 told.same(added, told.accounts(book), book.total_j)
             energy = math.fsum(part.total_j for part in found)
             assert abs(energy - book.total_j) <= told.TOLERANCE * max(book.total_j, 1.0)
@@ -205,7 +212,8 @@ class TestCut:
             if book.curve.known.any():
                 window = (int(book.curve.t_ns[0]), int(book.curve.t_ns[-1]))
                 within = told.books(case.rows, window)[boot, uid]
-                told.same(told.accounts(book), told.accounts(within), book.total_j)
+                if one_rule([book, within]):
+                    told.same(told.accounts(book), told.accounts(within), book.total_j)
 
     def test_both_ends_move_back_to_the_reading_before(self) -> None:
         part = cut(run(0, 10), int(2.5 * SECOND), int(7.9 * SECOND))
