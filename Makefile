@@ -48,7 +48,7 @@ demo: $(VENV)/.demo
 	@echo "The page: file://$(CURDIR)/demo.html"
 
 test: $(VENV)/.dev
-	$(BIN)/pytest --quiet --numprocesses 6 -m 'not alone'
+	$(BIN)/pytest --quiet --numprocesses 4 -m 'not alone'
 	$(BIN)/pytest --quiet -m alone
 
 check: $(VENV)/.dev

@@ -19,6 +19,8 @@ from tests.hosts import loading
 from tests.integration.commands import GREENGEN, balanced, environment, profile
 from tests.integration.test_hosts import Machine
 
+pytestmark = pytest.mark.alone
+
 MACHINES = [
     Machine(
         "jetson_nano",
@@ -78,7 +80,6 @@ def on_battery(tmp_path: Path, seconds: float, *events: tuple[float, str, str]) 
     return found
 
 
-@pytest.mark.alone
 def test_a_laptop_counts_what_its_battery_gives(tmp_path: Path) -> None:
     found = on_battery(tmp_path, 4.5)
     [battery] = [row for row in found["domains"] if row["collector"] == "battery"]
@@ -92,7 +93,6 @@ def test_a_laptop_counts_what_its_battery_gives(tmp_path: Path) -> None:
     assert not {gone["what"] for gone in found["boundary"]["not_covered"]} & {"memory (DRAM)"}
 
 
-@pytest.mark.alone
 def test_a_laptop_that_is_plugged_in_says_so(tmp_path: Path) -> None:
     found = on_battery(tmp_path, 6, (2.5, "status", "Charging"))
     [battery] = [row for row in found["domains"] if row["collector"] == "battery"]
