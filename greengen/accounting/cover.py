@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from greengen.collector import Domain
 
@@ -18,12 +18,7 @@ def cover(domains: Sequence[Domain], readable: frozenset[str]) -> dict[str, str]
     parts = {domain.uid: _inside(domain, domains) & readable for domain in domains}
     names = {domain.uid: domain.name for domain in domains}
     grades = {domain.uid: domain.grade for domain in domains}
-    counting = [
-        d
-        for d in domains
-        if d.uid in readable
-        and not (d.alternative and any(grades[uid] in ("measured", d.grade) for uid in parts[d.uid]))
-    ]
+    counting = [d for d in domains if d.uid in readable and not _stands_back(d, parts[d.uid], grades)]
     best = min((_rank(d) for d in counting if _is_whole(d)), default=None)
     beside = {d.uid for d in counting if _is_whole(d) and best is not None and _rank(d)[2:] != best[2:]}
     counting = [domain for domain in counting if domain.uid not in beside]
@@ -47,10 +42,16 @@ def parts_of(domain: Domain, domains: Sequence[Domain], readable: frozenset[str]
     """uids of the outermost readable domains inside one: what it holds, each joule once."""
     inside = _inside(domain, domains) & readable
     by_uid = {other.uid: other for other in domains}
+    grades = {other.uid: other.grade for other in domains}
     # What is itself another way to know a part's parts is none.
-    kept = {uid for uid in inside if not (by_uid[uid].alternative and _inside(by_uid[uid], domains) & readable)}
+    kept = {uid for uid in inside if not _stands_back(by_uid[uid], _inside(by_uid[uid], domains) & readable, grades)}
     within = {inner for uid in kept for inner in _inside(by_uid[uid], domains)}
     return sorted(kept - within)
+
+
+def _stands_back(domain: Domain, parts: frozenset[str], grades: Mapping[str, str]) -> bool:
+    """Whether an alternative leaves the total to its readable parts."""
+    return domain.alternative and any(grades[uid] in ("measured", domain.grade) for uid in parts)
 
 
 def _is_whole(domain: Domain) -> bool:

@@ -20,7 +20,7 @@ from greengen.quantity import Quantity, total
 
 @dataclass(frozen=True, slots=True)
 class Remainder:
-    """A meter that no total counts, over the time in which it and its parts were read.
+    """A meter around others, over the time in which it and its parts were read.
 
     outer_j, parts_j  what it read, and what its parts did together
     rest_j            the one less the other

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from greengen.accounting.cover import cover
+from greengen.accounting.cover import cover, parts_of
 from greengen.collector import Domain
 
 
@@ -109,3 +109,12 @@ def test_a_pattern_names_all_of_one_collector() -> None:
     verdict = cover(domains, frozenset(d.uid for d in domains))
     assert {uid for uid, why in verdict.items() if not why} == {"nvml:module-0", "nvml:gpu-1"}
     assert verdict["grace:cpu"] == "part of GH200"
+
+
+def test_a_total_is_also_a_part_where_what_it_holds_is_only_modelled() -> None:
+    psys = domain("psys", "package", alternative=True)
+    package = replace(domain("package"), grade="modelled")
+    wall = domain("wall", "psys", alternative=True)
+    readable = frozenset({"wall", "psys", "package"})
+    assert parts_of(wall, (wall, psys, package), readable) == ["psys"]
+    assert parts_of(wall, (wall, psys, replace(package, grade="measured")), readable) == ["package"]
