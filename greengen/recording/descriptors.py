@@ -40,7 +40,14 @@ def of(paths: Iterable[Path]) -> dict[int, Identity]:
 
 def are(files: Mapping[int, Identity]) -> bool:
     """Whether all of them are still what they were."""
-    return all(identity(descriptor) == known for descriptor, known in files.items())
+    try:
+        for descriptor, known in files.items():
+            found = os.fstat(descriptor)
+            if found.st_ino != known[1] or found.st_dev != known[0]:
+                return False
+    except OSError:
+        return False
+    return True
 
 
 def leak(owner: object) -> None:

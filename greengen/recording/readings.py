@@ -18,10 +18,10 @@ Point = tuple[Key, float, int, float, int]
 
 @dataclass(slots=True)
 class Batch:
-    """What one transaction writes: new points, and those already on disk that they make redundant."""
+    """What one transaction writes: new points, and points already on disk with the time of the one they replace."""
 
     points: list[Point] = field(default_factory=list)
-    redundant: list[tuple[Key, int]] = field(default_factory=list)
+    moved: list[tuple[Point, int]] = field(default_factory=list)
 
 
 class Readings:
@@ -65,16 +65,18 @@ class Readings:
             self._points = []
             for key, thinner in self._thinners.items():
                 point, redundant = thinner.flush()
-                if redundant is not None:
-                    batch.redundant.append((key, redundant))
-                if point is not None:
+                if point is None:
+                    continue
+                if redundant is None:
                     batch.points.append((key, self._windows[key], *point))
+                else:
+                    batch.moved.append(((key, self._windows[key], *point), redundant))
         return batch
 
     def give_back(self, batch: Batch, most: int) -> int:
         """What could not be written waits, `most` points of it; how many were dropped."""
         with self._lock:
             # A point that should have gone and stays does no harm: it lies on its line.
-            points = batch.points + self._points
+            points = batch.points + [point for point, _ in batch.moved] + self._points
             self._points = points[len(points) - most :] if most < len(points) else points
             return len(points) - len(self._points)

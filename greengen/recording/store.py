@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from greengen.recording import descriptors, identity, schema
-from greengen.recording.readings import Batch, Key
+from greengen.recording.readings import Batch, Key, Point
 
 _SPAN_SQL = "INSERT OR REPLACE INTO span VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
-_POINT_SQL = "INSERT OR REPLACE INTO point VALUES(?,?,?,?)"
+_POINT_SQL = "INSERT OR REPLACE INTO point(t_ns, value, spacing_ns, series) VALUES(?,?,?,?)"
+_MOVE_SQL = "UPDATE OR REPLACE point SET t_ns=?, value=?, spacing_ns=? WHERE series=? AND t_ns=?"
 
 #: How often, and how long apart, a recorder tries to be the last to leave the file.
 _FAREWELLS, _FAREWELL_S = 5, 0.05
@@ -62,10 +63,12 @@ class Store:
         try:
             for sql, values in rows:
                 connection.execute(sql, values)
-            known = [(self._series[key], t_ns) for key, t_ns in readings.redundant if key in self._series]
-            if known:
-                connection.executemany("DELETE FROM point WHERE series=? AND t_ns=?", known)
-            points = [(self._series_id(key, w), t_ns, value, step) for key, w, t_ns, value, step in readings.points]
+            points = list(map(self._point, readings.points))
+            if readings.moved:
+                moved = [(*self._point(point), old_ns) for point, old_ns in readings.moved]
+                # What an earlier failure kept from the file cannot be moved in it.
+                if connection.executemany(_MOVE_SQL, moved).rowcount < len(moved):
+                    points += [row[:-1] for row in moved]
             if points:
                 connection.executemany(_POINT_SQL, points)
             own = [(self._process, *span) for span in spans]
@@ -163,6 +166,10 @@ class Store:
             return int(number)
         msg = f"{self.path} is another file than at the start"
         raise sqlite3.OperationalError(msg)
+
+    def _point(self, point: Point) -> tuple[int, float, int, int]:
+        key, window_s, t_ns, value, spacing_ns = point
+        return t_ns, value, spacing_ns, self._series_id(key, window_s)
 
     def _series_id(self, key: Key, window_s: float) -> int:
         series = self._series.get(key)

@@ -188,7 +188,7 @@ class Writer:
                 opened, open_now = self._take_spans()
                 ended, self._ended = self._ended, []
             batch = self.readings.take()
-            if not (closing or rows or ended or open_now or batch.points):
+            if not (closing or rows or ended or open_now or batch.points or batch.moved):
                 return True
             try:
                 spans = [*opened, *ended]

@@ -82,18 +82,29 @@ def imports() -> None:
             what,
             f"{1e3 * (got[0] - bare[0]):.0f} ms, {got[1] - bare[1]:.1f} MB",
             "30 ms, 8 MB",
-            f"codecarbon {1e3 * (theirs[0] - bare[0]):.0f} ms, {theirs[1] - bare[1]:.1f} MB",
+            f"codecarbon {1e3 * (theirs[0] - bare[0]):.0f} ms, {theirs[1] - bare[1]:.1f} MB: "
+            + beside_peer(got[0] - bare[0], theirs[0] - bare[0], 30, 103),
         )
+
+
+def beside_peer(ours: float, theirs: float, budget: float, stated: float) -> str:
+    """How ours stands to a peer in this run, and how the budget stood to the same peer where it was stated."""
+    return f"{ours / theirs:.2g} of it (budget {budget / stated:.2g})"
 
 
 def spans() -> None:
     """One request span, with a recording and without."""
-    for mode, budget in (("on", "3 us"), ("off", "0.5 us")):
+    theirs = script("spans.py", "codecarbon", runs=1, key=lambda result: result["us"])
+    for mode, budget_us in (("on", 3.0), ("off", 0.5)):
         ours = script("spans.py", mode, key=lambda result: result["us"])
         empty = script("spans.py", "empty", key=lambda result: result["us"])
-        theirs = script("spans.py", "codecarbon", runs=1, key=lambda result: result["us"]) if mode == "on" else None
-        beside = f"empty `with` {empty:.2f} us" + (f"; codecarbon task {theirs:.0f} us" if theirs else "")
-        row(f"request span, recording {mode}", f"{ours:.2f} us", budget, beside)
+        beside = f"codecarbon task {theirs:.0f} us: {beside_peer(ours, theirs, budget_us, 391)}"
+        row(
+            f"request span, recording {mode}",
+            f"{ours:.2f} us",
+            f"{budget_us:g} us",
+            f"{beside}; empty `with` {empty:.2f} us",
+        )
 
 
 def sampling() -> None:
@@ -137,7 +148,7 @@ def whole_command() -> None:
         "greengen profile -- true",
         f"{ours:.2f} s CPU",
         "0.4 s CPU",
-        f"bare python {bare:.2f} s; codecarbon monitor {theirs:.2f} s",
+        f"codecarbon monitor {theirs:.2f} s: {beside_peer(ours, theirs, 0.4, 1.6)}; bare python {bare:.2f} s",
     )
 
 

@@ -21,11 +21,13 @@ def floor(root: Path, seconds: float) -> None:
     paths = sorted(root.glob("class/powercap/*/energy_uj"))
     files = [os.open(path, os.O_RDONLY) for path in paths[:4]]
     assert len(files) == 4, paths
+    _begin()
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         time.sleep(0.1)
         for file in files:
             int(os.pread(file, 64, 0))
+    _end()
 
 
 def ours(root: Path, directory: Path, seconds: float) -> None:
@@ -36,6 +38,7 @@ def ours(root: Path, directory: Path, seconds: float) -> None:
     with greengen.profile(directory / "bench.greengen", collectors=("rapl", "procfs")):
         _begin()
         time.sleep(seconds)
+        _end()
 
 
 def theirs(seconds: float) -> None:
@@ -52,14 +55,20 @@ def theirs(seconds: float) -> None:
     tracker.start()
     _begin()
     time.sleep(seconds)
+    _end()
 
 
-_started = [0.0]
+_cpu_s = [0.0, 0.0]
 
 
 def _begin() -> None:
-    # What starting costs is another line of the table.
-    _started[0] = time.process_time()
+    # What starting and ending cost is another line of the table.
+    time.sleep(1.0)
+    _cpu_s[0] = time.process_time()
+
+
+def _end() -> None:
+    _cpu_s[1] = time.process_time()
 
 
 def main(mode: str, seconds: float) -> None:
@@ -68,14 +77,13 @@ def main(mode: str, seconds: float) -> None:
         # Two sockets, each with its memory: four zones.
         root = trees.intel_server(Path(directory) / "host").sysfs
         os.chdir(directory)
-        _begin()
         if mode == "floor":
             floor(root, seconds)
         elif mode == "greengen":
             ours(root, Path(directory), seconds)
         else:
             theirs(seconds)
-        spent = time.process_time() - _started[0]
+        spent = _cpu_s[1] - _cpu_s[0]
         os.chdir("/")
         print(json.dumps({"cpu_s_per_min": spent * 60 / seconds}), flush=True)
         if mode == "codecarbon":

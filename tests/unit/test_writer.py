@@ -271,6 +271,18 @@ def test_a_series_that_was_new_in_a_refused_transaction(path: Path, writer: Writ
     assert by_boot["x"].samples["y"].values == []
 
 
+def test_a_reading_replaces_one_that_the_file_never_got(path: Path, writer: Writer) -> None:
+    for t_ns in (10, 20):
+        writer.readings.add([Sample("c:core", t_ns, t_ns / 10)])
+    writer.readings.take()  # a transaction that never was
+    writer.readings.add([Sample("c:core", 30, 3.0)])
+    assert writer.flush()
+    assert timeline(writer).samples["c:core"].t_ns == [30]
+    writer.readings.add([Sample("c:core", 40, 4.0)])
+    assert writer.flush()
+    assert timeline(writer).samples["c:core"].t_ns == [40]
+
+
 def test_too_much_waiting_is_dropped_oldest_first_and_counted(
     path: Path, writer: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
