@@ -171,12 +171,14 @@ def ledger() -> None:
     """Ten million spans over four devices of a million readings each, and how it grows."""
     for shape, what in (("one", "each on one of 4 devices"), ("all", "each on all 4 devices")):
         for weights in ("equal", "mixed"):
-            got = _ledger("10000000", shape, weights)
+            threads = str(os.cpu_count() or 1)
+            got, alone = _ledger("10000000", shape, weights, threads), _ledger("10000000", shape, weights)
             row(
                 f"10 M spans, {what}, {weights}",
                 f"{got['ratio']:.2f} x, {got['peak_mb']:.0f} MB",
                 "3 x, 1500 MB",
-                f"{got['ours_s']:.2f} s, numpy.sort of the edges {got['sort_s']:.2f} s; balance {got['error']:.0e}",
+                f"{threads} threads {got['ours_s']:.2f} s, one {alone['ratio']:.2f} x; "
+                f"numpy.sort of the edges {got['sort_s']:.2f} s; balance {got['error']:.0e}",
             )
     # Two edges per span, and one per reading.
     per_edge = []
