@@ -8,15 +8,14 @@ Both add up a 32-bit register only when somebody reads: 262 kJ between two readi
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Callable
 from functools import partial
 
-from greengen.collector import Discovery, Domain, Event, Host, Sample, Unavailable
+from greengen.collector import Discovery, Domain, Unavailable
+from greengen.collectors._base import SysfsCollector
 from greengen.collectors._held import HeldFile
 from greengen.collectors._hwmon import Chip, find_chips, locate
-from greengen.collectors._sysfs_meter import Meter, SysfsMeters, micro
+from greengen.collectors._sysfs_meter import Meter, micro
 
 _TILE = re.compile(r"^i915_(gt\d)$")
 _NAMES = ("xe", "i915", *(f"i915_gt{number}" for number in range(10)))
@@ -33,15 +32,10 @@ _SHARED = "no file says how much of the GPU each process used, so sole tenancy i
 _LIMITS = ("power{}_rated_max", "power{}_max", "power{}_cap", "power1_rated_max", "power1_max", "power1_cap")
 
 
-class IntelGpuCollector:
+class IntelGpuCollector(SysfsCollector):
     """Reads every counter of every card. `open_file` opens a path with os.open's flags."""
 
     name = "intel_gpu"
-    fallback_for: tuple[str, ...] = ()
-
-    def __init__(self, host: Host, open_file: Callable[[str, int], int] = os.open) -> None:
-        self._host = host
-        self._meters = SysfsMeters(host, open_file)
 
     def discover(self) -> Discovery:
         """The counters by PCI address and part; a card holds its package and its tiles."""
@@ -62,14 +56,6 @@ class IntelGpuCollector:
         where = partial(locate, self._host.sysfs, chip, (f"energy{channel}_input",))
         domain = _domain(chip, channel, part, tuple(inside) if part == "card" else ())
         return Meter(domain, where, micro, suspended=HeldFile(chip.runtime_status()))
-
-    def read(self) -> list[Sample | Event]:
-        """One sample per counter; a `gap` event when one begins to fail."""
-        return self._meters.read()
-
-    def close(self) -> None:
-        """Close the counters."""
-        self._meters.close()
 
 
 def _part(chip: Chip, channel: int) -> str:
