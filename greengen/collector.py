@@ -131,6 +131,7 @@ class Host:
     root_pid      the root of the profiled process tree
     include_root  whether the root is itself profiled; `greengen profile` is the root of the tree
                   that it records, and no part of it
+    cgroup        the folder of a cgroup (version 2) whose processes are profiled in place of the tree
     """
 
     sysfs: Path = Path("/sys")
@@ -139,6 +140,7 @@ class Host:
     include_root: bool = True
     monotonic_ns: Callable[[], int] = time.monotonic_ns
     environ: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    cgroup: Path | None = None
 
     @classmethod
     def from_environment(cls, root_pid: int | None = None, *, include_root: bool = True) -> Host:

@@ -56,6 +56,20 @@ def events(ledger: Ledger) -> list[dict[str, Any]]:
     ]
 
 
+def containers(rows: Rows) -> list[dict[str, str]]:
+    """The containers and pods whose work was recorded, and the cgroups that were named for it."""
+    told = []
+    for timeline in rows.timelines:
+        for segment in timeline.segments:
+            known, cgroup = segment.info.get("container"), segment.info.get("cgroup")
+            # A stranger's file may hold anything here.
+            found = {str(key): str(value) for key, value in known.items()} if isinstance(known, dict) else {}
+            found |= {"cgroup": cgroup} if isinstance(cgroup, str) else {}
+            if found and (one := {"host": timeline.hostname, **found}) not in told:
+                told.append(one)
+    return told
+
+
 def state(rows: Rows) -> list[dict[str, str]]:
     """The state of each host when its recording began; what changed then is an event of kind `state`."""
     told = []

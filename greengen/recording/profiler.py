@@ -7,13 +7,13 @@ import math
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from greengen import plugins
 from greengen.collector import Collector, Event, Host, Unavailable
 from greengen.errors import UsageError
-from greengen.recording import active, identity, runfile
+from greengen.recording import active, cgroups, containers, identity, runfile
 from greengen.recording.columns import text
 from greengen.recording.sampler import Sampler
 from greengen.recording.state import StateWatch
@@ -35,12 +35,14 @@ class Options:
     tier         cloud, edge or device; spans may say otherwise
     collectors   names to use, or to leave out with a leading `-`; None: the best set
     own_process  the sampler has a process to itself, and records its children only
+    cgroup       the profiled processes are those of a cgroup and not of a tree: self, a process id, or a path
     """
 
     interval_s: float = 0.1
     tier: str | None = None
     collectors: tuple[str, ...] | None = None
     own_process: bool = False
+    cgroup: str | None = None
 
     def __post_init__(self) -> None:
         if not (self.interval_s >= MIN_INTERVAL_S and math.isfinite(self.interval_s)):
@@ -81,6 +83,8 @@ class Profiler:
         children. Raises UsageError for unknown collectors, RunFileError where the file cannot be
         written; nothing runs then, and no file is left behind.
         """
+        if self.options.cgroup is not None:
+            self._host = replace(self._host, cgroup=self._find_cgroup(self.options.cgroup))
         join = not self.options.own_process
         made, broken = plugins.collectors(self._host, self.options.collectors)
         with runfile.locked(self.path.parent if self._is_named else self.path):
@@ -108,17 +112,45 @@ class Profiler:
         role = "recorder" if self.options.own_process else "recorder+workload"
         writer = Writer(self.path, role, busy_s=0.25)
         self._segment = f"{writer.uid}/{time.monotonic_ns()}"
-        root = self._host.root_pid
         info: dict[str, object] = {"interval_s": self.options.interval_s, "tier": self.options.tier}
-        info |= {"command": self._command, "own_process": self.options.own_process, "greengen": _version()}
-        # Whose process tree holds whose: recordings of one host that are merged count each process once.
+        info |= {"command": self._command, "greengen": _version()}
+        info |= self._profiled(writer.boot)
         self._state = StateWatch(self._host.sysfs)
         info["state"] = dict(self._state.known)
-        info |= {"root": identity.process_uid(root), "ancestors": identity.ancestors(root)}
         if not runfile.open_segment(self.path, writer, self._segment, info):
             return False
         self._writer = writer
         return True
+
+    def _find_cgroup(self, said: str) -> Path:
+        host = self._host
+        folder = cgroups.find(said, host.procfs, host.sysfs)
+        if not self.options.own_process and not cgroups.holds_us(folder, host.procfs, host.sysfs):
+            msg = (
+                f"the cgroup {folder} does not hold this process, which records: record it from outside, "
+                f"with `greengen profile --cgroup {said} -- sleep 60`, or pass cgroup='self'"
+            )
+            raise UsageError(msg)
+        return folder
+
+    def _profiled(self, boot: str) -> dict[str, object]:
+        """Whose work is recorded, and whose recordings hold it: merged, each process counts once.
+
+        own_process  whether what the recorder costs is apart from that work, and not a part of it
+        """
+        host, own_process = self._host, self.options.own_process
+        container = containers.of_process(host.procfs, host.environ)
+        if host.cgroup is None:
+            root = host.root_pid
+            above = [*identity.ancestors(root), *cgroups.chain(root, host.procfs, host.sysfs, boot)]
+            profiled: dict[str, object] = {"root": identity.process_uid(root), "ancestors": above}
+        else:
+            held = cgroups.holds_us(host.cgroup, host.procfs, host.sysfs)
+            own_process = own_process and not held
+            container = container if held else containers.of_paths([f"0::{host.cgroup}"])
+            uid, *above = cgroups.above(host.cgroup, boot)
+            profiled = {"root": uid, "ancestors": above, "cgroup": str(host.cgroup)}
+        return profiled | {"own_process": own_process} | ({"container": container} if container else {})
 
     def _sample(self, made: Sequence[Collector], broken: Sequence[Unavailable], *, created: bool) -> None:
         writer = self._writer
