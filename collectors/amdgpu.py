@@ -3,8 +3,8 @@
 An APU's power is that of its package, CPU included (amdgpu_pm.c), so it stands in for a package that
 nothing else reads. Facts: the kernel's drivers/gpu/drm/amd/pm/amdgpu_pm.c (power1_average and
 power1_input in µW, of which most chips have one; reading either wakes a suspended GPU; some kernels print
-an error as 2^32 less its number), swsmu/smu13/aldebaran_ppt.c (the second die of an
-MI250 shows no power: the first shows that of both), and the header named in `_gpu_metrics`.
+an error as 2^32 less its number; power1_cap in µW, temp1_input in m°C), swsmu/smu13/aldebaran_ppt.c
+(the second die of an MI250 shows no power: the first shows that of both), and the header named in `_gpu_metrics`.
 """
 
 from __future__ import annotations
@@ -91,6 +91,14 @@ class AmdgpuCollector:
         for busy in self._busy:
             yield from self._read_busy(busy)
 
+    def state(self) -> dict[str, str]:
+        """Power limit, performance level and temperature, GPU by GPU; of one that sleeps, nothing: asking wakes it."""
+        found: dict[str, str] = {}
+        for number, chip in enumerate(find_chips(self._host.sysfs, (self.name,))):
+            if read_text(chip.runtime_status()).strip() != "suspended":
+                found |= _state(chip, f"AMD GPU {number}")
+        return found
+
     def _read_busy(self, busy: _Busy) -> Iterator[Usage | Event]:
         subject = f"{busy.uid} utilisation"
         text = b"0" if busy.suspended.read() == b"suspended" else busy.file.read()
@@ -166,6 +174,16 @@ def _domain(chip: Chip, how: str, *, apu: bool, counter: bool) -> Domain:
         gain=_GAIN,
         detail=f"{what}, by {how}",
     )
+
+
+def _state(chip: Chip, name: str) -> dict[str, str]:
+    cap_uw, warmth_mc = chip.number("power1_cap"), chip.number("temp1_input")
+    said = {
+        f"power limit of {name}": f"{cap_uw / 1e6:.4g} W" if cap_uw else "",
+        f"performance level of {name}": chip.text("device/power_dpm_force_performance_level"),
+        f"temperature of {name}": f"{warmth_mc / 1000:.0f} C" if warmth_mc else "",
+    }
+    return {subject: value for subject, value in said.items() if value}
 
 
 def _is_apu(chip: Chip, table: bytes) -> bool:

@@ -8,11 +8,13 @@ such rail: theirs lie beside one another, but for VDDQ_VDD2_1V8AO, which is take
 Facts: the kernel's Documentation/hwmon/ina3221.rst (mV and mA, in4 to in7 are shunt voltages); NVIDIA's Jetson
 Linux Developer Guide, "Platform Power and Performance" (labels, NC for a channel that is not connected); the
 older driver ina3221x with rail_name_N and in_powerN_input, mW, as jtop/core/power.py of rbonghi/jetson_stats
-finds it.
+finds it. The power mode: lines of nvpmodel.conf as in rbonghi/jetson_stats#130, and the status file that
+almond-bot/axol#220 writes for the next start (one line, ``pmode:0002``).
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -41,6 +43,8 @@ _MOST_W = 200.0
 #: ±5 % at 95 %: the chip errs by less, but its shunt is the board maker's; a judgement.
 _GAIN = 0.025
 _OLD_REFRESH_S = 0.1
+_MODE = re.compile(r"pmode:(\d+)")
+_MODES = re.compile(r"^< *POWER_MODEL +ID=(\d+) +NAME=(\S+)", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,16 @@ class JetsonCollector(SysfsCollector):
             return Discovery(unavailable=(Unavailable("jetson", why, remedy), *problems))
         board = read_text(tree / "model").strip("\0 \n")
         return self._meters.add_all(_meters(rails, board), problems)
+
+    def state(self) -> dict[str, str]:
+        """The power mode that nvpmodel has set last."""
+        root = self._host.procfs / "self/root"
+        mode = _MODE.search(read_text(root / "var/lib/nvpmodel/status"))
+        if mode is None:
+            return {}
+        number = int(mode[1])
+        names = {int(line[1]): line[2] for line in _MODES.finditer(read_text(root / "etc/nvpmodel.conf"))}
+        return {"power mode (nvpmodel)": f"{number} {names.get(number, '')}".strip()}
 
 
 def _new_rails(sysfs: Path, problems: list[Unavailable]) -> Iterator[_Rail]:

@@ -155,6 +155,15 @@ class Host:
 
 
 @runtime_checkable
+class Stateful(Protocol):
+    """A collector that also knows in which state its devices are: more than a `Collector` has to."""
+
+    def state(self) -> Mapping[str, str]:
+        """What is set, and how warm it is: ``power limit of NVIDIA GPU 0`` → ``700 W``. The unknown is left out."""
+        ...
+
+
+@runtime_checkable
 class Collector(Protocol):
     """Found under the entry-point group ``greengen.collectors`` as a callable ``Host -> Collector``.
 

@@ -72,7 +72,7 @@ class Profiler:
         self._pid = os.getpid()
         self._writer: Writer | None = None
         self._sampler: Sampler | None = None
-        self._state: StateWatch | None = None
+        self._info: dict[str, object] = {}
         self._segment = ""
 
     def start(self, *, force: bool = False, append: bool = False) -> None:
@@ -112,12 +112,10 @@ class Profiler:
         role = "recorder" if self.options.own_process else "recorder+workload"
         writer = Writer(self.path, role, busy_s=0.25)
         self._segment = f"{writer.uid}/{time.monotonic_ns()}"
-        info: dict[str, object] = {"interval_s": self.options.interval_s, "tier": self.options.tier}
-        info |= {"command": self._command, "greengen": _version()}
-        info |= self._profiled(writer.boot)
-        self._state = StateWatch(self._host.sysfs)
-        info["state"] = dict(self._state.known)
-        if not runfile.open_segment(self.path, writer, self._segment, info):
+        self._info = {"interval_s": self.options.interval_s, "tier": self.options.tier}
+        self._info |= {"command": self._command, "greengen": _version()}
+        self._info |= self._profiled(writer.boot)
+        if not runfile.open_segment(self.path, writer, self._segment, self._info):
             return False
         self._writer = writer
         return True
@@ -159,10 +157,12 @@ class Profiler:
             meta = {"created_epoch_ns": time.time_ns(), "greengen": _version()}
             for key, value in meta.items():
                 writer.put("INSERT OR REPLACE INTO meta VALUES(?,?)", key, json.dumps(value))
-        self._sampler = self._discover(writer, made, broken)
+        state = StateWatch(self._host.sysfs)
+        self._sampler = self._discover(writer, made, broken, state)
         # What comes before the first reading is not recorded: looking for collectors takes a while.
-        now = (time.monotonic_ns(), time.time_ns(), self._segment)
-        writer.put("UPDATE segment SET t0_ns=?, epoch_ns=? WHERE uid=?", *now)
+        info = json.dumps(self._info | {"state": state.known})
+        now = (time.monotonic_ns(), time.time_ns(), info, self._segment)
+        writer.put("UPDATE segment SET t0_ns=?, epoch_ns=?, info=? WHERE uid=?", *now)
         writer.tick, writer.drain, writer.tick_s = self._sampler.tick, self._sampler.drain, self.options.interval_s
         if not writer.ensure_running():
             msg = f"the sampling thread cannot be started: {writer.trouble or 'its first reading takes too long'}"
@@ -171,7 +171,9 @@ class Profiler:
         if not self.options.own_process:
             active.activate(writer)
 
-    def _discover(self, writer: Writer, made: Sequence[Collector], broken: Sequence[Unavailable]) -> Sampler:
+    def _discover(
+        self, writer: Writer, made: Sequence[Collector], broken: Sequence[Unavailable], state: StateWatch
+    ) -> Sampler:
         found = plugins.discover_all(made)
         self.warnings = (*found.warnings, *(gone.reason for gone in broken))
         now = time.monotonic_ns()
@@ -187,8 +189,9 @@ class Profiler:
             row = (writer.boot, gone.interface, gone.reason, gone.remedy)
             writer.put("INSERT OR REPLACE INTO unavailable VALUES(?,?,?,?)", *row)
         writer.readings.tolerate("cpu", _CPU_TOLERANCE_NS)
+        state.ask(found.collectors)
         wanted = frozenset(domain.uid for domain in found.domains)
-        return Sampler(found.collectors, wanted, writer, self.options.own_process, self._state)
+        return Sampler(found.collectors, wanted, writer, self.options.own_process, state)
 
     def stop(self) -> None:
         """Take the last reading and close. Does nothing in a forked child, and nothing the second time."""
