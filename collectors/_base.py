@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
-from greengen.collector import Domain, Event, Host, Sample
+from greengen.collector import Domain, Event, Host, Sample, Usage
 from greengen.collectors._poller import SlowMeters
 from greengen.collectors._sysfs_meter import SysfsMeters
 
@@ -40,7 +40,7 @@ class SysfsCollector:
         self._host = host
         self._meters = SysfsMeters(host, open_file)
 
-    def read(self) -> list[Sample | Event]:
+    def read(self) -> Iterable[Sample | Usage | Event]:
         """One sample per meter; a `gap` event when one begins to fail."""
         return self._meters.read()
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from greengen.collector import MACHINE, Discovery, Domain, Event, Host, Sample, Unavailable, Usage
 from greengen.collectors._cpu_info import read_text
+from greengen.collectors._drm_use import DrmUse, divide
 from greengen.collectors._gpu_metrics import APU_FORMATS, ENERGY_STEP_J, parse, read_format
 from greengen.collectors._held import HeldFile
 from greengen.collectors._hwmon import Chip, find_chips, locate
@@ -31,7 +32,6 @@ _AVERAGED_S, _REFRESH_S = 1.0, 0.1
 #: PCI device ids of MI200 (amdgpu_drv.c, CHIP_ALDEBARAN).
 _ALDEBARAN = ("0x7408", "0x740c", "0x740f", "0x7410")
 _TABLE = "device/gpu_metrics"
-_SHARED = "no file says how much of the GPU each process used, so sole tenancy is assumed"
 
 
 @dataclass(slots=True)
@@ -56,23 +56,26 @@ class AmdgpuCollector:
         self._host = host
         self._meters = SysfsMeters(host, open_file)
         self._busy: list[_Busy] = []
+        self._use: DrmUse | None = None
         self._outages = Outages()
 
     def discover(self) -> Discovery:
         """The GPUs by their PCI address, and what each is read by."""
         self.close()
-        domains: list[Domain] = []
+        domains: dict[Chip, Domain] = {}
         problems: list[Unavailable] = []
         for chip in find_chips(self._host.sysfs, (self.name,)):
             found = self._first_that_reads(chip)
             if isinstance(found, Unavailable):
                 problems.append(found)
                 continue
-            domains.append(found)
-            if found.activity == found.uid:
+            domains[chip] = found
+        divided, self._use = divide(self._host, tuple(domains.values()), amd=True)
+        for chip, domain in zip(domains, divided, strict=True):
+            if domain.activity == domain.uid:
                 percent = (chip.path / "device").resolve() / "gpu_busy_percent"
-                self._busy.append(_Busy(found.uid, HeldFile(percent), HeldFile(chip.runtime_status())))
-        return Discovery(tuple(domains), tuple(problems))
+                self._busy.append(_Busy(domain.uid, HeldFile(percent), HeldFile(chip.runtime_status())))
+        return Discovery(divided, tuple(problems))
 
     def _first_that_reads(self, chip: Chip) -> Domain | Unavailable:
         reasons = []
@@ -90,6 +93,8 @@ class AmdgpuCollector:
         yield from self._meters.read()
         for busy in self._busy:
             yield from self._read_busy(busy)
+        if self._use is not None:
+            yield from self._use.read()
 
     def state(self) -> dict[str, str]:
         """Power limit, performance level and temperature, GPU by GPU; of one that sleeps, nothing: asking wakes it."""
@@ -120,7 +125,9 @@ class AmdgpuCollector:
         for busy in self._busy:
             busy.file.close()
             busy.suspended.close()
-        self._busy = []
+        if self._use is not None:
+            self._use.close()
+        self._busy, self._use = [], None
 
 
 def _choices(host: Host, chip: Chip) -> Iterator[Meter]:
@@ -166,7 +173,6 @@ def _domain(chip: Chip, how: str, *, apu: bool, counter: bool) -> Domain:
         reading="energy" if counter else "power",
         scope="host" if apu else "device",
         split="cpu" if apu else None,
-        split_reason="" if apu else _SHARED,
         activity=activity,
         max_power_w=2 * cap_uw / 1e6 if cap_uw else _MOST_W,
         resolution_j=ENERGY_STEP_J if counter else 0.0,
