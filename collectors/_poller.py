@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from greengen.collector import Domain, Event, Sample
 from greengen.collectors._outage import Outages
@@ -168,25 +168,35 @@ class Polled(Generic[T]):
             yield from self._outages.begin(t_ns, uid, reason)
 
 
-class SlowGauges:
-    """The polled power gauges of a collector: one domain and one poller each."""
+class SlowMeters:
+    """The polled meters of a collector."""
 
     def __init__(self, clock: Callable[[], int]) -> None:
         self._clock = clock
-        self._polled: list[Polled[float]] = []
+        self._polled: list[Polled[Any]] = []
 
-    def start(self, domain: Domain, poller: Poller[float], wait_s: float) -> str:
-        """Begin to ask; why it is no domain, where it is none. Waits for the first answer, `wait_s` at most."""
+    def ask(self, poller: Poller[T], wait_s: float) -> Answer[T]:
+        """Begin to ask, and wait for the first answer, `wait_s` at most; without one, it ends."""
         poller.start()
         first = poller.first(wait_s)
         if first.value is None:
             poller.close()
+        return first
+
+    def add(self, polled: Polled[T]) -> None:
+        """Hand out the rows of a meter that is asked, from now on."""
+        self._polled.append(polled)
+
+    def start(self, domain: Domain, poller: Poller[float], wait_s: float) -> str:
+        """Begin to ask a gauge of power; why it is no domain, where it is none."""
+        first = self.ask(poller, wait_s)
+        if first.value is None:
             return first.trouble
 
         def rows(t_ns: int, power_w: float) -> Iterator[Sample | Event]:
             yield Sample(domain.uid, t_ns, power_w, "power")
 
-        self._polled.append(Polled((domain.uid,), poller, rows, 2 * wait_s))
+        self.add(Polled((domain.uid,), poller, rows, 2 * wait_s))
         return ""
 
     def read(self) -> Iterator[Sample | Event]:

@@ -3,11 +3,29 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Protocol
 
+from greengen.collector import Host
+from greengen.collectors._cgroup import CgroupMembers
 from greengen.collectors._proc_pid import PARENT, STARTED, read_stat
 
 #: PROC_PID_INIT_INO of Linux's include/linux/proc_ns.h: the first pid namespace has always this number.
 _FIRST_NAMESPACE = "pid:[4026531836]"
+
+
+class Pids(Protocol):
+    """The profiled processes, by their ids."""
+
+    def has(self, pid: int) -> bool:
+        """Whether a process, alive or lately dead, is profiled."""
+        ...
+
+
+def profiled_pids(host: Host) -> Pids:
+    """Those of the cgroup that is profiled, or of the process tree."""
+    if host.cgroup is not None:
+        return CgroupMembers(host.procfs, host.cgroup)
+    return ProfiledPids(host.procfs, host.root_pid, include_root=host.include_root)
 
 
 def why_no_host_pids(procfs: Path, pid: int) -> str:

@@ -55,10 +55,10 @@ UNSUPPORTED = (
         "rapl: the uncore domain of the package",
     ),
     Unavailable(
-        "GPU time per process (DRM fdinfo)",
-        # The second half: Umio-Yasuno/amdgpu_top issue 49.
-        "a GPU's energy is not divided between processes yet; ROCm's compute does not show in fdinfo at all, so that "
-        "a division by it would give such work nothing",
+        "AMD GPU: time per process under ROCm",
+        # Umio-Yasuno/amdgpu_top issue 49; the kfd's own files tell memory, and no time in a unit that was looked up.
+        "its queues bypass the driver's books (DRM fdinfo), which would give such work nothing: while any process has "
+        "opened the KFD, an AMD GPU's energy is not divided between processes",
         "one service per GPU",
     ),
     Unavailable(

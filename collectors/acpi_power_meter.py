@@ -8,15 +8,14 @@ information, intervals of 50 ms to 1 s) and the grace-hopper plug-in of Alumet (
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Callable
 from functools import partial
 
-from greengen.collector import Discovery, Domain, Event, Host, Sample, Unavailable
+from greengen.collector import Discovery, Domain, Unavailable
+from greengen.collectors._base import SysfsCollector, undivided
 from greengen.collectors._cpu_info import read_cpu_info
 from greengen.collectors._hwmon import Chip, find_chips, locate
-from greengen.collectors._sysfs_meter import Meter, SysfsMeters, positive_micro
+from greengen.collectors._sysfs_meter import Meter, positive_micro
 
 _GRACE = re.compile(r"^(Module|Grace|CPU|SysIO) Power Socket (\d+)$")
 #: By the first word of the OEM information: kind, what it holds of its socket, and of what else.
@@ -36,18 +35,12 @@ _GAIN = 0.025
 _MOST_W = {"board": 2_000.0, "package": 1_000.0, "core": 1_000.0, "uncore": 1_000.0, "wall": 15_000.0}
 #: Behind a meter of so long an interval there may be a BMC, which takes its time to answer.
 _SLOW_S = 0.5
-_UNSPLIT = "no weight divides a {} between processes, so sole tenancy is assumed"
 
 
-class AcpiPowerMeterCollector:
+class AcpiPowerMeterCollector(SysfsCollector):
     """Reads every ACPI power meter, held open. `open_file` opens a path with os.open's flags."""
 
     name = "acpi_power_meter"
-    fallback_for: tuple[str, ...] = ()
-
-    def __init__(self, host: Host, open_file: Callable[[str, int], int] = os.open) -> None:
-        self._host = host
-        self._meters = SysfsMeters(host, open_file)
 
     def discover(self) -> Discovery:
         """The meters, by socket where they are NVIDIA's, else by their ACPI name."""
@@ -65,14 +58,6 @@ class AcpiPowerMeterCollector:
         where = partial(locate, self._host.sysfs, chip, ("power1_average",))
         every_s = interval_s if interval_s >= _SLOW_S else 0.0
         return Meter(domain, where, positive_micro, interval_s, every_s=every_s)
-
-    def read(self) -> list[Sample | Event]:
-        """One sample per meter; a `gap` event when one begins to fail."""
-        return self._meters.read()
-
-    def close(self) -> None:
-        """Close the meters."""
-        self._meters.close()
 
 
 def _uid(chip: Chip) -> str:
@@ -99,7 +84,7 @@ def _domain(uid: str, chip: Chip, uids: frozenset[str], *, virtual: bool) -> Dom
         # As of a plug: whose work it was is better known of its parts, where these were read.
         alternative=not match,
         split="cpu" if by_cpu else None,
-        split_reason="" if by_cpu else _UNSPLIT.format("module" if match else "whole machine"),
+        split_reason="" if by_cpu else undivided("a module" if match else "a whole machine"),
         activity="cpu" if kind in ("package", "core", "uncore") else None,
         max_power_w=2 * cap_uw / 1e6 if cap_uw else _MOST_W[kind],
         refresh_s=(chip.number("power1_average_interval") or 1000) / 1000,

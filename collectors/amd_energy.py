@@ -7,15 +7,14 @@ reads, so it stands in only where powercap does not. Cores (Ecore…) are part o
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Callable
 from functools import partial
 
-from greengen.collector import Discovery, Domain, Event, Host, Sample, Unavailable
+from greengen.collector import Discovery, Domain, Unavailable
+from greengen.collectors._base import SysfsCollector
 from greengen.collectors._cpu_info import read_cpu_info
 from greengen.collectors._hwmon import Chip, find_chips, locate
-from greengen.collectors._sysfs_meter import Meter, SysfsMeters, micro
+from greengen.collectors._sysfs_meter import Meter, micro
 
 _SOCKET = re.compile(r"^Esocket(\d+)$")
 #: AMD's counter is computed from events rather than sensed (Schöne et al., arXiv:2108.00808, on Zen 2):
@@ -31,15 +30,11 @@ _REMEDY = (
 )
 
 
-class AmdEnergyCollector:
+class AmdEnergyCollector(SysfsCollector):
     """Reads the socket counters, held open. `open_file` opens a path with os.open's flags."""
 
     name = "amd_energy"
     fallback_for: tuple[str, ...] = ("package",)
-
-    def __init__(self, host: Host, open_file: Callable[[str, int], int] = os.open) -> None:
-        self._host = host
-        self._meters = SysfsMeters(host, open_file)
 
     def discover(self) -> Discovery:
         """One domain per socket. With several memory nodes per socket the driver shows a socket on each of them."""
@@ -70,14 +65,6 @@ class AmdEnergyCollector:
                     where = partial(locate, self._host.sysfs, chip, (f"energy{number}_input",))
                     meters.append(Meter(_domain(match[1], chip, number, virtual=virtual), where, micro))
         return meters
-
-    def read(self) -> list[Sample | Event]:
-        """One sample per socket; a `gap` event when one begins to fail."""
-        return self._meters.read()
-
-    def close(self) -> None:
-        """Close the counters."""
-        self._meters.close()
 
 
 def _domain(socket: str, chip: Chip, number: int, *, virtual: bool) -> Domain:

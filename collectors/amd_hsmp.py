@@ -7,13 +7,12 @@ what RAPL counts, so it stands in only where no counter of the package can be re
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
 from functools import partial
 
-from greengen.collector import Discovery, Domain, Event, Host, Sample
+from greengen.collector import Discovery, Domain
+from greengen.collectors._base import SysfsCollector
 from greengen.collectors._hwmon import Chip, find_chips, locate
-from greengen.collectors._sysfs_meter import Meter, SysfsMeters, positive_micro
+from greengen.collectors._sysfs_meter import Meter, positive_micro
 
 #: What the firmware tells is the estimate behind RAPL's counter: 20 % at 95 %, a judgement, as in rapl.
 _GAIN = 0.10
@@ -22,15 +21,11 @@ _MOST_W = 1000.0
 _REFRESH_S = 1.0
 
 
-class AmdHsmpCollector:
+class AmdHsmpCollector(SysfsCollector):
     """Reads the socket powers, held open. `open_file` opens a path with os.open's flags."""
 
     name = "amd_hsmp"
     fallback_for: tuple[str, ...] = ("package",)
-
-    def __init__(self, host: Host, open_file: Callable[[str, int], int] = os.open) -> None:
-        self._host = host
-        self._meters = SysfsMeters(host, open_file)
 
     def discover(self) -> Discovery:
         """One domain per socket, numbered in the order of the devices."""
@@ -41,14 +36,6 @@ class AmdHsmpCollector:
             for socket, chip in enumerate(chips)
         ]
         return self._meters.add_all(meters)
-
-    def read(self) -> list[Sample | Event]:
-        """One sample per socket; a `gap` event when one begins to fail."""
-        return self._meters.read()
-
-    def close(self) -> None:
-        """Close the gauges."""
-        self._meters.close()
 
 
 def _domain(socket: int, chip: Chip) -> Domain:

@@ -3,8 +3,8 @@
 An APU's power is that of its package, CPU included (amdgpu_pm.c), so it stands in for a package that
 nothing else reads. Facts: the kernel's drivers/gpu/drm/amd/pm/amdgpu_pm.c (power1_average and
 power1_input in µW, of which most chips have one; reading either wakes a suspended GPU; some kernels print
-an error as 2^32 less its number), swsmu/smu13/aldebaran_ppt.c (the second die of an
-MI250 shows no power: the first shows that of both), and the header named in `_gpu_metrics`.
+an error as 2^32 less its number; power1_cap in µW, temp1_input in m°C), swsmu/smu13/aldebaran_ppt.c
+(the second die of an MI250 shows no power: the first shows that of both), and the header named in `_gpu_metrics`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 
 from greengen.collector import MACHINE, Discovery, Domain, Event, Host, Sample, Unavailable, Usage
 from greengen.collectors._cpu_info import read_text
+from greengen.collectors._drm_use import DrmUse, divide
 from greengen.collectors._gpu_metrics import APU_FORMATS, ENERGY_STEP_J, parse, read_format
 from greengen.collectors._held import HeldFile
 from greengen.collectors._hwmon import Chip, find_chips, locate
@@ -31,7 +32,6 @@ _AVERAGED_S, _REFRESH_S = 1.0, 0.1
 #: PCI device ids of MI200 (amdgpu_drv.c, CHIP_ALDEBARAN).
 _ALDEBARAN = ("0x7408", "0x740c", "0x740f", "0x7410")
 _TABLE = "device/gpu_metrics"
-_SHARED = "no file says how much of the GPU each process used, so sole tenancy is assumed"
 
 
 @dataclass(slots=True)
@@ -56,23 +56,26 @@ class AmdgpuCollector:
         self._host = host
         self._meters = SysfsMeters(host, open_file)
         self._busy: list[_Busy] = []
+        self._use: DrmUse | None = None
         self._outages = Outages()
 
     def discover(self) -> Discovery:
         """The GPUs by their PCI address, and what each is read by."""
         self.close()
-        domains: list[Domain] = []
+        domains: dict[Chip, Domain] = {}
         problems: list[Unavailable] = []
         for chip in find_chips(self._host.sysfs, (self.name,)):
             found = self._first_that_reads(chip)
             if isinstance(found, Unavailable):
                 problems.append(found)
                 continue
-            domains.append(found)
-            if found.activity == found.uid:
+            domains[chip] = found
+        divided, self._use = divide(self._host, tuple(domains.values()), amd=True)
+        for chip, domain in zip(domains, divided, strict=True):
+            if domain.activity == domain.uid:
                 percent = (chip.path / "device").resolve() / "gpu_busy_percent"
-                self._busy.append(_Busy(found.uid, HeldFile(percent), HeldFile(chip.runtime_status())))
-        return Discovery(tuple(domains), tuple(problems))
+                self._busy.append(_Busy(domain.uid, HeldFile(percent), HeldFile(chip.runtime_status())))
+        return Discovery(divided, tuple(problems))
 
     def _first_that_reads(self, chip: Chip) -> Domain | Unavailable:
         reasons = []
@@ -90,6 +93,16 @@ class AmdgpuCollector:
         yield from self._meters.read()
         for busy in self._busy:
             yield from self._read_busy(busy)
+        if self._use is not None:
+            yield from self._use.read()
+
+    def state(self) -> dict[str, str]:
+        """Power limit, performance level and temperature, GPU by GPU; of one that sleeps, nothing: asking wakes it."""
+        found: dict[str, str] = {}
+        for number, chip in enumerate(find_chips(self._host.sysfs, (self.name,))):
+            if read_text(chip.runtime_status()).strip() != "suspended":
+                found |= _state(chip, f"AMD GPU {number}")
+        return found
 
     def _read_busy(self, busy: _Busy) -> Iterator[Usage | Event]:
         subject = f"{busy.uid} utilisation"
@@ -112,7 +125,9 @@ class AmdgpuCollector:
         for busy in self._busy:
             busy.file.close()
             busy.suspended.close()
-        self._busy = []
+        if self._use is not None:
+            self._use.close()
+        self._busy, self._use = [], None
 
 
 def _choices(host: Host, chip: Chip) -> Iterator[Meter]:
@@ -158,7 +173,6 @@ def _domain(chip: Chip, how: str, *, apu: bool, counter: bool) -> Domain:
         reading="energy" if counter else "power",
         scope="host" if apu else "device",
         split="cpu" if apu else None,
-        split_reason="" if apu else _SHARED,
         activity=activity,
         max_power_w=2 * cap_uw / 1e6 if cap_uw else _MOST_W,
         resolution_j=ENERGY_STEP_J if counter else 0.0,
@@ -166,6 +180,16 @@ def _domain(chip: Chip, how: str, *, apu: bool, counter: bool) -> Domain:
         gain=_GAIN,
         detail=f"{what}, by {how}",
     )
+
+
+def _state(chip: Chip, name: str) -> dict[str, str]:
+    cap_uw, warmth_mc = chip.number("power1_cap"), chip.number("temp1_input")
+    said = {
+        f"power limit of {name}": f"{cap_uw / 1e6:.4g} W" if cap_uw else "",
+        f"performance level of {name}": chip.text("device/power_dpm_force_performance_level"),
+        f"temperature of {name}": f"{warmth_mc / 1000:.0f} C" if warmth_mc else "",
+    }
+    return {subject: value for subject, value in said.items() if value}
 
 
 def _is_apu(chip: Chip, table: bytes) -> bool:

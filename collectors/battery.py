@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from greengen.collector import Discovery, Domain, Event, Host, Reading, Sample, Unavailable
+from greengen.collector import Discovery, Domain, Event, Reading, Sample, Unavailable
+from greengen.collectors._base import WHOLE_HOST, PolledCollector, undivided
 from greengen.collectors._cpu_info import read_text
 from greengen.collectors._poller import Polled, Poller
 
@@ -30,7 +31,6 @@ _STEP_J = 36.0
 _GAIN = 0.05
 _MOST_W = 500.0
 _INTEGER = re.compile(r"-?\d+")
-_SPLIT = "no weight divides what a battery delivers between processes, so sole tenancy is assumed"
 _MAINS = "a battery tells what the machine draws only while it alone feeds it"
 
 
@@ -147,15 +147,10 @@ def _value(reading: Reading, gauge: Gauge | None, counter: _Counter, mains: str)
     return gauge.power_w
 
 
-class BatteryCollector:
+class BatteryCollector(PolledCollector):
     """Reads the batteries of the machine, in one thread."""
 
     name = "battery"
-    fallback_for: tuple[str, ...] = ()
-
-    def __init__(self, host: Host) -> None:
-        self._host = host
-        self._polled: Polled[list[Gauge]] | None = None
 
     def discover(self) -> Discovery:
         """Find the batteries, if they feed the machine now."""
@@ -185,18 +180,8 @@ class BatteryCollector:
             poller = Poller("battery", lambda: read_gauges(sysfs), period_s=_PERIOD_S, clock=clock)
             poller.start()
             uids = [domain.uid for domain in domains.values()]
-            self._polled = Polled(uids, poller, _Rows(domains), _PATIENCE_S)
+            self._meters.add(Polled(uids, poller, _Rows(domains), _PATIENCE_S))
         return Discovery(tuple(domains.values()), tuple(problems))
-
-    def read(self) -> Iterator[Sample | Event]:
-        """What the batteries have said since the last reading; waits for none."""
-        return iter(()) if self._polled is None else self._polled.read(self._host.monotonic_ns())
-
-    def close(self) -> None:
-        """End the thread."""
-        if self._polled is not None:
-            self._polled.poller.close()
-        self._polled = None
 
 
 def _domain(gauge: Gauge, said: str, sysfs: Path) -> Domain:
@@ -205,17 +190,14 @@ def _domain(gauge: Gauge, said: str, sysfs: Path) -> Domain:
         what = "energy_now" if gauge.left_wh is not None else "charge_now × voltage_now"
     else:
         what = "power_now, or current_now × voltage_now, integrated"
-    return Domain(
+    return replace(
+        WHOLE_HOST,
         uid=f"battery:{gauge.name}",
         collector=BatteryCollector.name,
         kind="battery",
         name=f"battery {gauge.name}",
         reading="energy" if counting else "power",
-        scope="host",
-        contains=("*",),
-        alternative=True,
-        split_reason=_SPLIT,
-        activity="cpu",
+        split_reason=undivided("what a battery delivers"),
         max_power_w=_MOST_W,
         resolution_j=_STEP_J if counting else 0.0,
         refresh_s=_REFRESH_S,

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from greengen.collector import Discovery, Domain, Event, Host, Sample, Unavailable
+from greengen.collector import Discovery, Domain, Event, Sample, Unavailable
+from greengen.collectors._base import PolledCollector
 from greengen.collectors._poller import Polled, Poller
 
 if TYPE_CHECKING:
@@ -97,15 +98,10 @@ class _Rows:
                 yield Event(t_ns, "freeze", domain.uid, f"the exporter has said the same for {still_s:.0f} s")
 
 
-class DcgmCollector:
+class DcgmCollector(PolledCollector):
     """Reads the exporter that ``GREENGEN_DCGM`` names, in a thread of its own."""
 
     name = "dcgm"
-    fallback_for: tuple[str, ...] = ()
-
-    def __init__(self, host: Host) -> None:
-        self._host = host
-        self._polled: Polled[_Scrape] | None = None
 
     def discover(self) -> Discovery:
         """Ask once; 3 s at the most where it does not answer."""
@@ -128,10 +124,8 @@ class DcgmCollector:
             clock=self._host.monotonic_ns,
             abort=exporter.client.abort,
         )
-        poller.start()
-        first = poller.first(2 * _TIMEOUT_S)
+        first = self._meters.ask(poller, 2 * _TIMEOUT_S)
         if first.value is None:
-            poller.close()
             return Discovery(unavailable=(Unavailable("dcgm", f"{where.shown}: {first.trouble}", _EXAMPLE),))
         gpus, left_out = ours(first.value.gpus, self._host.environ)
         problems = [Unavailable("dcgm", left_out)] if left_out else []
@@ -143,20 +137,10 @@ class DcgmCollector:
                 domains.append(_domain(gpu, where))
         if domains:
             rows = _Rows(tuple(domains))
-            self._polled = Polled([domain.uid for domain in domains], poller, rows, 2 * _TIMEOUT_S)
+            self._meters.add(Polled([domain.uid for domain in domains], poller, rows, 2 * _TIMEOUT_S))
         else:
             poller.close()
         return Discovery(tuple(domains), tuple(problems))
-
-    def read(self) -> Iterator[Sample | Event]:
-        """What the exporter has said since the last reading; waits for nothing."""
-        return iter(()) if self._polled is None else self._polled.read(self._host.monotonic_ns())
-
-    def close(self) -> None:
-        """End the thread."""
-        if self._polled is not None:
-            self._polled.poller.close()
-        self._polled = None
 
 
 def _domain(gpu: Gpu, where: Address) -> Domain:

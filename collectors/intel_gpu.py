@@ -8,15 +8,16 @@ Both add up a 32-bit register only when somebody reads: 262 kJ between two readi
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Callable
+from collections.abc import Iterator
 from functools import partial
 
-from greengen.collector import Discovery, Domain, Event, Host, Sample, Unavailable
+from greengen.collector import Discovery, Domain, Event, Sample, Unavailable, Usage
+from greengen.collectors._base import SysfsCollector
+from greengen.collectors._drm_use import DrmUse, divide
 from greengen.collectors._held import HeldFile
 from greengen.collectors._hwmon import Chip, find_chips, locate
-from greengen.collectors._sysfs_meter import Meter, SysfsMeters, micro
+from greengen.collectors._sysfs_meter import Meter, micro
 
 _TILE = re.compile(r"^i915_(gt\d)$")
 _NAMES = ("xe", "i915", *(f"i915_gt{number}" for number in range(10)))
@@ -29,19 +30,14 @@ _REGISTER_J = 2**32 * _STEP_J
 _GAIN = 0.05
 #: A card of no stated limit, W; and how often the register has news is in no source.
 _MOST_W, _REFRESH_S = 1000.0, 0.1
-_SHARED = "no file says how much of the GPU each process used, so sole tenancy is assumed"
 _LIMITS = ("power{}_rated_max", "power{}_max", "power{}_cap", "power1_rated_max", "power1_max", "power1_cap")
 
 
-class IntelGpuCollector:
+class IntelGpuCollector(SysfsCollector):
     """Reads every counter of every card. `open_file` opens a path with os.open's flags."""
 
     name = "intel_gpu"
-    fallback_for: tuple[str, ...] = ()
-
-    def __init__(self, host: Host, open_file: Callable[[str, int], int] = os.open) -> None:
-        self._host = host
-        self._meters = SysfsMeters(host, open_file)
+    _use: DrmUse | None = None
 
     def discover(self) -> Discovery:
         """The counters by PCI address and part; a card holds its package and its tiles."""
@@ -55,7 +51,9 @@ class IntelGpuCollector:
             found += [(chip, channel, _part(chip, channel)) for channel in channels]
         uids = {(chip.address, part): f"intel_gpu:{chip.address}/{part}" for chip, _, part in found}
         meters = [self._meter(chip, channel, part, uids) for chip, channel, part in found]
-        return self._meters.add_all(meters, problems, "read access to energy*_input")
+        opened = self._meters.add_all(meters, problems, "read access to energy*_input")
+        domains, self._use = divide(self._host, opened.domains)
+        return Discovery(domains, opened.unavailable)
 
     def _meter(self, chip: Chip, channel: int, part: str, uids: dict[tuple[str, str], str]) -> Meter:
         inside = [uid for (address, other), uid in uids.items() if address == chip.address and other != part]
@@ -63,13 +61,18 @@ class IntelGpuCollector:
         domain = _domain(chip, channel, part, tuple(inside) if part == "card" else ())
         return Meter(domain, where, micro, suspended=HeldFile(chip.runtime_status()))
 
-    def read(self) -> list[Sample | Event]:
-        """One sample per counter; a `gap` event when one begins to fail."""
-        return self._meters.read()
+    def read(self) -> Iterator[Sample | Usage | Event]:
+        """One sample per counter, and who used the GPUs; a `gap` event when one begins to fail."""
+        yield from super().read()
+        if self._use is not None:
+            yield from self._use.read()
 
     def close(self) -> None:
         """Close the counters."""
-        self._meters.close()
+        super().close()
+        if self._use is not None:
+            self._use.close()
+        self._use = None
 
 
 def _part(chip: Chip, channel: int) -> str:
@@ -90,7 +93,6 @@ def _domain(chip: Chip, channel: int, part: str, contains: tuple[str, ...]) -> D
         kind="gpu",
         name=f"Intel GPU {chip.address} ({part})",
         contains=contains,
-        split_reason=_SHARED,
         # Not that what is shown wraps: it misses what its register wrapped by between two readings.
         wrap_j=_REGISTER_J,
         max_power_w=2 * limit_w or _MOST_W,

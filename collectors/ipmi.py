@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator
+from dataclasses import replace
 
-from greengen.collector import Discovery, Domain, Event, Host, Sample, Unavailable
-from greengen.collectors._poller import Poller, SlowGauges
+from greengen.collector import Discovery, Domain, Unavailable
+from greengen.collectors._base import WHOLE_HOST, PolledCollector
+from greengen.collectors._poller import Poller
 
 _VARIABLE = "GREENGEN_IPMI"
 _EXAMPLE = f'{_VARIABLE}=local, or {_VARIABLE}="-I lanplus -H bmc -U admin -E"'
@@ -27,7 +28,6 @@ _GAIN = 0.05
 _FIELD = re.compile(r"^\s*(Instantaneous power reading|Maximum during sampling period|Power reading state is):\s*(\w+)")
 _SENTINELS = (0, 0xFFFF)
 _DEFAULT_MAX = 1023
-_SPLIT = "no weight divides what a whole machine draws between processes, so sole tenancy is assumed"
 
 
 def power_w(text: str) -> float:
@@ -47,15 +47,10 @@ def power_w(text: str) -> float:
     return float(watts)
 
 
-class IpmiCollector:
+class IpmiCollector(PolledCollector):
     """Runs ipmitool in a thread of its own, where ``GREENGEN_IPMI`` says so."""
 
     name = "ipmi"
-    fallback_for: tuple[str, ...] = ()
-
-    def __init__(self, host: Host) -> None:
-        self._host = host
-        self._gauges = SlowGauges(host.monotonic_ns)
 
     def discover(self) -> Discovery:
         """Ask once; 10 s at the most where the BMC does not answer."""
@@ -80,19 +75,11 @@ class IpmiCollector:
             clock=self._host.monotonic_ns,
             abort=command.abort,
         )
-        why = self._gauges.start(domain, poller, _TIMEOUT_S)
+        why = self._meters.start(domain, poller, _TIMEOUT_S)
         if not why:
             return Discovery((domain,))
         remedy = "run as root, or give this user /dev/ipmi0" if command.is_installed() else "apt install ipmitool"
         return Discovery(unavailable=(Unavailable(domain.uid, why, remedy),))
-
-    def read(self) -> Iterator[Sample | Event]:
-        """What the BMC has said since the last reading; waits for nothing."""
-        return self._gauges.read()
-
-    def close(self) -> None:
-        """End the thread, and an ipmitool that still runs."""
-        self._gauges.close()
 
 
 def _bmc(options: list[str]) -> str:
@@ -104,17 +91,11 @@ def _bmc(options: list[str]) -> str:
 
 
 def _domain(bmc: str) -> Domain:
-    return Domain(
+    return replace(
+        WHOLE_HOST,
         uid=f"ipmi:{bmc}",
         collector=IpmiCollector.name,
-        kind="wall",
         name=f"whole machine, by its BMC ({bmc}, IPMI DCMI)",
-        reading="power",
-        scope="host",
-        contains=("*",),
-        alternative=True,
-        split_reason=_SPLIT,
-        activity="cpu",
         refresh_s=_REFRESH_S,
         gain=_GAIN,
         detail="with power supplies and fans; where supplies are shared, it may be the chassis; in steps of 1 W",

@@ -8,21 +8,23 @@ such rail: theirs lie beside one another, but for VDDQ_VDD2_1V8AO, which is take
 Facts: the kernel's Documentation/hwmon/ina3221.rst (mV and mA, in4 to in7 are shunt voltages); NVIDIA's Jetson
 Linux Developer Guide, "Platform Power and Performance" (labels, NC for a channel that is not connected); the
 older driver ina3221x with rail_name_N and in_powerN_input, mW, as jtop/core/power.py of rbonghi/jetson_stats
-finds it.
+finds it. The power mode: lines of nvpmodel.conf as in rbonghi/jetson_stats#130, and the status file that
+almond-bot/axol#220 writes for the next start (one line, ``pmode:0002``).
 """
 
 from __future__ import annotations
 
-import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from greengen.collector import Discovery, Domain, Event, Host, Sample, Unavailable
+from greengen.collector import Discovery, Domain, Unavailable
+from greengen.collectors._base import SysfsCollector, undivided
 from greengen.collectors._cpu_info import read_text
 from greengen.collectors._hwmon import Chip, find_chips, locate
-from greengen.collectors._sysfs_meter import Meter, SysfsMeters, micro, volts_times_amperes
+from greengen.collectors._sysfs_meter import Meter, micro, volts_times_amperes
 
 _WHOLE = ("VDD_IN", "POM_5V_IN", "VIN")
 #: By label, kind and what else measures the same; a label that is not here is a rail of the board.
@@ -41,7 +43,8 @@ _MOST_W = 200.0
 #: ±5 % at 95 %: the chip errs by less, but its shunt is the board maker's; a judgement.
 _GAIN = 0.025
 _OLD_REFRESH_S = 0.1
-_SPLIT = "no weight divides this rail between processes, so sole tenancy is assumed"
+_MODE = re.compile(r"pmode:(\d+)")
+_MODES = re.compile(r"^< *POWER_MODEL +ID=(\d+) +NAME=(\S+)", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +59,10 @@ class _Rail:
     source: str
 
 
-class JetsonCollector:
+class JetsonCollector(SysfsCollector):
     """Reads the rails of a Jetson, held open. `open_file` opens a path with os.open's flags."""
 
     name = "jetson"
-    fallback_for: tuple[str, ...] = ()
-
-    def __init__(self, host: Host, open_file: Callable[[str, int], int] = os.open) -> None:
-        self._host = host
-        self._meters = SysfsMeters(host, open_file)
 
     def discover(self) -> Discovery:
         """Find the rails, if this is a Jetson."""
@@ -81,13 +79,15 @@ class JetsonCollector:
         board = read_text(tree / "model").strip("\0 \n")
         return self._meters.add_all(_meters(rails, board), problems)
 
-    def read(self) -> list[Sample | Event]:
-        """One sample per rail; a `gap` event when one begins to fail."""
-        return self._meters.read()
-
-    def close(self) -> None:
-        """Close the rails."""
-        self._meters.close()
+    def state(self) -> dict[str, str]:
+        """The power mode that nvpmodel has set last."""
+        root = self._host.procfs / "self/root"
+        mode = _MODE.search(read_text(root / "var/lib/nvpmodel/status"))
+        if mode is None:
+            return {}
+        number = int(mode[1])
+        names = {int(line[1]): line[2] for line in _MODES.finditer(read_text(root / "etc/nvpmodel.conf"))}
+        return {"power mode (nvpmodel)": f"{number} {names.get(number, '')}".strip()}
 
 
 def _new_rails(sysfs: Path, problems: list[Unavailable]) -> Iterator[_Rail]:
@@ -182,7 +182,7 @@ def _domain(rail: _Rail, uid: str, board: str) -> Domain:
         scope="host",
         contains=contains,
         split="cpu" if by_cpu else None,
-        split_reason="" if by_cpu else _SPLIT,
+        split_reason="" if by_cpu else undivided("this rail"),
         activity="cpu" if by_cpu else None,
         max_power_w=_MOST_W,
         refresh_s=rail.refresh_s,

@@ -34,8 +34,9 @@ from greengen.collectors._nvml_api import (
 from greengen.collectors._nvml_board import Gpu, probe
 from greengen.collectors._nvml_check import EnergyCheck
 from greengen.collectors._nvml_processes import ProcessUse, why_not
+from greengen.collectors._nvml_state import state_of
 from greengen.collectors._outage import Outages
-from greengen.collectors._profiled_pids import ProfiledPids, why_no_host_pids
+from greengen.collectors._profiled_pids import profiled_pids, why_no_host_pids
 
 #: After these the library is started anew and the GPUs are looked up again: a driver that was reloaded, a GPU reset.
 _RENEW = frozenset({UNINITIALIZED, DRIVER_NOT_LOADED, GPU_IS_LOST, RESET_REQUIRED, LIB_RM_VERSION_MISMATCH, UNKNOWN})
@@ -86,7 +87,7 @@ class NvmlCollector:
         self._gpus: list[Gpu] = []
         self._uses: dict[str, ProcessUse] = {}
         self._checks: dict[str, EnergyCheck] = {}
-        self._pids = ProfiledPids(host.procfs, host.root_pid, include_root=host.include_root)
+        self._pids = profiled_pids(host)
         self._outages = Outages()
         self._renew_ns: int | None = None
         self._pause_ns = _SOON_NS
@@ -178,6 +179,14 @@ class NvmlCollector:
             self._renew_ns, self._pause_ns = None, _SOON_NS
         elif self._renew_ns is None:
             self._renew_ns = called_ns + self._pause_ns
+
+    def state(self) -> dict[str, str]:
+        """Power limit, clock at work, what slows it down and temperature, GPU by GPU."""
+        nvml, found = self._nvml, dict[str, str]()
+        boards = {gpu.uuid: gpu.handle for gpu in self._gpus} if nvml is not None else {}
+        for number, handle in enumerate(boards.values()):
+            found |= state_of(cast("Nvml", nvml), handle, f"NVIDIA GPU {number}")
+        return found
 
     def _check(self, nvml: Nvml, gpu: Gpu, t_ns: int, energy_j: float) -> Iterator[Event]:
         check = self._checks.get(gpu.domain.uid)

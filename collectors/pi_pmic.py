@@ -14,7 +14,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from greengen.collector import Discovery, Domain, Event, Host, Sample, Unavailable
+from greengen.collector import Discovery, Domain, Event, Sample, Unavailable
+from greengen.collectors._base import PolledCollector, undivided
 from greengen.collectors._cpu_info import read_text
 from greengen.collectors._poller import Polled, Poller
 
@@ -26,7 +27,6 @@ _GAIN = 0.05
 _LINE = re.compile(r"^\s*(\w+)_([AV])\s+(?:current|volt)\(\d+\)=(-?\d+(?:\.\d+)?)([AV])\s*$")
 _CORE = "VDD_CORE"
 _BOARD_UID, _CORE_UID = "pi_pmic:board", f"pi_pmic:{_CORE}"
-_SPLIT = "no weight divides this rail between processes, so sole tenancy is assumed"
 
 
 def rails_w(text: str) -> dict[str, float]:
@@ -54,15 +54,10 @@ def _rows(t_ns: int, rails: dict[str, float]) -> Iterator[Sample | Event]:
         yield Sample(_CORE_UID, t_ns, rails[_CORE], "power")
 
 
-class PiPmicCollector:
+class PiPmicCollector(PolledCollector):
     """Runs vcgencmd in a thread of its own, on boards that have the chip."""
 
     name = "pi_pmic"
-    fallback_for: tuple[str, ...] = ()
-
-    def __init__(self, host: Host) -> None:
-        self._host = host
-        self._polled: Polled[dict[str, float]] | None = None
 
     def discover(self) -> Discovery:
         """Ask once, if this is a board with BCM2712."""
@@ -77,27 +72,15 @@ class PiPmicCollector:
         poller = Poller(
             "vcgencmd", lambda: rails_w(command.run()), period_s=_PERIOD_S, clock=clock, abort=command.abort
         )
-        poller.start()
-        first = poller.first(2 * _TIMEOUT_S)
+        first = self._meters.ask(poller, 2 * _TIMEOUT_S)
         if first.value is None:
-            poller.close()
             remedy = "add the user to the group video, which may open /dev/vcio"
             if not command.is_installed():
                 remedy = "apt install raspi-utils; in a container, mount vcgencmd and pass /dev/vcio on"
             return Discovery(unavailable=(Unavailable("pi_pmic", first.trouble, remedy),))
         domains = _domains(read_text(tree / "model").strip("\0 \n"), first.value)
-        self._polled = Polled([domain.uid for domain in domains], poller, _rows, 2 * _TIMEOUT_S)
+        self._meters.add(Polled([domain.uid for domain in domains], poller, _rows, 2 * _TIMEOUT_S))
         return Discovery(domains)
-
-    def read(self) -> Iterator[Sample | Event]:
-        """What the chip has said since the last reading; waits for nothing."""
-        return iter(()) if self._polled is None else self._polled.read(self._host.monotonic_ns())
-
-    def close(self) -> None:
-        """End the thread, and a vcgencmd that still runs."""
-        if self._polled is not None:
-            self._polled.poller.close()
-        self._polled = None
 
 
 def _domains(model: str, rails: dict[str, float]) -> tuple[Domain, ...]:
@@ -109,7 +92,7 @@ def _domains(model: str, rails: dict[str, float]) -> tuple[Domain, ...]:
         reading="power",
         scope="host",
         contains=(_CORE_UID, "cpu_model:*") if _CORE in rails else ("cpu_model:*",),
-        split_reason=_SPLIT,
+        split_reason=undivided("this rail"),
         activity="cpu",
         max_power_w=_MOST_W,
         refresh_s=_PERIOD_S,
@@ -124,7 +107,7 @@ def _domains(model: str, rails: dict[str, float]) -> tuple[Domain, ...]:
         reading="power",
         scope="host",
         contains=("cpu_model:*",),
-        split_reason=_SPLIT,
+        split_reason=undivided("this rail"),
         activity="cpu",
         max_power_w=_MOST_W,
         refresh_s=_PERIOD_S,

@@ -9,10 +9,11 @@ hours, ``?reading=energy`` takes the counter. Formats and their documents: `_plu
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from greengen.collector import Discovery, Domain, Event, Host, Sample, Unavailable
+from greengen.collector import Discovery, Domain, Event, Sample, Unavailable
+from greengen.collectors._base import WHOLE_HOST, PolledCollector, undivided
 from greengen.collectors._poller import Polled, Poller
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ _MOST_W = 4600.0
 #: Energy against power, over this many steps of the counter and so long (collectors.md 16).
 _STEPS, _SPAN_S, _RATIO = 10, 5.0, (0.8, 1.25)
 
-_SPLIT = "no weight divides what a wall socket delivers between processes, so sole tenancy is assumed"
 _ZERO = "it says {:g} W, while this machine runs: is the machine plugged into another channel or socket?"
 
 
@@ -117,15 +117,10 @@ class _Meter:
             yield Event(t_ns, "reset", uid, reason)
 
 
-class PlugCollector:
+class PlugCollector(PolledCollector):
     """Reads the plugs that ``GREENGEN_PLUG`` names, each in a thread of its own."""
 
     name = "plug"
-    fallback_for: tuple[str, ...] = ()
-
-    def __init__(self, host: Host) -> None:
-        self._host = host
-        self._polled: list[Polled[PlugReading]] = []
 
     def discover(self) -> Discovery:
         """Ask every plug once, all at a time; 2 s at the most where one does not answer."""
@@ -154,7 +149,7 @@ class PlugCollector:
                 poller.close()
                 problems.append(Unavailable(plug.uid, why, _remedy(why)))
                 continue
-            self._polled.append(Polled((plug.uid,), poller, _Meter(plug).rows, 2 * _TIMEOUT_S))
+            self._meters.add(Polled((plug.uid,), poller, _Meter(plug).rows, 2 * _TIMEOUT_S))
             domains.append(_domain(plug))
         return Discovery(tuple(domains), tuple(problems))
 
@@ -168,18 +163,6 @@ class PlugCollector:
 
         clock = self._host.monotonic_ns
         return Poller(plug.uid, ask, period_s=_PERIOD_S, clock=clock, abort=client.abort)
-
-    def read(self) -> Iterator[Sample | Event]:
-        """What the plugs have said since the last reading; waits for none."""
-        now_ns = self._host.monotonic_ns() if self._polled else 0
-        for polled in self._polled:
-            yield from polled.read(now_ns)
-
-    def close(self) -> None:
-        """End the threads."""
-        for polled in self._polled:
-            polled.poller.close()
-        self._polled = []
 
 
 def _why_not(plug: Plug, poller: Poller[PlugReading]) -> str:
@@ -205,17 +188,13 @@ def _implausible(power_w: float) -> str:
 
 def _domain(plug: Plug) -> Domain:
     counting = plug.reading == "energy"
-    return Domain(
+    return replace(
+        WHOLE_HOST,
         uid=plug.uid,
         collector=PlugCollector.name,
-        kind="wall",
         name=f"{plug.format.name} plug {plug.where.shown}",
         reading=plug.reading,
-        scope="host",
-        contains=("*",),
-        alternative=True,
-        split_reason=_SPLIT,
-        activity="cpu",
+        split_reason=undivided("what a wall socket delivers"),
         max_power_w=_MOST_W,
         resolution_j=plug.format.step_j if counting else 0.0,
         refresh_s=_COUNTER_REFRESH_S if counting else _REFRESH_S,

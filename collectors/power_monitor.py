@@ -15,14 +15,13 @@ adm1275.rst (of whose chips those are left out that scale nothing, or show no po
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
 from functools import partial
 
-from greengen.collector import Discovery, Domain, Event, Host, Sample, Unavailable
+from greengen.collector import Discovery, Domain, Unavailable
+from greengen.collectors._base import SysfsCollector, undivided
 from greengen.collectors._cpu_info import read_text
 from greengen.collectors._hwmon import Chip, find_chips, locate
-from greengen.collectors._sysfs_meter import Meter, SysfsMeters, micro, volts_times_amperes
+from greengen.collectors._sysfs_meter import Meter, micro, volts_times_amperes
 
 _INA = ("ina209", "ina219", "ina220", "ina226", "ina230", "ina231", "ina228", "ina237", "ina238", "ina780", "sq52206")
 _ADM = ("adm1272", "adm1273", "adm1276", "adm1293", "adm1294")
@@ -41,18 +40,12 @@ _VARIABLE = "GREENGEN_POWER_MONITOR"
 _GAIN = 0.025
 #: No chip states what its rail can carry. A slip of unit is a factor of 1000.
 _MOST_W = 5_000.0
-_UNSPLIT = "no weight divides a supply rail between processes, so sole tenancy is assumed"
 
 
-class PowerMonitorCollector:
+class PowerMonitorCollector(SysfsCollector):
     """Reads the declared rails, held open. `open_file` opens a path with os.open's flags."""
 
     name = "power_monitor"
-    fallback_for: tuple[str, ...] = ()
-
-    def __init__(self, host: Host, open_file: Callable[[str, int], int] = os.open) -> None:
-        self._host = host
-        self._meters = SysfsMeters(host, open_file)
 
     def discover(self) -> Discovery:
         """The declared rails; the others are told with what they read, and how to declare them."""
@@ -91,7 +84,7 @@ class PowerMonitorCollector:
             contains=contains,
             alternative=meaning == "wall",
             split="cpu" if meaning == "package" else None,
-            split_reason="" if meaning == "package" else _UNSPLIT,
+            split_reason="" if meaning == "package" else undivided("a supply rail"),
             activity="cpu" if meaning == "package" else None,
             max_power_w=_MOST_W,
             refresh_s=interval_ms / 1000,
@@ -101,14 +94,6 @@ class PowerMonitorCollector:
         value = volts_times_amperes if reading == "product" else micro
         where = partial(locate, self._host.sysfs, chip, attributes)
         return Meter(domain, where, value, interval_ms / 1000 if reading != "energy" else 0.0)
-
-    def read(self) -> list[Sample | Event]:
-        """One sample per rail; a `gap` event when one begins to fail."""
-        return self._meters.read()
-
-    def close(self) -> None:
-        """Close the rails."""
-        self._meters.close()
 
 
 def _channels(chip: Chip) -> list[int]:

@@ -1,4 +1,4 @@
-"""CPU time: of the machine, of what its CPUs could have given, and of the profiled process tree.
+"""CPU time: of the machine, of what its CPUs could have given, and of the profiled process tree or cgroup.
 
 These are the weights that divide a CPU's energy between the profiled processes and the others. No
 domain of its own, and no joules.
@@ -7,11 +7,17 @@ domain of its own, and no joules.
 from __future__ import annotations
 
 import sys
-from typing import Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 from greengen.collector import CAPACITY, MACHINE, PROFILED, Discovery, Event, Host, Unavailable, Usage
+from greengen.collectors._cgroup import CgroupTime, OutsideTheTree, of_container
 from greengen.collectors._cpu_time import CpuTime, open_cpu_time
 from greengen.collectors._outage import Outages
+
+if TYPE_CHECKING:
+    from greengen.collectors._process_tree import ProcessTree
+    from greengen.collectors._psutil_tree import PsutilTree
 
 #: The `Usage` resource that this collector reads.
 RESOURCE = "cpu"
@@ -20,10 +26,7 @@ RESOURCE = "cpu"
 _MACHINE_NS = 450_000_000
 
 
-class _Tree(Protocol):
-    @property
-    def pids(self) -> frozenset[int]: ...
-
+class _Profiled(Protocol):
     def busy_ns(self) -> int: ...
 
     def close(self) -> None: ...
@@ -39,7 +42,8 @@ class ProcfsCollector:
         self._host = host
         self._platform = platform
         self._cpu: CpuTime | None = None
-        self._tree: _Tree | None = None
+        self._profiled: _Profiled | None = None
+        self._outside: OutsideTheTree | None = None
         self._outages = Outages()
         self._machine_ns = self._call_ns = self._step_ns = 0
 
@@ -50,32 +54,47 @@ class ProcfsCollector:
         if isinstance(cpu, Unavailable):
             return Discovery(unavailable=(cpu,))
         self._cpu = cpu
-        tree = self._open_tree()
-        if not tree.pids:
-            tree.close()
-            reason = f"there is no process {self._host.root_pid} to profile"
-            return Discovery(unavailable=(Unavailable("cpu time of the profiled processes", reason),))
-        self._tree = tree
+        profiled = self._open_tree() if self._host.cgroup is None else self._open_cgroup(self._host.cgroup)
+        if isinstance(profiled, str):
+            return Discovery(unavailable=(Unavailable("cpu time of the profiled processes", profiled),))
+        self._profiled = profiled
         return Discovery()
 
-    def _open_tree(self) -> _Tree:
+    def _open_tree(self) -> _Profiled | str:
+        """The tree, or why there is none."""
         host = self._host
+        tree: ProcessTree | PsutilTree
         if (host.procfs / "stat").exists():
             from greengen.collectors._process_tree import ProcessTree  # noqa: PLC0415 -- not on every system
 
-            return ProcessTree(host.procfs, host.root_pid, host.monotonic_ns, include_root=host.include_root)
-        from greengen.collectors._psutil_tree import PsutilTree  # noqa: PLC0415 -- psutil is slow to import
+            tree = ProcessTree(host.procfs, host.root_pid, host.monotonic_ns, include_root=host.include_root)
+        else:
+            from greengen.collectors._psutil_tree import PsutilTree  # noqa: PLC0415 -- psutil is slow to import
 
-        return PsutilTree(host.root_pid, host.monotonic_ns, include_root=host.include_root)
+            tree = PsutilTree(host.root_pid, host.monotonic_ns, include_root=host.include_root)
+        if not tree.pids:
+            tree.close()
+            return f"there is no process {host.root_pid} to profile"
+        container = of_container(host)
+        if container is not None:
+            self._outside = OutsideTheTree(container, own_process=not host.include_root)
+        return tree
+
+    def _open_cgroup(self, folder: Path) -> _Profiled | str:
+        try:
+            cgroup = CgroupTime(folder)
+        except OSError as error:
+            return f"{folder / 'cpu.stat'} cannot be opened: {error.strerror}"
+        return cgroup
 
     def read(self) -> list[Usage | Event]:
-        """The tree first: what it did is then never newer than what the machine did."""
+        """The profiled processes first: what they did is then never newer than what the machine did."""
         now = self._host.monotonic_ns
         rows: list[Usage | Event] = []
-        if self._tree is not None:
-            busy_ns = self._tree.busy_ns()
-            rows.append(Usage(RESOURCE, PROFILED, now(), busy_ns))
+        tree_ns = self._read_profiled(rows)
         if self._cpu is not None and self._machine_is_due(now()):
+            if self._outside is not None and tree_ns is not None:
+                rows += self._outside.add(now(), tree_ns)
             try:
                 busy_ns, capacity_ns = self._cpu.read()
             except (OSError, ValueError) as error:
@@ -86,6 +105,19 @@ class ProcfsCollector:
             rows.append(Usage(RESOURCE, MACHINE, t_ns, busy_ns))
             rows.append(Usage(RESOURCE, CAPACITY, t_ns, capacity_ns))
         return rows
+
+    def _read_profiled(self, rows: list[Usage | Event]) -> int | None:
+        if self._profiled is None:
+            return None
+        try:
+            busy_ns = self._profiled.busy_ns()
+        except (OSError, ValueError) as error:
+            # A cgroup that is removed with its container; a tree never fails.
+            told = f"their CPU time cannot be read any more: {error}"
+            rows += self._outages.begin(self._host.monotonic_ns(), "profiled processes", told, "warning")
+            return None
+        rows.append(Usage(RESOURCE, PROFILED, self._host.monotonic_ns(), busy_ns))
+        return busy_ns
 
     def _machine_is_due(self, t_ns: int) -> bool:
         """Every half second: it steps by 10 ms, and asking is half the cost of a reading.
@@ -102,7 +134,7 @@ class ProcfsCollector:
 
     def close(self) -> None:
         """Close the held files."""
-        for held in (self._cpu, self._tree):
+        for held in (self._cpu, self._profiled, self._outside):
             if held is not None:
                 held.close()
-        self._cpu = self._tree = None
+        self._cpu = self._profiled = self._outside = None

@@ -13,11 +13,12 @@ says 0 (influxdata/telegraf, plugins/inputs/redfish/testdata). Nor are the kWh, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from greengen.collector import Discovery, Domain, Event, Host, Sample, Unavailable
-from greengen.collectors._poller import Poller, SlowGauges
+from greengen.collector import Discovery, Domain, Unavailable
+from greengen.collectors._base import WHOLE_HOST, PolledCollector
+from greengen.collectors._poller import Poller
 
 if TYPE_CHECKING:
     from greengen.collectors._http import Address, Client
@@ -31,7 +32,6 @@ _ROOT = "/redfish/v1/Chassis"
 _GAIN = 0.05
 #: No chassis draws more.
 _MOST_W = 100_000.0
-_SPLIT = "no weight divides what a whole machine draws between processes, so sole tenancy is assumed"
 
 
 class _Chassis:
@@ -101,15 +101,10 @@ def power_w(found: dict[str, Any]) -> float:
     return watts
 
 
-class RedfishCollector:
+class RedfishCollector(PolledCollector):
     """Reads the resources that ``GREENGEN_REDFISH`` names, each in a thread of its own."""
 
     name = "redfish"
-    fallback_for: tuple[str, ...] = ()
-
-    def __init__(self, host: Host) -> None:
-        self._host = host
-        self._gauges = SlowGauges(host.monotonic_ns)
 
     def discover(self) -> Discovery:
         """Ask each once; 10 s at the most where one does not answer."""
@@ -133,35 +128,21 @@ class RedfishCollector:
                 continue
             clock, abort = self._host.monotonic_ns, chassis.client.abort
             poller = Poller(domain.uid, chassis.ask, period_s=_PERIOD_S, clock=clock, abort=abort)
-            why = self._gauges.start(domain, poller, _TIMEOUT_S)
+            why = self._meters.start(domain, poller, _TIMEOUT_S)
             if why:
                 problems.append(Unavailable(domain.uid, why, _EXAMPLE))
             else:
                 domains[domain.uid] = domain
         return Discovery(tuple(domains.values()), tuple(problems))
 
-    def read(self) -> Iterator[Sample | Event]:
-        """What the BMCs have said since the last reading; waits for none."""
-        return self._gauges.read()
-
-    def close(self) -> None:
-        """End the threads."""
-        self._gauges.close()
-
 
 def _domain(where: Address) -> Domain:
     path = where.path.removeprefix("/redfish/v1")
-    return Domain(
+    return replace(
+        WHOLE_HOST,
         uid=f"redfish:{where.shown}{path}",
         collector=RedfishCollector.name,
-        kind="wall",
         name=f"{path.strip('/') or 'chassis'} at {where.shown} (Redfish)",
-        reading="power",
-        scope="host",
-        contains=("*",),
-        alternative=True,
-        split_reason=_SPLIT,
-        activity="cpu",
         max_power_w=_MOST_W,
         refresh_s=_REFRESH_S,
         gain=_GAIN,

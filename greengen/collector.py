@@ -131,6 +131,7 @@ class Host:
     root_pid      the root of the profiled process tree
     include_root  whether the root is itself profiled; `greengen profile` is the root of the tree
                   that it records, and no part of it
+    cgroup        the folder of a cgroup (version 2) whose processes are profiled in place of the tree
     """
 
     sysfs: Path = Path("/sys")
@@ -139,6 +140,7 @@ class Host:
     include_root: bool = True
     monotonic_ns: Callable[[], int] = time.monotonic_ns
     environ: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    cgroup: Path | None = None
 
     @classmethod
     def from_environment(cls, root_pid: int | None = None, *, include_root: bool = True) -> Host:
@@ -150,6 +152,15 @@ class Host:
             include_root=include_root,
             environ=os.environ,
         )
+
+
+@runtime_checkable
+class Stateful(Protocol):
+    """A collector that also knows in which state its devices are: more than a `Collector` has to."""
+
+    def state(self) -> Mapping[str, str]:
+        """What is set, and how warm it is: ``power limit of NVIDIA GPU 0`` → ``700 W``. The unknown is left out."""
+        ...
 
 
 @runtime_checkable

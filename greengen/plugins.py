@@ -6,11 +6,11 @@ the one place, with the reading of third-party collectors, where any exception i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from greengen.collector import Collector, Discovery, Domain, Event, Host, Sample, Unavailable, Usage
+from greengen.collector import Collector, Discovery, Domain, Event, Host, Sample, Stateful, Unavailable, Usage
 from greengen.errors import UsageError
 
 if TYPE_CHECKING:
@@ -55,6 +55,10 @@ class _Without:
         self.name, self.fallback_for = collector.name, collector.fallback_for
         self.discover, self.close = collector.discover, collector.close
         self._collector, self._dropped = collector, dropped
+
+    def state(self) -> Mapping[str, str]:
+        """All that it says: a state is of a device, whoever reads its energy."""
+        return self._collector.state() if isinstance(self._collector, Stateful) else {}
 
     def read(self) -> Iterator[Sample | Usage | Event]:
         for row in self._collector.read():
@@ -153,6 +157,16 @@ def read_once(collector: Collector) -> tuple[list[Sample | Usage | Event], str]:
     except Exception as error:  # noqa: BLE001 -- third-party code: whatever it raises, the rest goes on
         return rows, f"reading {collector.name} failed: {type(error).__name__}: {error}"
     return rows, ""
+
+
+def state_of(collector: Collector) -> dict[str, str]:
+    """In which state its devices are; nothing where it does not say, or fails."""
+    if not isinstance(collector, Stateful):
+        return {}
+    try:
+        return {str(subject): str(value) for subject, value in collector.state().items()}
+    except Exception:  # noqa: BLE001 -- as above; a state that is not known costs no joule
+        return {}
 
 
 def _entries(group: str) -> tuple[dict[str, EntryPoint], list[Unavailable]]:

@@ -288,6 +288,7 @@ def profile(
     collectors: tuple[str, ...] | None = None,
     force: bool = False,
     host: Host | None = None,
+    cgroup: str | None = None,
 ) -> Profile: ...
 
 
@@ -299,6 +300,7 @@ def profile(
     collectors: tuple[str, ...] | None = None,
     force: bool = False,
     host: Host | None = None,
+    cgroup: str | None = None,
 ) -> Any:
     """Record into a run file, as a context manager, a decorator, or a decorator with arguments.
 
@@ -308,8 +310,10 @@ def profile(
     collectors  names to use, or to leave out with a leading `-`
     force       overwrite an existing run file
     host        where collectors look; for tests and containers
+    cgroup      "self": all that runs in this process's cgroup (its container) is profiled, not only what descends
+                from this process; a path or a process id of a cgroup that holds it
     """
-    options = Options(interval_s=interval_s, tier=tier, collectors=collectors)
+    options = Options(interval_s=interval_s, tier=tier, collectors=collectors, cgroup=cgroup)
     if callable(path):
         return Profile(None, options, force=force, host=host)(path)
     return Profile(path, options, force=force, host=host)

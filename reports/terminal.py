@@ -60,9 +60,8 @@ def _summary(console: Console, document: Document, shorten: Shorten) -> None:
     console.print(shorten(run["command"] or run["path"], 2 * console.width), style="bold")
     where = [shorten(run["hostname"], 40)] + ([f"tier {shorten(run['tier'], 20)}"] if run["tier"] else [])
     console.print(", ".join([*where, fmt.seconds(run["duration_s"])]), style="dim")
-    state = words.state(document)
-    if state:
-        console.print(shorten(state, _ANY_LENGTH), style="dim")
+    for line in filter(None, (words.containers(document), words.state(document))):
+        console.print(shorten(line, _ANY_LENGTH), style="dim")
     if not run["complete"]:
         console.print("The recording was not closed in order: this is what had been written until then.", style="red")
     console.print()

@@ -146,6 +146,21 @@ def state(document: Mapping[str, Any]) -> str:
     return ", ".join(told) + (f"; then {'; '.join(changed[:_CHANGES])}" if changed else "") + _more(changed)
 
 
+def containers(document: Mapping[str, Any]) -> str:
+    """The containers and pods whose work was recorded, as one line; "" where it was none's."""
+    told = []
+    for row in document["run"].get("containers", []):
+        # A pod has a name where it was told one, and always a uid.
+        pod = row.get("pod") or row.get("pod_uid")
+        parts = [f"pod {pod}" + (f" in {row['namespace']}" if "namespace" in row else "")] if pod else []
+        if "container" in row:
+            parts.append(f"container {row['container']}" + (f" ({row['runtime']})" if "runtime" in row else ""))
+        if "cgroup" in row:
+            parts.append(f"cgroup {row['cgroup']}")
+        told.append(", ".join(parts))
+    return "; ".join(filter(None, told))
+
+
 def _state_events(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [event for event in document["events"] if event["kind"] == "state"]
 

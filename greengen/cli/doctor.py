@@ -5,30 +5,16 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import click
 
 from greengen import plugins
-from greengen.collector import Domain, Event, Host, Sample, Unavailable
+from greengen.cli.selftest import SECONDS, Live, read_live, words
+from greengen.collector import Host, Unavailable
 from greengen.collectors._unsupported import UNSUPPORTED
 from greengen.plugins import Found
-
-_LIVE_S = 0.2
-
-
-@dataclass(frozen=True, slots=True)
-class Live:
-    """What two readings of a domain showed: whether its counter moved, and the power between them.
-
-    A gauge's power is its last reading. `note` says why a number is missing, or looks wrong.
-    """
-
-    moved: bool | None
-    power_w: float | None
-    note: str = ""
 
 
 @click.command("doctor")
@@ -39,13 +25,21 @@ class Live:
     metavar="NAMES",
     help="Ask only these collectors (rapl,nvml), or all but these (-cpu_model).",
 )
-def command(*, as_json: bool, names: str | None) -> None:
+@click.option(
+    "--seconds",
+    type=click.FloatRange(0.1, 600),
+    default=SECONDS,
+    show_default=True,
+    metavar="S",
+    help="How long each domain is read: more for meters that have something new every few seconds.",
+)
+def command(*, as_json: bool, names: str | None, seconds: float) -> None:
     """Show what this machine can measure, what it cannot, why, and the remedy."""
     host = Host.from_environment()
     made, problems = plugins.collectors(host, plugins.parse_names(names))
     found = plugins.discover_all(made)
     try:
-        live = read_live(found, time.sleep)
+        live = read_live(found, time.sleep, seconds)
     finally:
         for collector in found.collectors:
             collector.close()
@@ -54,54 +48,6 @@ def command(*, as_json: bool, names: str | None) -> None:
         click.echo(json.dumps(report, indent=2))
     else:
         _print(report)
-
-
-def read_live(found: Found, sleep: Callable[[float], None]) -> dict[str, Live]:
-    """Read every domain twice, 0.2 s apart. By domain uid."""
-    first, reasons = _read(found)
-    sleep(_LIVE_S)
-    second, later = _read(found)
-    reasons |= later  # an outage is told once, when it begins
-    return {
-        domain.uid: _live(domain, first.get(domain.uid), second.get(domain.uid), reasons.get(domain.uid, ""))
-        for domain in found.domains
-    }
-
-
-def _read(found: Found) -> tuple[dict[str, Sample], dict[str, str]]:
-    samples: dict[str, Sample] = {}
-    reasons: dict[str, str] = {}
-    for collector in found.collectors:
-        rows, failure = plugins.read_once(collector)
-        if failure:
-            uids = [domain.uid for domain in found.domains if domain.collector == collector.name]
-            reasons |= dict.fromkeys(uids, failure)
-        for row in rows:
-            if isinstance(row, Sample):
-                samples[row.domain] = row
-            elif isinstance(row, Event):
-                reasons[row.subject] = row.reason
-    return samples, reasons
-
-
-def _live(domain: Domain, first: Sample | None, second: Sample | None, reason: str) -> Live:
-    only = second or first
-    missing = first is None or second is None
-    if domain.reading == "power" and only is not None and not (missing and reason):
-        # What is asked in a thread of its own may have said one thing in this time.
-        moved = first.value != second.value if first is not None and second is not None else None
-        return Live(moved, only.value)
-    if first is None or second is None:
-        return Live(None, None, reason or ("no reading" if only is None else f"one reading only in {_LIVE_S:g} s"))
-    energy_j, time_s = second.value - first.value, (second.t_ns - first.t_ns) / 1e9
-    if energy_j < 0:
-        return Live(moved=True, power_w=None, note="the counter stepped back: a wrap, or a reset")
-    power_w = energy_j / time_s
-    if domain.max_power_w is not None and power_w > domain.max_power_w:
-        return Live(moved=True, power_w=power_w, note=f"more than the {domain.max_power_w:g} W it can draw")
-    if not energy_j:
-        return Live(moved=False, power_w=0.0, note=f"the counter stood still for {time_s:.2f} s")
-    return Live(moved=True, power_w=power_w)
 
 
 def describe(found: Found, problems: list[Unavailable], live: dict[str, Live]) -> dict[str, Any]:
@@ -122,6 +68,7 @@ def describe(found: Found, problems: list[Unavailable], live: dict[str, Live]) -
                 "alternative": domain.alternative,
                 "resolution_j": domain.resolution_j or None,
                 "refresh_s": domain.refresh_s or None,
+                "max_power_w": domain.max_power_w,
                 "split": domain.split,
                 "split_reason": domain.split_reason,
                 "detail": domain.detail,
@@ -168,7 +115,7 @@ def _print(report: dict[str, Any]) -> None:
     for row in report["domains"]:
         power_w, note = row["live"]["power_w"], row["live"]["note"]
         lines.append(f"  [bold]{escape(row['domain'])}[/]" + ("" if power_w is None else f"  {power_w:.3g} W now"))
-        lines += [f"    {escape(text)}" for text in _details(row)]
+        lines += [f"    {escape(text)}" for text in (*_details(row), words(row["live"])) if text]
         lines += [f"    [yellow]{escape(note)}[/]"] if note else []
     if report["unavailable"]:
         lines.append("\n[bold]Cannot be measured[/]")

@@ -34,6 +34,7 @@ class _Where(TypedDict):
 @click.option("--interval", type=float, default=0.1, show_default=True, metavar="S", help="Seconds between readings.")
 @click.option("--tier", type=click.Choice(["cloud", "edge", "device"]), help="Where this machine stands.")
 @click.option("--collectors", metavar="A,B,-C", help="Collectors to use, or with a leading - to leave out.")
+@click.option("--cgroup", metavar="self|PID|PATH", help="Profile the processes of this cgroup, not COMMAND's.")
 @click.option("--force", is_flag=True, help="Overwrite existing output files.")
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 @click.pass_context
@@ -49,6 +50,7 @@ def command(  # noqa: PLR0913 -- one parameter per option
     interval: float,
     tier: str | None,
     collectors: str | None,
+    cgroup: str | None,
     force: bool,
     command: tuple[str, ...],
 ) -> None:
@@ -60,7 +62,8 @@ def command(  # noqa: PLR0913 -- one parameter per option
         msg = "no command to profile: write it after --, as in `greengen profile -- python serve.py`"
         raise click.UsageError(msg)
     names = plugins.parse_names(collectors)
-    recording = Options(interval_s=interval, tier=tier, collectors=tuple(names) if names else None, own_process=True)
+    chosen = tuple(names) if names else None
+    recording = Options(interval_s=interval, tier=tier, collectors=chosen, own_process=True, cgroup=cgroup)
     where: _Where = {"zone": zone, "intensity": intensity, "pue": pue}
     _check(where, out, html, json_, force=force)
     # Before anything starts a thread: threads inherit it.

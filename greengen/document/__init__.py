@@ -123,6 +123,7 @@ def _run(rows: Rows, ledger: Ledger, path: Path) -> dict[str, Any]:
         "tier": info.get("tier"),
         "interval_s": info.get("interval_s"),
         "state": notes.state(rows),
+        "containers": notes.containers(rows),
         "complete": all(segment.t1_ns is not None for _, segment in segments),
     }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from greengen.accounting.carbon import REMEDY, Site
@@ -12,7 +12,8 @@ from greengen.accounting.ledger import Ledger
 from greengen.accounting.table import REQUEST
 from greengen.collector import RECORDER
 from greengen.document.imported import dated
-from greengen.rows import Rows, Series
+from greengen.document.states import differences
+from greengen.rows import Rows, Series, Timeline
 
 #: A request that is read for this part of its time counts as read.
 _NEARLY_ALL = 0.99
@@ -56,6 +57,37 @@ def events(ledger: Ledger) -> list[dict[str, Any]]:
     ]
 
 
+def containers(rows: Rows) -> list[dict[str, str]]:
+    """The containers and pods whose work was recorded, and the cgroups that were named for it."""
+    told = []
+    for timeline in rows.timelines:
+        for segment in timeline.segments:
+            known, cgroup = segment.info.get("container"), segment.info.get("cgroup")
+            # A stranger's file may hold anything here.
+            found = {str(key): str(value) for key, value in known.items()} if isinstance(known, dict) else {}
+            found |= {"cgroup": cgroup} if isinstance(cgroup, str) else {}
+            if found and (one := {"host": timeline.hostname, **found}) not in told:
+                told.append(one)
+    return told
+
+
+def states(timelines: Iterable[Timeline]) -> Iterator[list[tuple[str, dict[str, str]]]]:
+    """The states at the start of each recording, tier by tier: a device and a server are not to be set alike."""
+    tiers: dict[str, list[tuple[str, dict[str, str]]]] = {}
+    every = [timeline for timeline in timelines if timeline.segments]
+    start_ns = {id(timeline): min(segment.t0_ns for segment in timeline.segments) for timeline in every}
+    for timeline in every:
+        for segment in timeline.segments:
+            found = segment.info.get("state")
+            if isinstance(found, dict):
+                name = f"the recording on {timeline.hostname}"
+                if len(timeline.segments) > 1:
+                    name += f" after {(segment.t0_ns - start_ns[id(timeline)]) / NS:.0f} s"
+                known = {str(subject): str(value) for subject, value in found.items()}
+                tiers.setdefault(str(segment.info.get("tier")), []).append((name, known))
+    yield from tiers.values()
+
+
 def state(rows: Rows) -> list[dict[str, str]]:
     """The state of each host when its recording began; what changed then is an event of kind `state`."""
     told = []
@@ -92,6 +124,8 @@ def warnings(ledger: Ledger) -> list[str]:
         told += _partly_read(chapter)
         told += _of_steps(chapter)
         told += _of_devices(chapter)
+    for together in states(chapter.timeline for chapter in ledger.chapters):
+        told += differences(together)
     told += [event.reason for event in ledger.events() if event.kind == "warning"]
     if any(segment.t1_ns is None for segment in segments):
         told.append("The recording goes on, or was cut off: what came after its last reading is not in the books.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import operator
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, SupportsIndex, cast
 
 from greengen.recording.trace import trace_id
@@ -21,11 +21,16 @@ _COLUMNS = frozenset(
 INTEGER = 2**63
 
 
-def span_row(span: Any) -> tuple[object, ...]:  # noqa: ANN401 -- spans imports the writer, and that this
+def span_row(
+    span: Any,  # noqa: ANN401 -- spans imports the writer, and that this
+    labels_of_process: Mapping[str, str],
+) -> tuple[object, ...]:
     """A span's columns, but for its process. Its end is None while it is open."""
     # One call per span, in the workload's process: no more copies than there are labels.
     known = span.get
     labels = {text(key): text(value) for key, value in dict(span).items() if key not in _COLUMNS and value is not None}
+    for key, value in labels_of_process.items():
+        labels.setdefault(key, value)
     return (
         span.seq,
         span.parent_uid,

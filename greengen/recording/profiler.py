@@ -7,13 +7,13 @@ import math
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from greengen import plugins
 from greengen.collector import Collector, Event, Host, Unavailable
 from greengen.errors import UsageError
-from greengen.recording import active, identity, runfile
+from greengen.recording import active, cgroups, containers, identity, runfile
 from greengen.recording.columns import text
 from greengen.recording.sampler import Sampler
 from greengen.recording.state import StateWatch
@@ -35,12 +35,14 @@ class Options:
     tier         cloud, edge or device; spans may say otherwise
     collectors   names to use, or to leave out with a leading `-`; None: the best set
     own_process  the sampler has a process to itself, and records its children only
+    cgroup       the profiled processes are those of a cgroup and not of a tree: self, a process id, or a path
     """
 
     interval_s: float = 0.1
     tier: str | None = None
     collectors: tuple[str, ...] | None = None
     own_process: bool = False
+    cgroup: str | None = None
 
     def __post_init__(self) -> None:
         if not (self.interval_s >= MIN_INTERVAL_S and math.isfinite(self.interval_s)):
@@ -70,7 +72,7 @@ class Profiler:
         self._pid = os.getpid()
         self._writer: Writer | None = None
         self._sampler: Sampler | None = None
-        self._state: StateWatch | None = None
+        self._info: dict[str, object] = {}
         self._segment = ""
 
     def start(self, *, force: bool = False, append: bool = False) -> None:
@@ -81,6 +83,8 @@ class Profiler:
         children. Raises UsageError for unknown collectors, RunFileError where the file cannot be
         written; nothing runs then, and no file is left behind.
         """
+        if self.options.cgroup is not None:
+            self._host = replace(self._host, cgroup=self._find_cgroup(self.options.cgroup))
         join = not self.options.own_process
         made, broken = plugins.collectors(self._host, self.options.collectors)
         with runfile.locked(self.path.parent if self._is_named else self.path):
@@ -108,17 +112,43 @@ class Profiler:
         role = "recorder" if self.options.own_process else "recorder+workload"
         writer = Writer(self.path, role, busy_s=0.25)
         self._segment = f"{writer.uid}/{time.monotonic_ns()}"
-        root = self._host.root_pid
-        info: dict[str, object] = {"interval_s": self.options.interval_s, "tier": self.options.tier}
-        info |= {"command": self._command, "own_process": self.options.own_process, "greengen": _version()}
-        # Whose process tree holds whose: recordings of one host that are merged count each process once.
-        self._state = StateWatch(self._host.sysfs)
-        info["state"] = dict(self._state.known)
-        info |= {"root": identity.process_uid(root), "ancestors": identity.ancestors(root)}
-        if not runfile.open_segment(self.path, writer, self._segment, info):
+        self._info = {"interval_s": self.options.interval_s, "tier": self.options.tier}
+        self._info |= {"command": self._command, "greengen": _version()}
+        self._info |= self._profiled(writer.boot)
+        if not runfile.open_segment(self.path, writer, self._segment, self._info):
             return False
         self._writer = writer
         return True
+
+    def _find_cgroup(self, said: str) -> Path:
+        host = self._host
+        folder = cgroups.find(said, host.procfs, host.sysfs)
+        if not self.options.own_process and not cgroups.holds_us(folder, host.procfs, host.sysfs):
+            msg = (
+                f"the cgroup {folder} does not hold this process, which records: record it from outside, "
+                f"with `greengen profile --cgroup {said} -- sleep 60`, or pass cgroup='self'"
+            )
+            raise UsageError(msg)
+        return folder
+
+    def _profiled(self, boot: str) -> dict[str, object]:
+        """Whose work is recorded, and whose recordings hold it: merged, each process counts once.
+
+        own_process  whether what the recorder costs is apart from that work, and not a part of it
+        """
+        host, own_process = self._host, self.options.own_process
+        container = containers.of_process(host.procfs, host.environ)
+        if host.cgroup is None:
+            root = host.root_pid
+            above = [*identity.ancestors(root), *cgroups.chain(root, host.procfs, host.sysfs, boot)]
+            profiled: dict[str, object] = {"root": identity.process_uid(root), "ancestors": above}
+        else:
+            held = cgroups.holds_us(host.cgroup, host.procfs, host.sysfs)
+            own_process = own_process and not held
+            container = container if held else containers.of_paths([f"0::{host.cgroup}"])
+            uid, *above = cgroups.above(host.cgroup, boot)
+            profiled = {"root": uid, "ancestors": above, "cgroup": str(host.cgroup)}
+        return profiled | {"own_process": own_process} | ({"container": container} if container else {})
 
     def _sample(self, made: Sequence[Collector], broken: Sequence[Unavailable], *, created: bool) -> None:
         writer = self._writer
@@ -127,10 +157,12 @@ class Profiler:
             meta = {"created_epoch_ns": time.time_ns(), "greengen": _version()}
             for key, value in meta.items():
                 writer.put("INSERT OR REPLACE INTO meta VALUES(?,?)", key, json.dumps(value))
-        self._sampler = self._discover(writer, made, broken)
+        state = StateWatch(self._host.sysfs)
+        self._sampler = self._discover(writer, made, broken, state)
         # What comes before the first reading is not recorded: looking for collectors takes a while.
-        now = (time.monotonic_ns(), time.time_ns(), self._segment)
-        writer.put("UPDATE segment SET t0_ns=?, epoch_ns=? WHERE uid=?", *now)
+        info = json.dumps(self._info | {"state": state.known})
+        now = (time.monotonic_ns(), time.time_ns(), info, self._segment)
+        writer.put("UPDATE segment SET t0_ns=?, epoch_ns=?, info=? WHERE uid=?", *now)
         writer.tick, writer.drain, writer.tick_s = self._sampler.tick, self._sampler.drain, self.options.interval_s
         if not writer.ensure_running():
             msg = f"the sampling thread cannot be started: {writer.trouble or 'its first reading takes too long'}"
@@ -139,7 +171,9 @@ class Profiler:
         if not self.options.own_process:
             active.activate(writer)
 
-    def _discover(self, writer: Writer, made: Sequence[Collector], broken: Sequence[Unavailable]) -> Sampler:
+    def _discover(
+        self, writer: Writer, made: Sequence[Collector], broken: Sequence[Unavailable], state: StateWatch
+    ) -> Sampler:
         found = plugins.discover_all(made)
         self.warnings = (*found.warnings, *(gone.reason for gone in broken))
         now = time.monotonic_ns()
@@ -155,8 +189,9 @@ class Profiler:
             row = (writer.boot, gone.interface, gone.reason, gone.remedy)
             writer.put("INSERT OR REPLACE INTO unavailable VALUES(?,?,?,?)", *row)
         writer.readings.tolerate("cpu", _CPU_TOLERANCE_NS)
+        state.ask(found.collectors)
         wanted = frozenset(domain.uid for domain in found.domains)
-        return Sampler(found.collectors, wanted, writer, self.options.own_process, self._state)
+        return Sampler(found.collectors, wanted, writer, self.options.own_process, state)
 
     def stop(self) -> None:
         """Take the last reading and close. Does nothing in a forked child, and nothing the second time."""

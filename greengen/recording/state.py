@@ -3,7 +3,7 @@
 Told at the start of a segment, and then where it changes. Paths and units are those of the kernel's
 documentation (admin-guide/pm/cpufreq.rst, admin-guide/pm/intel_pstate.rst, power/powercap/powercap.rst,
 ABI/testing/sysfs-class-thermal, ABI/testing/sysfs-class-power, hwmon/sysfs-interface.rst). A file that
-is not there or may not be read says nothing.
+is not there or may not be read says nothing. What collectors know of their devices is told with it.
 """
 
 from __future__ import annotations
@@ -15,13 +15,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from greengen.collector import Event
+from greengen import plugins
+from greengen.collector import Collector, Event, Stateful
 
 #: How often it is looked at, ns.
 EVERY_NS = 5_000_000_000
 
-#: A temperature is told again when it has moved by this much, °C.
-_WARMER_C = 10.0
+#: A temperature is told again when it has moved by this much, °C, and a clock at work by this part of it.
+_WARMER_C, _FASTER = 10.0, 0.2
+_MEASURED = re.compile(r"(\d+) (C|MHz)")
 
 #: Of machines with a policy per CPU, so many are read, first and last too: cores may differ.
 _POLICIES = 4
@@ -30,8 +32,6 @@ _CPU_ZONE = re.compile(r"x86_pkg_temp|cpu|soc", re.IGNORECASE)
 _CPU_HWMON = frozenset({"coretemp", "k10temp", "zenpower"})
 _PACKAGE_ZONE = re.compile(r"intel-rapl:\d+$")
 _MAINS = frozenset({"Mains", "USB", "Wireless"})
-
-_C = " C"
 
 _GONE = "can no longer be read"
 
@@ -43,12 +43,11 @@ class _Fact:
     subject: str
     paths: tuple[str, ...]
     told: Callable[[Sequence[str]], str]
-    is_temperature: bool = False
 
 
 @dataclass(slots=True)
 class StateWatch:
-    """Reads what `sysfs` says of the machine.
+    """Reads what `sysfs` says of the machine, and asks collectors.
 
     known  subject → value, as last told
     """
@@ -57,6 +56,7 @@ class StateWatch:
     monotonic_ns: Callable[[], int] = time.monotonic_ns
     known: dict[str, str] = field(default_factory=dict, init=False)
     _facts: list[_Fact] = field(default_factory=list, init=False)
+    _collectors: Sequence[Collector] = field(default=(), init=False)
     _next_ns: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
@@ -65,26 +65,39 @@ class StateWatch:
         self._facts = [fact for fact in self._facts if fact.subject in self.known]
         self._next_ns = self.monotonic_ns() + EVERY_NS
 
+    def ask(self, collectors: Sequence[Collector]) -> None:
+        """From now on these, too; what they say now is known."""
+        self._collectors = [collector for collector in collectors if isinstance(collector, Stateful)]
+        for collector in self._collectors:
+            self.known |= plugins.state_of(collector)
+
     def changes(self) -> list[Event]:
         """What has changed since it was last told; looked at every five seconds, and nothing in between."""
         now_ns = self.monotonic_ns()
-        if now_ns < self._next_ns or not self._facts:
+        if now_ns < self._next_ns or not (self._facts or self._collectors):
             return []
         self._next_ns = now_ns + EVERY_NS
+        now = {fact.subject: _value(fact) or _GONE for fact in self._facts}
+        for collector in self._collectors:
+            # What one does not say is not news: a GPU that rests has no clock at work.
+            now |= plugins.state_of(collector)
         found = []
-        for fact in self._facts:
-            before, value = self.known[fact.subject], _value(fact) or _GONE
-            if value == before or (fact.is_temperature and _near(before, value)):
+        for subject, value in now.items():
+            before = self.known.get(subject, "not known")
+            if value == before or near(before, value):
                 continue
-            self.known[fact.subject] = value
-            found.append(Event(now_ns, "state", fact.subject, f"{fact.subject}: {before} -> {value}"))
+            self.known[subject] = value
+            found.append(Event(now_ns, "state", subject, f"{subject}: {before} -> {value}"))
         return found
 
 
-def _near(before: str, value: str) -> bool:
-    if _GONE in (before, value):
+def near(before: str, value: str) -> bool:
+    """Whether two temperatures, or two clocks at work, are told apart by nobody."""
+    old, new = _MEASURED.fullmatch(before), _MEASURED.fullmatch(value)
+    if old is None or new is None or old[2] != new[2]:
         return False
-    return abs(float(value.removesuffix(_C)) - float(before.removesuffix(_C))) < _WARMER_C
+    apart = abs(int(new[1]) - int(old[1]))
+    return apart < (_WARMER_C if new[2] == "C" else _FASTER * int(old[1]))
 
 
 def _value(fact: _Fact) -> str | None:
@@ -121,7 +134,7 @@ def _facts(sysfs: Path) -> Iterator[_Fact]:
             yield _Fact(f"power limit of {name}", (str(limit),), lambda told: f"{int(told[0]) / 1e6:.4g} W")
     sensors = _sensors(sysfs)
     if sensors:
-        yield _Fact("CPU temperature", sensors, _warmest, is_temperature=True)
+        yield _Fact("CPU temperature", sensors, _warmest)
     supplies = [s for s in _in_order(sysfs / "class/power_supply", "*") if _name(s / "type") in _MAINS]
     if supplies:
         yield _Fact("power supply", _files(supplies, "online"), _supply)
@@ -177,7 +190,7 @@ def _switch(told: str, *, on: str) -> str:
 
 
 def _warmest(told: Sequence[str]) -> str:
-    return f"{max(int(each) for each in told) / 1000:.0f}{_C}"
+    return f"{max(int(each) for each in told) / 1000:.0f} C"
 
 
 def _supply(told: Sequence[str]) -> str:

@@ -67,6 +67,7 @@ class Writer:
         self._open_written: set[int] = set()
         self._lock = threading.Lock()
         self._flush_lock = threading.Lock()
+        self._labels: dict[str, str] | None = None
         self._halted = False
         self._alarm: Alarm | None = None  # rung to stop the thread
         self._ready = threading.Event()
@@ -205,6 +206,10 @@ class Writer:
         """Rows of spans found open for the first time, and which are open; those of ended ones wait in `_ended`."""
         opened: list[tuple[object, ...]] = []
         open_now: set[int] = set()
+        if self.pending and self._labels is None:
+            from greengen.recording import containers  # noqa: PLC0415 -- only where there are spans
+
+            self._labels = containers.labels()
         for key, span in list(self.pending.items()):
             over = bool(span.t1_ns)
             if over:
@@ -213,7 +218,7 @@ class Writer:
                 open_now.add(span.seq)
             if over or span.seq not in self._open_written:
                 try:
-                    (self._ended if over else opened).append(span_row(span))
+                    (self._ended if over else opened).append(span_row(span, self._labels or {}))
                 except Exception:  # noqa: BLE001 -- one span that cannot be told must not cost the others
                     self.lost_rows += 1
         return opened, open_now

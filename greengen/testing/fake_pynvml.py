@@ -83,6 +83,8 @@ class Rig:
     persistence  whether the driver stays loaded when nobody uses it
     shown_w      what the gauges show in place of the power, W; or 4294967.295, which is "not available"
     one_uuid     whether all GPUs have the UUID of the first, as none should
+    clock_mhz    the SM clock of each GPU, and `reasons` the bits that nvmlClocksThrottleReason… names
+    celsius      how warm each GPU is
     loaded_s     when the driver was last loaded: until NVML starts anew after that, every call fails
     start_error  what nvmlInit fails with: 9 driver not loaded, 12 library not found
     clock_s      the clock the counters run with, s
@@ -105,6 +107,9 @@ class Rig:
     persistence: bool = True
     shown_w: float | None = None
     one_uuid: bool = False
+    clock_mhz: int = 1980
+    reasons: int = 0
+    celsius: int = 45
     loaded_s: float = 0.0
     start_error: int = NVML_SUCCESS
     clock_s: Callable[[], float] = time.monotonic
@@ -207,6 +212,21 @@ class FakeNvml:
         """Power limit, mW."""
         self._check(handle)
         return round(self.rig.limit_w * 1000)
+
+    def nvmlDeviceGetTemperature(self, handle: int, sensor: int) -> int:
+        """Degrees C; sensor 0 is the GPU's."""
+        self._check(handle, supported=sensor == 0)
+        return self.rig.celsius
+
+    def nvmlDeviceGetClockInfo(self, handle: int, clock: int) -> int:
+        """MHz; clock 1 is that of the SMs."""
+        self._check(handle, supported=clock == 1)
+        return self.rig.clock_mhz
+
+    def nvmlDeviceGetCurrentClocksThrottleReasons(self, handle: int) -> int:
+        """Bits."""
+        self._check(handle)
+        return self.rig.reasons
 
     def nvmlDeviceGetFieldValues(self, handle: int, fields: list[Any]) -> list[SimpleNamespace]:
         """One value per field; each says by itself whether it is supported."""

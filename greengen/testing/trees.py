@@ -14,7 +14,7 @@ below ``devices/virtual/powercap`` with links from ``class/powercap``, as in rea
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -214,3 +214,21 @@ def _overwrite(path: Path, text: str) -> None:
         os.pwrite(fd, data + b"\n" * max(0, size - len(data)), 0)
     finally:
         os.close(fd)
+
+
+def set_cgroup(host: Host, path: str, *, usage_us: int = 0, pids: Sequence[int | str] = (), root: str = "") -> Path:
+    """A cgroup (version 2) with its CPU time, in us, and the processes that are in it; its folder.
+
+    path  from the top of the hierarchy as it is seen, ``/`` or ``/a.slice/b.scope``
+    root  the hierarchy's mount point below ``/sys/fs/cgroup``: ``unified`` beside version 1
+    """
+    folder = host.sysfs / "fs/cgroup" / root
+    for part in ("", *filter(None, path.split("/"))):
+        folder /= part
+        _overwrite(folder / "cgroup.controllers", "cpu memory\n")
+        if part:
+            _overwrite(folder / "cgroup.events", "populated 1\nfrozen 0\n")
+    _overwrite(folder / "cpu.stat", f"usage_usec {usage_us}\nuser_usec {usage_us}\nsystem_usec 0\n")
+    for pid in pids:
+        _overwrite(host.procfs / str(pid) / "cgroup", f"0::{path}\n")
+    return folder

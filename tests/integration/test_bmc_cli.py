@@ -44,7 +44,7 @@ def test_everything_at_once_is_one_cover(tmp_path: Path) -> None:
             GREENGEN_PLUG=f"shelly2://127.0.0.1:{plug.port}",
             GREENGEN_REDFISH=f"http://127.0.0.1:{redfish.port}{CHASSIS}",
         )
-        line = [GREENGEN, "doctor", "--json"]
+        line = [GREENGEN, "doctor", "--json", "--seconds", "0.2"]
         told = json.loads(subprocess.run(line, env=env, capture_output=True, check=True).stdout)
         watts = {row["collector"]: row["live"]["power_w"] for row in told["domains"] if row["kind"] == "wall"}
         assert watts["plug"] == 390

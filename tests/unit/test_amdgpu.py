@@ -17,6 +17,7 @@ from greengen.collectors.rapl import RaplCollector
 from greengen.testing.scripted import FakeClock
 from tests.hosts import loading
 from tests.hosts.gpu_metrics import FIRST_1_6, pack
+from tests.unit.readings import events
 
 RADEON = "amdgpu:0000:03:00.0"
 TABLE = "class/drm/card1/device/gpu_metrics"
@@ -49,10 +50,6 @@ def discovered(host: Host, opened: list[AmdgpuCollector]) -> tuple[AmdgpuCollect
 
 def samples(collector: AmdgpuCollector) -> list[Sample]:
     return [row for row in collector.read() if isinstance(row, Sample)]
-
-
-def events(collector: AmdgpuCollector) -> list[Event]:
-    return [row for row in collector.read() if isinstance(row, Event)]
 
 
 # --- the table ------------------------------------------------------------------------------------------

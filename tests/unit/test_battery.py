@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,30 +13,12 @@ from greengen.collectors.battery import BatteryCollector, Gauge, _Rows, read_gau
 from greengen.rows import Series
 from greengen.testing import trees
 from tests.hosts import loading
+from tests.unit.readings import gather, opened
 
 FIXTURES = Path(__file__).parents[3] / "shared/data/traces/sysfs_fixtures"
 captured = pytest.mark.skipif(not FIXTURES.exists(), reason=f"the captured trees are not at {FIXTURES}")
 
 BAT = "class/power_supply/BAT0"
-
-
-@contextmanager
-def reading(host: Host) -> Iterator[tuple[BatteryCollector, Discovery]]:
-    collector = BatteryCollector(host)
-    try:
-        yield collector, collector.discover()
-    finally:
-        collector.close()
-
-
-def gather(collector: BatteryCollector, until: Callable[[list[Sample | Event]], bool]) -> list[Sample | Event]:
-    rows: list[Sample | Event] = []
-    deadline = time.monotonic() + 10
-    while not until(rows) and time.monotonic() < deadline:
-        rows += collector.read()
-        time.sleep(0.01)
-    assert until(rows), rows
-    return rows
 
 
 @pytest.fixture
@@ -55,7 +34,7 @@ def test_a_machine_without_a_battery(tmp_path: Path) -> None:
 
 
 def test_counter_of_a_laptop(laptop: Host) -> None:
-    with reading(laptop) as (collector, found):
+    with opened(BatteryCollector(laptop)) as (collector, found):
         [domain] = found.domains
         assert (domain.uid, domain.kind, domain.reading, domain.scope) == ("battery:BAT0", "battery", "energy", "host")
         assert (domain.contains, domain.alternative, domain.resolution_j) == (("*",), True, 36.0)
@@ -67,7 +46,7 @@ def test_counter_of_a_laptop(laptop: Host) -> None:
 
 
 def test_power_on_request(laptop: Host) -> None:
-    with reading(replace(laptop, environ={"GREENGEN_BATTERY": "power"})) as (collector, found):
+    with opened(BatteryCollector(replace(laptop, environ={"GREENGEN_BATTERY": "power"}))) as (collector, found):
         assert (found.domains[0].reading, found.domains[0].resolution_j) == ("power", 0.0)
         sample = gather(collector, bool)[0]
         assert isinstance(sample, Sample)
@@ -78,14 +57,14 @@ def test_power_on_request(laptop: Host) -> None:
 def test_current_of_either_sign(laptop: Host, sign: str) -> None:
     (laptop.sysfs / f"{BAT}/power_now").unlink()
     loading.show(laptop, f"{BAT}/current_now", f"{sign}771869")
-    with reading(replace(laptop, environ={"GREENGEN_BATTERY": "power"})) as (collector, _):
+    with opened(BatteryCollector(replace(laptop, environ={"GREENGEN_BATTERY": "power"}))) as (collector, _):
         sample = gather(collector, bool)[0]
         assert isinstance(sample, Sample)
         assert sample.value == pytest.approx(9.0, rel=1e-4)
 
 
 def test_a_wrong_choice(laptop: Host) -> None:
-    with reading(replace(laptop, environ={"GREENGEN_BATTERY": "both"})) as (_, found):
+    with opened(BatteryCollector(replace(laptop, environ={"GREENGEN_BATTERY": "both"}))) as (_, found):
         assert "energy or power" in found.unavailable[0].reason
 
 
@@ -100,7 +79,7 @@ def test_a_wrong_choice(laptop: Host) -> None:
 )
 def test_on_mains_it_is_refused(laptop: Host, status: str, words: str) -> None:
     loading.show(laptop, f"{BAT}/status", status)
-    with reading(laptop) as (collector, found):
+    with opened(BatteryCollector(laptop)) as (collector, found):
         assert found.domains == ()
         [why] = found.unavailable
         assert words in why.reason

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 
 import pytest
 
@@ -14,6 +13,7 @@ from greengen.collectors._dcgm_gpus import parse_gpus
 from greengen.collectors._prometheus import Metric, parse
 from greengen.collectors.dcgm import DcgmCollector, _Rows, _Scrape
 from greengen.testing.http_meters import Fault, HttpMeter, PlantedPower, dcgm
+from tests.unit.readings import gather, opened
 
 A, B = "GPU-5c2f6a8e-0d1b-4b7e-9a42-3f1e6d7c8b90", "GPU-9e5b8fec-61bf-5124-a0a9-079af1b65cc6"
 
@@ -29,23 +29,8 @@ DCGM_FI_DEV_GPU_UTIL{{gpu="0" this line is not looked at
 """
 
 
-@contextmanager
-def reading(url: str, environ: Mapping[str, str] | None = None) -> Iterator[tuple[DcgmCollector, Discovery]]:
-    collector = DcgmCollector(Host(environ={"GREENGEN_DCGM": url, **(environ or {})}))
-    try:
-        yield collector, collector.discover()
-    finally:
-        collector.close()
-
-
-def gather(collector: DcgmCollector, until: Callable[[list[Sample | Event]], bool]) -> list[Sample | Event]:
-    rows: list[Sample | Event] = []
-    deadline = time.monotonic() + 15
-    while not until(rows) and time.monotonic() < deadline:
-        rows += collector.read()
-        time.sleep(0.02)
-    assert until(rows), rows
-    return rows
+def exporter(url: str, environ: Mapping[str, str] | None = None) -> DcgmCollector:
+    return DcgmCollector(Host(environ={"GREENGEN_DCGM": url, **(environ or {})}))
 
 
 def two() -> tuple[tuple[str, PlantedPower], ...]:
@@ -60,7 +45,7 @@ def test_is_a_collector_that_asks_nobody_by_default() -> None:
 
 
 def test_counters_in_joules() -> None:
-    with HttpMeter(dcgm(two())) as meter, reading(f"http://127.0.0.1:{meter.port}") as (collector, found):
+    with HttpMeter(dcgm(two())) as meter, opened(exporter(f"http://127.0.0.1:{meter.port}")) as (collector, found):
         assert [domain.uid for domain in found.domains] == [f"dcgm:{A}", f"dcgm:{B}"]
         first = found.domains[0]
         assert (first.kind, first.reading, first.name, first.scope) == ("gpu", "energy", "NVIDIA L40S (DCGM)", "device")
@@ -74,7 +59,7 @@ def test_counters_in_joules() -> None:
 
 def test_an_answer_that_is_repeated_is_no_reading() -> None:
     text = dcgm(two())("/metrics")
-    with HttpMeter(lambda path: text) as meter, reading(f"http://127.0.0.1:{meter.port}") as (collector, _):
+    with HttpMeter(lambda path: text) as meter, opened(exporter(f"http://127.0.0.1:{meter.port}")) as (collector, _):
         asked = len(meter.asked)
         rows: list[Sample | Event] = []
         while len(meter.asked) < asked + 3:
@@ -84,7 +69,7 @@ def test_an_answer_that_is_repeated_is_no_reading() -> None:
 
 
 def test_a_gpu_is_counted_once_beside_nvml() -> None:
-    with HttpMeter(dcgm(two())) as meter, reading(f"http://127.0.0.1:{meter.port}") as (_, found):
+    with HttpMeter(dcgm(two())) as meter, opened(exporter(f"http://127.0.0.1:{meter.port}")) as (_, found):
         nvml = Domain(f"nvml:{A}", "nvml", "gpu", "the same board")
         domains = (*found.domains, nvml)
         verdict = cover(domains, frozenset(domain.uid for domain in domains))
@@ -99,7 +84,7 @@ def test_instances_of_a_board_are_one_and_blank_values_none() -> None:
     assert list(gpus) == [A, B]
     assert (gpus[A].energy_j, gpus[A].power_w) == (257_858.316, None)
     assert (gpus[B].energy_j, gpus[B].power_w) == (None, 55.011)
-    with HttpMeter(lambda path: MIG) as meter, reading(f"http://127.0.0.1:{meter.port}/metrics") as (_, found):
+    with HttpMeter(lambda path: MIG) as meter, opened(exporter(f"http://127.0.0.1:{meter.port}/metrics")) as (_, found):
         assert [(domain.uid, domain.reading) for domain in found.domains] == [
             (f"dcgm:{A}", "energy"),
             (f"dcgm:{B}", "power"),
@@ -127,7 +112,7 @@ def test_instances_of_a_board_are_one_and_blank_values_none() -> None:
 def test_only_the_gpus_of_this_process(environ: dict[str, str], expected: list[str]) -> None:
     with (
         HttpMeter(dcgm(two(), pods=("llm-0", "llm-1"))) as meter,
-        reading(f"http://127.0.0.1:{meter.port}", environ) as (_, found),
+        opened(exporter(f"http://127.0.0.1:{meter.port}", environ)) as (_, found),
     ):
         assert [domain.uid for domain in found.domains] == [f"dcgm:{uuid}" for uuid in expected]
         assert bool(found.unavailable) == (not expected)
@@ -145,20 +130,20 @@ def test_only_the_gpus_of_this_process(environ: dict[str, str], expected: list[s
     ],
 )
 def test_what_is_no_answer_is_no_domain(text: str, words: str) -> None:
-    with HttpMeter(lambda path: text) as meter, reading(f"http://127.0.0.1:{meter.port}") as (_, found):
+    with HttpMeter(lambda path: text) as meter, opened(exporter(f"http://127.0.0.1:{meter.port}")) as (_, found):
         assert found.domains == ()
         assert words in found.unavailable[0].reason
 
 
 @pytest.mark.parametrize("url", ["10.0.0.1:9400", "ftp://10.0.0.1", "http://:9400"])
 def test_what_cannot_be_configured_is_told(url: str) -> None:
-    with reading(url) as (_, found):
+    with opened(exporter(url)) as (_, found):
         assert "GREENGEN_DCGM" in found.unavailable[0].reason
 
 
 @pytest.mark.parametrize(("fault", "words"), [("500", "500"), ("html", "neither"), ("hang", "no answer within 3 s")])
 def test_a_fault_is_one_gap_of_each_gpu_and_then_readings_again(fault: Fault, words: str) -> None:
-    with HttpMeter(dcgm(two())) as meter, reading(f"http://127.0.0.1:{meter.port}") as (collector, _):
+    with HttpMeter(dcgm(two())) as meter, opened(exporter(f"http://127.0.0.1:{meter.port}")) as (collector, _):
         gather(collector, bool)
         meter.fault = fault
         rows = gather(collector, lambda rows: any(isinstance(row, Event) for row in rows))
@@ -172,7 +157,10 @@ def test_a_fault_is_one_gap_of_each_gpu_and_then_readings_again(fault: Fault, wo
 
 def test_a_gpu_that_goes_is_a_gap_and_the_other_goes_on() -> None:
     board_a, board_b = two()
-    with HttpMeter(dcgm((board_a, board_b))) as meter, reading(f"http://127.0.0.1:{meter.port}") as (collector, _):
+    with (
+        HttpMeter(dcgm((board_a, board_b))) as meter,
+        opened(exporter(f"http://127.0.0.1:{meter.port}")) as (collector, _),
+    ):
         meter.answers = dcgm((board_a,))
         rows = gather(collector, lambda rows: len(rows) >= 4)
         assert [row.subject for row in rows if isinstance(row, Event)] == [f"dcgm:{B}"]

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from greengen.cli import doctor
+from greengen.cli.selftest import Live, read_live, words
 from greengen.collector import Discovery, Domain, Event, Sample, Unavailable
 from greengen.errors import UsageError
 from greengen.plugins import Found
@@ -20,7 +22,7 @@ from greengen.testing import trees
 
 
 def run(*arguments: str) -> str:
-    result = CliRunner().invoke(doctor.command, arguments, catch_exceptions=False)
+    result = CliRunner().invoke(doctor.command, ["--seconds", "0.1", *arguments], catch_exceptions=False)
     assert result.exit_code == 0, result.output
     return result.output
 
@@ -111,7 +113,7 @@ def test_terminal_says_why_and_what_would_help(
 def test_text_in_brackets_is_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
     domains = (Domain("x:[red]a", "x", "gpu", "x", detail="[bold]b", split_reason="[/c]"),)
     found = Found((), domains, (Unavailable("[d]", "[/e]", "[f]"),), ("[/g]",))
-    doctor._print(doctor.describe(found, [], doctor.read_live(found, lambda seconds: None)))
+    doctor._print(doctor.describe(found, [], read_live(found, lambda seconds: None)))
     text = capsys.readouterr().out
     assert all(part in text for part in ("x:[red]a", "[bold]b", "[/c]", "[d]", "[/e]", "[f]", "[/g]"))
 
@@ -135,7 +137,8 @@ def test_unknown_collector() -> None:
 def test_this_machine() -> None:
     """The real thing, in a process of its own: it ends well and says something of every built-in interface."""
     program = "from greengen.cli.doctor import command\ncommand()"
-    child = subprocess.run([sys.executable, "-c", program, "--json"], capture_output=True, text=True, check=True)
+    line = [sys.executable, "-c", program, "--json", "--seconds", "0.2"]
+    child = subprocess.run(line, capture_output=True, text=True, check=True)
     told = json.loads(child.stdout)
     interfaces = {row["interface"].partition(":")[0] for row in told["unavailable"]}
     assert {row["collector"] for row in told["domains"]} | interfaces >= {"rapl", "nvml"}
@@ -143,18 +146,18 @@ def test_this_machine() -> None:
     assert all(row["live"]["power_w"] > 0 for row in moving)
 
 
-# --- two readings of a domain ---------------------------------------------------------------------------
+# --- the self-test ------------------------------------------------------------------------------------------
 
 
-class Two:
-    """A collector of one domain with two readings, 2 s apart; None for a reading that fails."""
+class Scripted:
+    """A collector of one domain whose readings are `step_s` apart; None for a reading that fails."""
 
     name = "two"
     fallback_for: tuple[str, ...] = ()
 
-    def __init__(self, first: float | None, second: float | None, **domain: Any) -> None:  # noqa: ANN401
+    def __init__(self, *values: float | None, step_s: float = 2.0, **domain: Any) -> None:  # noqa: ANN401
         self.domain = Domain("two:0", "two", "gpu", "two", **domain)
-        self._rows = iter([(0, first), (2_000_000_000, second)])
+        self._rows = iter([(round(i * step_s * 1e9), value) for i, value in enumerate(values)])
 
     def discover(self) -> Discovery:
         return Discovery((self.domain,))
@@ -170,47 +173,98 @@ class Two:
         return
 
 
-def live(collector: Two) -> doctor.Live:
+class Slow(Scripted):
+    """It says one thing, and then nothing more."""
+
+    said = False
+
+    def read(self) -> Iterator[Sample | Event]:
+        if not self.said:
+            self.said = True
+            yield from super().read()
+
+
+def live(collector: Scripted, seconds: float = 0.1) -> Live:
+    """What so many seconds show; nobody sleeps."""
     waited: list[float] = []
-    found = Found((collector,), (collector.domain,))
-    told = doctor.read_live(found, waited.append)["two:0"]
-    assert waited == [0.2]
+    told = read_live(Found((collector,), (collector.domain,)), waited.append, seconds)["two:0"]
+    assert waited == [0.1] * round(seconds / 0.1)
     return told
 
 
 def test_a_counter_that_moves() -> None:
-    assert live(Two(10.0, 30.0)) == doctor.Live(moved=True, power_w=10.0)
+    assert live(Scripted(10.0, 30.0)) == Live(moved=True, power_w=10.0, readings=2)
+    assert live(Scripted(10.0, 30.0, max_power_w=10.0)).plausible is True
+
+
+def test_how_often_there_is_something_new() -> None:
+    counter = Scripted(*(100.0 * (i // 3) for i in range(11)), step_s=0.1, max_power_w=900.0)
+    told = live(counter, 1.0)
+    assert told.readings == 11
+    assert told.changed_every_s == pytest.approx(0.3)
+    assert told.power_w == pytest.approx(300)
+    assert words(asdict(told)) == (
+        "self-test: 11 readings, it moved, something new every 0.3 s, its power is below the most it can draw"
+    )
+
+
+def test_something_new_at_each_reading() -> None:
+    told = live(Scripted(*(30.0 * i for i in range(11)), step_s=0.1), 1.0)
+    assert words(asdict(told)) == "self-test: 11 readings, it moved, something new at each of them"
 
 
 def test_a_counter_that_stands_still() -> None:
-    told = live(Two(10.0, 10.0))
-    assert (told.moved, told.power_w) == (False, 0.0)
-    assert "stood still" in told.note
+    told = live(Scripted(10.0, 10.0, max_power_w=100.0))
+    assert (told.moved, told.power_w, told.plausible, told.changed_every_s) == (False, 0.0, False, None)
+    assert "stood still for 2.00 s" in told.note
+    assert words(asdict(told)) == "self-test: 2 readings, it held one value"
 
 
 def test_a_counter_that_steps_back() -> None:
-    told = live(Two(10.0, 3.0))
-    assert told.power_w is None
+    told = live(Scripted(10.0, 3.0))
+    assert (told.power_w, told.plausible) == (None, False)
     assert "a wrap, or a reset" in told.note
+    # Were the first and the last looked at alone, it would have gained 50 J.
+    assert "a wrap" in live(Scripted(10.0, 20.0, 5.0, 60.0), 0.3).note
 
 
 def test_a_counter_that_runs_away() -> None:
-    told = live(Two(0.0, 30.0, max_power_w=12.0))
-    assert told.power_w == 15.0
+    told = live(Scripted(0.0, 30.0, max_power_w=12.0))
+    assert (told.power_w, told.plausible) == (15.0, False)
     assert "12 W" in told.note
 
 
 def test_a_gauge() -> None:
-    assert live(Two(80.0, 90.0, reading="power")) == doctor.Live(moved=True, power_w=90.0)
+    assert live(Scripted(80.0, 90.0, reading="power")) == Live(moved=True, power_w=90.0, readings=2)
+    held = live(Scripted(80.0, 80.0, 80.0, reading="power", max_power_w=100.0), 0.2)
+    assert (held.moved, held.power_w, held.plausible, held.note) == (False, 80.0, True, "")
+
+
+def test_a_gauge_in_another_unit() -> None:
+    told = live(Scripted(80_000.0, 90_000.0, reading="power", max_power_w=400.0))
+    assert told.plausible is False
+    assert "more than the 400 W" in told.note
+
+
+def test_a_slow_gauge_that_said_one_thing() -> None:
+    """What is asked every five seconds has been asked once."""
+    gauge = Slow(80.0, reading="power", max_power_w=400.0)
+    told = live(gauge, 0.5)
+    assert (told.moved, told.power_w, told.plausible, told.readings) == (None, 80.0, True, 1)
+    assert words(asdict(told)) == ""
 
 
 def test_a_reading_that_fails() -> None:
-    assert live(Two(10.0, None)) == doctor.Live(moved=None, power_w=None, note="it fell off")
+    assert live(Scripted(10.0, None)) == Live(moved=None, power_w=None, note="it fell off", readings=1)
+    assert live(Scripted(None, None)) == Live(moved=None, power_w=None, note="it fell off")
+
+
+def test_one_that_failed_for_a_while_says_so() -> None:
+    told = live(Scripted(10.0, None, 50.0), 0.2)
+    assert (told.moved, told.power_w, told.note) == (True, 10.0, "it fell off")
 
 
 def test_a_collector_that_raises() -> None:
-    broken = Two(1.0, 2.0)
-    broken._rows = iter([(0, 1.0)])
-    told = live(broken)
+    told = live(Scripted(1.0))
     assert told.moved is None
     assert "reading two failed" in told.note

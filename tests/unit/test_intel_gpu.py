@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from greengen.accounting.curves import build
-from greengen.collector import Domain, Event, Host, Sample
+from greengen.collector import Domain, Host
 from greengen.collectors.intel_gpu import IntelGpuCollector
 from greengen.rows import Series
 from greengen.testing.scripted import FakeClock
 from tests.hosts import loading
+from tests.unit.readings import events, values
 
 CARD, PACKAGE = "intel_gpu:0000:03:00.0/card", "intel_gpu:0000:03:00.0/pkg"
 CARD_FILE = "class/hwmon/hwmon5/energy1_input"
@@ -28,14 +29,6 @@ def clock() -> FakeClock:
 @pytest.fixture
 def arc(tmp_path: Path, clock: FakeClock) -> Host:
     return replace(loading.build("arc_b580", tmp_path), monotonic_ns=clock)
-
-
-def values(collector: IntelGpuCollector) -> dict[str, float]:
-    return {row.domain: row.value for row in collector.read() if isinstance(row, Sample)}
-
-
-def events(collector: IntelGpuCollector) -> list[Event]:
-    return [row for row in collector.read() if isinstance(row, Event)]
 
 
 def test_a_card_holds_its_package(arc: Host) -> None:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -14,25 +11,11 @@ from greengen.collector import Collector, Discovery, Event, Host, Sample
 from greengen.collectors.ipmi import IpmiCollector, power_w
 from greengen.testing import trees
 from greengen.testing.fake_commands import dcmi, fake_command
+from tests.unit.readings import first, opened
 
 
-@contextmanager
-def reading(folder: Path, said: str = "local") -> Iterator[tuple[IpmiCollector, Discovery]]:
-    collector = IpmiCollector(Host(environ={"PATH": str(folder), "GREENGEN_IPMI": said}))
-    try:
-        yield collector, collector.discover()
-    finally:
-        collector.close()
-
-
-def first(collector: IpmiCollector, kind: type) -> Any:  # noqa: ANN401 -- a Sample or an Event
-    deadline = time.monotonic() + 15
-    while time.monotonic() < deadline:
-        for row in collector.read():
-            if isinstance(row, kind):
-                return row
-        time.sleep(0.01)
-    raise AssertionError
+def bmc(folder: Path, said: str = "local") -> IpmiCollector:
+    return IpmiCollector(Host(environ={"PATH": str(folder), "GREENGEN_IPMI": said}))
 
 
 def test_no_bmc_is_asked_by_default(tmp_path: Path) -> None:
@@ -57,7 +40,7 @@ def test_no_bmc_is_asked_by_default(tmp_path: Path) -> None:
 )
 def test_power(tmp_path: Path, said: str, uid: str, call: str) -> None:
     folder = fake_command(tmp_path, "ipmitool", dcmi(173))
-    with reading(folder, said) as (collector, found):
+    with opened(bmc(folder, said)) as (collector, found):
         [domain] = found.domains
         assert (domain.uid, domain.kind, domain.contains, domain.alternative) == (uid, "wall", ("*",), True)
         sample = first(collector, Sample)
@@ -89,7 +72,7 @@ def test_a_thousand_watts_are_believed_of_a_machine_that_has_drawn_more() -> Non
 
 
 def test_no_ipmitool(tmp_path: Path) -> None:
-    with reading(tmp_path) as (_, found):
+    with opened(bmc(tmp_path)) as (_, found):
         [why] = found.unavailable
         assert "not on the PATH" in why.reason
         assert "install ipmitool" in why.remedy
@@ -97,19 +80,19 @@ def test_no_ipmitool(tmp_path: Path) -> None:
 
 def test_no_permission(tmp_path: Path) -> None:
     said = "Could not open device at /dev/ipmi0 or /dev/ipmi/0 or /dev/ipmidev/0: No such file or directory"
-    with reading(fake_command(tmp_path, "ipmitool", "", code=1, error=said)) as (_, found):
+    with opened(bmc(fake_command(tmp_path, "ipmitool", "", code=1, error=said))) as (_, found):
         [why] = found.unavailable
         assert "Could not open device at /dev/ipmi0" in why.reason
         assert "run as root" in why.remedy
 
 
 def test_quotes_that_do_not_close(tmp_path: Path) -> None:
-    with reading(tmp_path, "-P 'x") as (_, found):
+    with opened(bmc(tmp_path, "-P 'x")) as (_, found):
         assert "No closing quotation" in found.unavailable[0].reason
 
 
 def test_a_bmc_that_stops_measuring_is_a_gap(tmp_path: Path) -> None:
-    with reading(fake_command(tmp_path, "ipmitool", dcmi(173))) as (collector, _):
+    with opened(bmc(fake_command(tmp_path, "ipmitool", dcmi(173)))) as (collector, _):
         fake_command(tmp_path, "ipmitool", dcmi(173, "deactivated"))
         event = first(collector, Event)
         assert (event.kind, event.subject) == ("gap", "ipmi:local")
@@ -117,7 +100,7 @@ def test_a_bmc_that_stops_measuring_is_a_gap(tmp_path: Path) -> None:
 
 
 def test_one_that_hangs_ends_with_the_collector(tmp_path: Path) -> None:
-    with reading(fake_command(tmp_path, "ipmitool", dcmi(173))) as (collector, _):
+    with opened(bmc(fake_command(tmp_path, "ipmitool", dcmi(173)))) as (collector, _):
         fake_command(tmp_path, "ipmitool", dcmi(173), seconds=60)
         calls = tmp_path / "ipmitool.calls"
         begun = time.monotonic()

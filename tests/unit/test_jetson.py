@@ -14,12 +14,9 @@ from greengen.collectors.power_monitor import PowerMonitorCollector
 from greengen.testing import trees
 from greengen.testing.scripted import FakeClock
 from tests.hosts import loading
+from tests.unit.readings import only, values
 
 TREE = "firmware/devicetree/base"
-
-
-def values(rows: list[Sample | Event]) -> dict[str, float]:
-    return {row.domain: row.value for row in rows if isinstance(row, Sample)}
 
 
 def test_other_machines_are_none_of_its_business(tmp_path: Path) -> None:
@@ -85,7 +82,7 @@ def test_thor_has_its_total_on_a_chip_of_its_own(tmp_path: Path) -> None:
     loading.plug(host, "hwmon7", "platform/bus@0/i2c-2/2-0044", chip)
     collector = JetsonCollector(host)
     found = collector.discover()
-    assert values(collector.read())["jetson:VIN"] == 31.5
+    assert values(collector)["jetson:VIN"] == 31.5
     verdict = cover(found.domains, frozenset(domain.uid for domain in found.domains))
     assert {uid for uid, why in verdict.items() if not why} == {"jetson:VIN"}
     collector.close()
@@ -121,11 +118,11 @@ def test_what_a_rail_cannot_draw_is_a_gap(attribute: str, text: str, words: str,
     [event] = [row for row in rows if isinstance(row, Event)]
     assert (event.kind, event.subject) == ("gap", "jetson:VDD_IN")
     assert words in event.reason
-    assert set(values(rows)) == {"jetson:VDD_CPU_GPU_CV", "jetson:VDD_SOC"}
+    assert {row.domain for row in only(rows, Sample)} == {"jetson:VDD_CPU_GPU_CV", "jetson:VDD_SOC"}
     assert not [row for row in collector.read() if isinstance(row, Event)]
     loading.show(host, f"class/hwmon/hwmon3/{attribute}", before.strip())
     clock.advance(2)
-    assert values(collector.read())["jetson:VDD_IN"] == 12.0
+    assert values(collector)["jetson:VDD_IN"] == 12.0
     collector.close()
 
 
@@ -144,5 +141,5 @@ def test_an_iio_device_that_comes_back_under_another_number(tmp_path: Path) -> N
     power.write_text(text)
     folder.rename(folder.with_name("iio:device3"))
     open_before.close()
-    assert values(collector.read())["jetson:POM_5V_IN"] == 5.165
+    assert values(collector)["jetson:POM_5V_IN"] == 5.165
     collector.close()

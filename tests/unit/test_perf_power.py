@@ -13,13 +13,14 @@ from pathlib import Path
 import pytest
 
 from greengen import plugins
-from greengen.collector import Discovery, Event, Host, Sample
+from greengen.collector import Discovery, Event, Host
 from greengen.collectors._perf_event import open_event, read_event
 from greengen.collectors.perf_power import PerfPowerCollector
 from greengen.collectors.rapl import RaplCollector
 from greengen.testing import trees
 from greengen.testing.scripted import FakeClock
 from tests.hosts import loading
+from tests.unit.readings import values
 
 PMU = "bus/event_source/devices/power"
 
@@ -80,10 +81,6 @@ def server(tmp_path: Path, clock: FakeClock) -> Host:
 def discovered(host: Host, opened: Events) -> tuple[PerfPowerCollector, Discovery]:
     collector = PerfPowerCollector(host, opened)
     return collector, collector.discover()
-
-
-def values(collector: PerfPowerCollector) -> dict[str, float]:
-    return {row.domain: row.value for row in collector.read() if isinstance(row, Sample)}
 
 
 def test_one_event_per_package_in_units_of_its_scale(server: Host, opened: Events) -> None:

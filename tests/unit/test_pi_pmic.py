@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,6 +12,7 @@ from greengen.collectors.pi_pmic import PiPmicCollector, rails_w
 from greengen.testing import trees
 from greengen.testing.fake_commands import fake_command, pmic_read_adc
 from tests.hosts import loading
+from tests.unit.readings import first, opened
 
 #: Of a real board: github.com/jfikar/RPi5-power, README.md.
 REAL = """ 3V7_WL_SW_A current(0)=0.00000000A
@@ -33,24 +30,9 @@ REAL = """ 3V7_WL_SW_A current(0)=0.00000000A
 """
 
 
-@contextmanager
-def reading(tmp_path: Path) -> Iterator[tuple[PiPmicCollector, Discovery]]:
+def board(tmp_path: Path) -> PiPmicCollector:
     host = loading.build("raspberry_pi_5", tmp_path / "machine")
-    collector = PiPmicCollector(replace(host, environ={"PATH": str(tmp_path)}))
-    try:
-        yield collector, collector.discover()
-    finally:
-        collector.close()
-
-
-def first(collector: PiPmicCollector, kind: type) -> Any:  # noqa: ANN401 -- a Sample or an Event
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        for row in collector.read():
-            if isinstance(row, kind):
-                return row
-        time.sleep(0.01)
-    raise AssertionError
+    return PiPmicCollector(replace(host, environ={"PATH": str(tmp_path)}))
 
 
 def test_other_boards_are_not_asked(tmp_path: Path) -> None:
@@ -72,12 +54,12 @@ def test_a_real_output_pairs_rails_by_name() -> None:
 
 def test_board_and_core(tmp_path: Path) -> None:
     fake_command(tmp_path, "vcgencmd", pmic_read_adc(core_a=2.5))
-    with reading(tmp_path) as (collector, found):
-        board, core = found.domains
-        assert (board.uid, board.kind, board.contains) == ("pi_pmic:board", "board", (core.uid, "cpu_model:*"))
-        assert "Raspberry Pi 5 Model B Rev 1.0" in board.name
+    with opened(board(tmp_path)) as (collector, found):
+        whole, core = found.domains
+        assert (whole.uid, whole.kind, whole.contains) == ("pi_pmic:board", "board", (core.uid, "cpu_model:*"))
+        assert "Raspberry Pi 5 Model B Rev 1.0" in whole.name
         sample = first(collector, Sample)
-        assert (sample.domain, sample.kind) == (board.uid, "power")
+        assert (sample.domain, sample.kind) == (whole.uid, "power")
         assert sample.value == pytest.approx(3.0)
     assert set((tmp_path / "vcgencmd.calls").read_text().splitlines()) == {"pmic_read_adc"}
 
@@ -99,7 +81,7 @@ def test_what_is_no_reading(text: str, words: str) -> None:
 
 
 def test_no_permission_and_no_command(tmp_path: Path) -> None:
-    with reading(tmp_path) as (_, found):
+    with opened(board(tmp_path)) as (_, found):
         assert "not on the PATH" in found.unavailable[0].reason
         assert "raspi-utils" in found.unavailable[0].remedy
 
@@ -107,14 +89,14 @@ def test_no_permission_and_no_command(tmp_path: Path) -> None:
 def test_no_permission(tmp_path: Path) -> None:
     said = "Can't open device file: /dev/vcio"
     fake_command(tmp_path, "vcgencmd", "", code=255, error=said)
-    with reading(tmp_path) as (_, found):
+    with opened(board(tmp_path)) as (_, found):
         assert said in found.unavailable[0].reason
         assert "group video" in found.unavailable[0].remedy
 
 
 def test_a_failure_is_one_gap_of_both_and_then_readings_again(tmp_path: Path) -> None:
     fake_command(tmp_path, "vcgencmd", pmic_read_adc())
-    with reading(tmp_path) as (collector, _):
+    with opened(board(tmp_path)) as (collector, _):
         fake_command(tmp_path, "vcgencmd", "", code=1, error="VCHI initialization failed")
         assert first(collector, Event).reason.endswith("VCHI initialization failed")
         fake_command(tmp_path, "vcgencmd", pmic_read_adc())

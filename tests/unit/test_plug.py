@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -16,32 +15,17 @@ from greengen.collectors._digest import authorization
 from greengen.collectors._plug_formats import parse_plug
 from greengen.collectors.plug import PlugCollector, _Meter
 from greengen.testing.http_meters import Answers, Fault, HttpMeter, PlantedPower, shelly1, shelly2, tasmota
+from tests.unit.readings import Row, gather, only, opened
 
 KINDS: dict[str, Callable[[PlantedPower], Answers]] = {"shelly1": shelly1, "shelly2": shelly2, "tasmota": tasmota}
 
 
-@contextmanager
-def reading(*urls: str) -> Iterator[tuple[PlugCollector, Discovery]]:
-    collector = PlugCollector(Host(environ={"GREENGEN_PLUG": ",".join(urls)}))
-    try:
-        yield collector, collector.discover()
-    finally:
-        collector.close()
+def plugs(*urls: str) -> PlugCollector:
+    return PlugCollector(Host(environ={"GREENGEN_PLUG": ",".join(urls)}))
 
 
-def gather(collector: PlugCollector, until: Callable[[list[Sample | Event]], bool]) -> list[Sample | Event]:
-    """What is read until enough has come, 10 s at the most."""
-    rows: list[Sample | Event] = []
-    deadline = time.monotonic() + 10
-    while not until(rows) and time.monotonic() < deadline:
-        rows += collector.read()
-        time.sleep(0.01)
-    assert until(rows), rows
-    return rows
-
-
-def has_event(rows: list[Sample | Event]) -> bool:
-    return any(isinstance(row, Event) for row in rows)
+def has_event(rows: Sequence[Row]) -> bool:
+    return bool(only(rows, Event))
 
 
 def test_is_a_collector() -> None:
@@ -61,7 +45,7 @@ def test_nothing_is_asked_unless_it_is_configured() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_power_at_the_wall(kind: str) -> None:
-    with HttpMeter(KINDS[kind](PlantedPower(58.0))) as meter, reading(f"{kind}://127.0.0.1:{meter.port}") as made:
+    with HttpMeter(KINDS[kind](PlantedPower(58.0))) as meter, opened(plugs(f"{kind}://127.0.0.1:{meter.port}")) as made:
         collector, found = made
         [domain] = found.domains
         assert found.unavailable == ()
@@ -86,7 +70,7 @@ def test_counter_in_its_unit(kind: str, step_j: float) -> None:
     planted = PlantedPower(58.0, counter_j=7_200_000.0)
     with (
         HttpMeter(KINDS[kind](planted)) as meter,
-        reading(f"{kind}://127.0.0.1:{meter.port}/0?reading=energy") as (collector, found),
+        opened(plugs(f"{kind}://127.0.0.1:{meter.port}/0?reading=energy")) as (collector, found),
     ):
         [domain] = found.domains
         assert (domain.reading, domain.resolution_j) == ("energy", step_j)
@@ -100,7 +84,7 @@ def test_several_plugs_and_a_meter_without_a_relay() -> None:
     with (
         HttpMeter(shelly2(PlantedPower(200.0))) as a,
         HttpMeter(tasmota(PlantedPower(90.0))) as b,
-        reading(f"shelly2://127.0.0.1:{a.port}/pm1:0", f"tasmota://127.0.0.1:{b.port}") as (collector, found),
+        opened(plugs(f"shelly2://127.0.0.1:{a.port}/pm1:0", f"tasmota://127.0.0.1:{b.port}")) as (collector, found),
     ):
         uids = {domain.uid for domain in found.domains}
         rows = gather(collector, lambda rows: {row.domain for row in rows if isinstance(row, Sample)} == uids)
@@ -112,7 +96,10 @@ def test_passwords_are_sent_and_not_shown() -> None:
     with (
         HttpMeter(shelly1(PlantedPower(50.0))) as a,
         HttpMeter(lambda path: json.dumps({"WARNING": f"Need user=<username>{path[:0]}"})) as b,
-        reading(f"shelly1://me:s%40cret@127.0.0.1:{a.port}", f"tasmota://me:s3cret@127.0.0.1:{b.port}") as (_, found),
+        opened(plugs(f"shelly1://me:s%40cret@127.0.0.1:{a.port}", f"tasmota://me:s3cret@127.0.0.1:{b.port}")) as (
+            _,
+            found,
+        ),
     ):
         assert a.authorizations[0] == "Basic bWU6c0BjcmV0"
         assert b.asked[0] == "/cm?user=me&password=s3cret&cmnd=Status%208"
@@ -139,23 +126,23 @@ def test_digest_is_that_of_the_rfc() -> None:
 def test_a_locked_shelly() -> None:
     with HttpMeter(shelly2(PlantedPower(58.0))) as meter:
         meter.challenge = DIGEST
-        with reading(f"shelly2://admin:secret@127.0.0.1:{meter.port}") as (collector, found):
+        with opened(plugs(f"shelly2://admin:secret@127.0.0.1:{meter.port}")) as (collector, found):
             assert len(found.domains) == 1
             gather(collector, bool)
             sent = next(header for header in meter.authorizations if header)
             assert 'username="admin", realm="shellyplus1pm-f00d", nonce="1652179543"' in sent
             assert 'uri="/rpc/Switch.GetStatus?id=0"' in sent
             assert "secret" not in sent
-        with reading(f"shelly2://127.0.0.1:{meter.port}") as (_, found):
+        with opened(plugs(f"shelly2://127.0.0.1:{meter.port}")) as (_, found):
             assert "401 Unauthorized" in found.unavailable[0].reason
             assert "user:password@" in found.unavailable[0].remedy
         meter.challenge = 'Digest qop="auth", realm="x", nonce="y"'
-        with reading(f"shelly2://admin:secret@127.0.0.1:{meter.port}") as (_, found):
+        with opened(plugs(f"shelly2://admin:secret@127.0.0.1:{meter.port}")) as (_, found):
             assert "not known here" in found.unavailable[0].reason
 
 
 def test_half_a_password_is_not_shown_either() -> None:
-    with reading("shelly1://me:hunter/2@10.0.0.1") as (_, found):
+    with opened(plugs("shelly1://me:hunter/2@10.0.0.1")) as (_, found):
         assert "hunter" not in repr(found)
         assert "%2F" in found.unavailable[0].reason
 
@@ -172,7 +159,7 @@ def test_half_a_password_is_not_shown_either() -> None:
     ],
 )
 def test_what_cannot_be_configured_is_told(text: str, words: str) -> None:
-    with reading(text) as (_, found):
+    with opened(plugs(text)) as (_, found):
         assert found.domains == ()
         [why] = found.unavailable
         assert words in why.reason
@@ -188,7 +175,7 @@ def test_what_cannot_be_configured_is_told(text: str, words: str) -> None:
 def test_a_plug_that_answers_wrongly_is_not_a_domain(fault: Fault, words: str) -> None:
     with HttpMeter(shelly2(PlantedPower(60.0))) as meter:
         meter.fault = fault
-        with reading(f"shelly2://127.0.0.1:{meter.port}") as (collector, found):
+        with opened(plugs(f"shelly2://127.0.0.1:{meter.port}")) as (collector, found):
             assert found.domains == ()
             assert words in found.unavailable[0].reason
             assert list(collector.read()) == []
@@ -197,7 +184,7 @@ def test_a_plug_that_answers_wrongly_is_not_a_domain(fault: Fault, words: str) -
 def test_a_plug_that_is_not_there() -> None:
     with HttpMeter(shelly2(PlantedPower(60.0))) as meter:
         port = meter.port
-    with reading(f"shelly2://127.0.0.1:{port}") as (_, found):
+    with opened(plugs(f"shelly2://127.0.0.1:{port}")) as (_, found):
         assert "refused" in found.unavailable[0].reason
 
 
@@ -205,7 +192,7 @@ def test_one_that_hangs_costs_the_start_some_seconds_and_the_others_nothing() ->
     with HttpMeter(shelly2(PlantedPower(60.0))) as well, HttpMeter(shelly2(PlantedPower(60.0))) as ill:
         ill.fault = "hang"
         begun = time.monotonic()
-        with reading(f"shelly2://127.0.0.1:{ill.port}", f"shelly2://127.0.0.1:{well.port}") as (_, found):
+        with opened(plugs(f"shelly2://127.0.0.1:{ill.port}", f"shelly2://127.0.0.1:{well.port}")) as (_, found):
             assert time.monotonic() - begun < 4.5
             assert [domain.uid for domain in found.domains] == [f"plug:127.0.0.1:{well.port}/0"]
             assert "no answer within 2 s" in found.unavailable[0].reason
@@ -227,7 +214,7 @@ def test_one_that_hangs_costs_the_start_some_seconds_and_the_others_nothing() ->
     ],
 )
 def test_what_is_no_power_is_never_a_number(told: str, words: str) -> None:
-    with HttpMeter(lambda path: told) as meter, reading(f"shelly2://127.0.0.1:{meter.port}") as (_, found):
+    with HttpMeter(lambda path: told) as meter, opened(plugs(f"shelly2://127.0.0.1:{meter.port}")) as (_, found):
         assert found.domains == ()
         assert words in found.unavailable[0].reason
 
@@ -243,7 +230,7 @@ def test_what_is_no_power_is_never_a_number(told: str, words: str) -> None:
     ],
 )
 def test_other_answers_of_the_same_kinds(kind: str, told: str, words: str) -> None:
-    with HttpMeter(lambda path: told) as meter, reading(f"{kind}://127.0.0.1:{meter.port}") as (_, found):
+    with HttpMeter(lambda path: told) as meter, opened(plugs(f"{kind}://127.0.0.1:{meter.port}")) as (_, found):
         assert words in "".join(why.reason for why in found.unavailable)
         assert bool(found.domains) == (not words)
 
@@ -256,7 +243,7 @@ def test_a_fault_is_one_gap_and_then_readings_again(fault: Fault, words: str) ->
     planted = PlantedPower(60.0)
     with (
         HttpMeter(shelly2(planted)) as meter,
-        reading(f"shelly2://127.0.0.1:{meter.port}") as (collector, found),
+        opened(plugs(f"shelly2://127.0.0.1:{meter.port}")) as (collector, found),
     ):
         gather(collector, lambda rows: len(rows) >= 2)
         meter.fault = fault
@@ -272,7 +259,7 @@ def test_a_fault_is_one_gap_and_then_readings_again(fault: Fault, words: str) ->
 def test_a_reading_never_waits_for_a_plug() -> None:
     with (
         HttpMeter(shelly2(PlantedPower(60.0))) as meter,
-        reading(f"shelly2://127.0.0.1:{meter.port}") as (collector, _),
+        opened(plugs(f"shelly2://127.0.0.1:{meter.port}")) as (collector, _),
     ):
         meter.fault = "hang"
         longest = 0.0
@@ -334,5 +321,5 @@ def test_a_power_that_cannot_be_is_a_gap_and_no_sample() -> None:
 
 def test_the_address_is_not_read_from_files(tmp_path: Path) -> None:
     """What names no plug names no file either."""
-    with reading(f"file://{tmp_path}") as (_, found):
+    with opened(plugs(f"file://{tmp_path}")) as (_, found):
         assert found.domains == ()

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from greengen.collector import Collector, Discovery, Event, Host, Sample
+from greengen.collector import Collector, Discovery, Host
 from greengen.collectors.rapl import RaplCollector
 from greengen.testing import trees
 from greengen.testing.trees import ZoneSpec
+from tests.unit.readings import events, values
 
 FIXTURES = Path(__file__).parents[3] / "shared/data/traces/sysfs_fixtures"
 captured = pytest.mark.skipif(not FIXTURES.exists(), reason=f"the captured trees are not at {FIXTURES}")
@@ -23,10 +24,6 @@ captured = pytest.mark.skipif(not FIXTURES.exists(), reason=f"the captured trees
 def discovered(host: Host, open_file: Callable[[str, int], int] = os.open) -> tuple[RaplCollector, Discovery]:
     collector = RaplCollector(host, open_file)
     return collector, collector.discover()
-
-
-def values(collector: RaplCollector) -> dict[str, float]:
-    return {row.domain: row.value for row in collector.read() if isinstance(row, Sample)}
 
 
 def test_is_a_collector(tmp_path: Path) -> None:
@@ -296,10 +293,6 @@ def test_no_sysfs(tmp_path: Path) -> None:
 
 
 # --- failures while recording -------------------------------------------------------------------------
-
-
-def events(collector: RaplCollector) -> list[Event]:
-    return [row for row in collector.read() if isinstance(row, Event)]
 
 
 def test_a_gap_is_told_once_per_outage_and_the_others_go_on(tmp_path: Path) -> None:

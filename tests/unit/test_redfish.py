@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ import pytest
 from greengen.collector import Collector, Discovery, Event, Host, Sample
 from greengen.collectors.redfish import RedfishCollector, power_w
 from greengen.testing.http_meters import Fault, HttpMeter
+from tests.unit.readings import first, opened
 
 CAPTURED = Path(__file__).parents[3] / "shared/data/traces/telegraf_smi_redfish"
 captured = pytest.mark.skipif(not CAPTURED.exists(), reason=f"the captured documents are not at {CAPTURED}")
@@ -29,23 +28,8 @@ def service(documents: Mapping[str, Any]) -> HttpMeter:
     return HttpMeter(lambda path: json.dumps(documents[path]) if path in documents else None)
 
 
-@contextmanager
-def reading(url: str) -> Iterator[tuple[RedfishCollector, Discovery]]:
-    collector = RedfishCollector(Host(environ={"GREENGEN_REDFISH": url}))
-    try:
-        yield collector, collector.discover()
-    finally:
-        collector.close()
-
-
-def first(collector: RedfishCollector, kind: type) -> Any:  # noqa: ANN401 -- a Sample or an Event
-    deadline = time.monotonic() + 15
-    while time.monotonic() < deadline:
-        for row in collector.read():
-            if isinstance(row, kind):
-                return row
-        time.sleep(0.01)
-    raise AssertionError
+def asking(url: str) -> RedfishCollector:
+    return RedfishCollector(Host(environ={"GREENGEN_REDFISH": url}))
 
 
 def test_is_a_collector_that_asks_nobody_by_default() -> None:
@@ -71,7 +55,10 @@ def test_documents_of_real_machines() -> None:
 def test_a_real_document_over_http() -> None:
     dell = json.loads((CAPTURED / "redfish/dell/dell_power.json").read_text())
     chassis = "/redfish/v1/Chassis/System.Embedded.1"
-    with service({f"{chassis}/Power": dell}) as bmc, reading(f"http://127.0.0.1:{bmc.port}{chassis}") as (made, found):
+    with (
+        service({f"{chassis}/Power": dell}) as bmc,
+        opened(asking(f"http://127.0.0.1:{bmc.port}{chassis}")) as (made, found),
+    ):
         [domain] = found.domains
         assert domain.uid == f"redfish:127.0.0.1:{bmc.port}/Chassis/System.Embedded.1"
         assert first(made, Sample).value == 429
@@ -100,7 +87,10 @@ def test_a_real_document_over_http() -> None:
     ],
 )
 def test_where_the_power_is(named: str, documents: dict[str, Any], watts: float) -> None:
-    with service(documents) as bmc, reading(f"http://me:s%2Ccret@127.0.0.1:{bmc.port}{named}") as (collector, found):
+    with (
+        service(documents) as bmc,
+        opened(asking(f"http://me:s%2Ccret@127.0.0.1:{bmc.port}{named}")) as (collector, found),
+    ):
         [domain] = found.domains
         assert (domain.kind, domain.contains, domain.alternative, domain.scope) == ("wall", ("*",), True, "host")
         assert "cret" not in repr(domain)
@@ -131,14 +121,14 @@ def test_where_the_power_is(named: str, documents: dict[str, Any], watts: float)
     ],
 )
 def test_what_says_no_power_is_no_domain(documents: dict[str, Any], words: str) -> None:
-    with service(documents) as bmc, reading(f"http://127.0.0.1:{bmc.port}") as (_, found):
+    with service(documents) as bmc, opened(asking(f"http://127.0.0.1:{bmc.port}")) as (_, found):
         assert found.domains == ()
         assert words in found.unavailable[0].reason
 
 
 @pytest.mark.parametrize("url", ["bmc", "ftp://bmc", "https://", "https://bmc:port"])
 def test_what_cannot_be_configured_is_told(url: str) -> None:
-    with reading(url) as (_, found):
+    with opened(asking(url)) as (_, found):
         assert "GREENGEN_REDFISH" in found.unavailable[0].reason
 
 
@@ -150,7 +140,10 @@ def test_certificates_that_cannot_be_read() -> None:
 
 def test_a_certificate_of_nobody_is_refused() -> None:
     """A server without TLS stands for one: what matters is that nothing is sent before the other side is known."""
-    with service({"/redfish/v1/Chassis": ONE}) as bmc, reading(f"https://me:secret@127.0.0.1:{bmc.port}") as (_, found):
+    with (
+        service({"/redfish/v1/Chassis": ONE}) as bmc,
+        opened(asking(f"https://me:secret@127.0.0.1:{bmc.port}")) as (_, found),
+    ):
         assert "SSL" in found.unavailable[0].reason
         assert bmc.authorizations == []
 
@@ -159,7 +152,7 @@ def test_a_certificate_of_nobody_is_refused() -> None:
 def test_a_fault_is_a_gap(fault: Fault, words: str) -> None:
     with (
         service({"/redfish/v1/Chassis/1/EnvironmentMetrics": ENVIRONMENT}) as bmc,
-        reading(f"http://127.0.0.1:{bmc.port}/redfish/v1/Chassis/1") as (collector, found),
+        opened(asking(f"http://127.0.0.1:{bmc.port}/redfish/v1/Chassis/1")) as (collector, found),
     ):
         bmc.fault = fault
         event = first(collector, Event)

@@ -23,6 +23,7 @@ from greengen.collectors.power_monitor import PowerMonitorCollector
 from greengen.testing import trees
 from greengen.testing.scripted import FakeClock
 from tests.hosts import loading
+from tests.unit.readings import events, values
 
 FIXTURES = Path(__file__).parents[3] / "shared/data/traces/sysfs_fixtures"
 captured = pytest.mark.skipif(not FIXTURES.exists(), reason=f"the captured trees are not at {FIXTURES}")
@@ -41,14 +42,6 @@ def server(tmp_path: Path, clock: FakeClock) -> Host:
     host = replace(loading.build("acpi_server", tmp_path), monotonic_ns=clock)
     loading.show(host, "class/hwmon/hwmon3/power1_average_interval", "100")
     return host
-
-
-def values(collector: Collector) -> dict[str, float]:
-    return {row.domain: row.value for row in collector.read() if isinstance(row, Sample)}
-
-
-def events(collector: Collector) -> list[Event]:
-    return [row for row in collector.read() if isinstance(row, Event)]
 
 
 @contextmanager
