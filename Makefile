@@ -62,6 +62,8 @@ bench: $(VENV)/.dev
 
 planted: $(VENV)/.demo
 	$(BIN)/python -m greengen.testing.planted --trials 50
+	for counter in energy averaged instant busy; do \
+	  $(BIN)/python -m greengen.testing.planted --simulated --trials 200 --counter $$counter || exit 1; done
 
 # Names and versions only: `+cpu` and the like name one machine's build. torch stays at its pin, which
 # is raised by hand: where its build for CPUs is not on the index, its newest one brings CUDA along.

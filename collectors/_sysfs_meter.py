@@ -58,6 +58,7 @@ class _Open:
     raw: Sequence[bytes] = ()
     same_since_ns: int = 0
     asked_ns: int = 0
+    first: float | None = None
     value: float | None = None
     frozen: bool = False
     agreement: Agreement | None = None
@@ -71,17 +72,18 @@ class SysfsMeters:
         self._open_file = open_file
         self._meters: list[_Open] = []
 
-    def add(self, meter: Meter, unlike: Sequence[float] = (), within: float = 0.0) -> float | None:
+    def add(self, meter: Meter, unlike: Sequence[str] = (), within: float = 0.0) -> float | None:
         """Open a meter and read it once; None where its device sleeps. Raises OSError or ValueError.
 
-        A counter `within` J of one of those that it is to be `unlike` is the same counter shown twice.
+        A counter that lies `within` J of what one of those that it is to be `unlike` (by uid) went through
+        meanwhile is the same counter shown twice.
         """
         most_w = meter.domain.max_power_w if meter.domain.reading == "power" else None
         opened = _Open(meter, float("inf") if most_w is None else _SLACK * most_w)
         try:
             self._find(opened)
-            value = None if _sleeps(meter) else self._value(opened)
-            _refuse_twin(value, unlike, within)
+            value = opened.first = None if _sleeps(meter) else self._value(opened)
+            self._refuse_twin(value, unlike, within)
         except (OSError, ValueError):
             _close(opened)
             if meter.suspended is not None:
@@ -89,6 +91,19 @@ class SysfsMeters:
             raise
         self._meters.append(opened)
         return value
+
+    def _refuse_twin(self, value: float | None, unlike: Sequence[str], within: float) -> None:
+        for other in self._meters:
+            if value is None or other.first is None or other.meter.domain.uid not in unlike:
+                continue
+            # Read before and after this one: a busy machine may take its time between two readings.
+            try:
+                last = self._value(other)
+            except (OSError, ValueError):
+                last = other.first
+            if other.first - within < value < last + within:
+                msg = f"reads {value:.6g} J, the same counter as another domain that is counted"
+                raise ValueError(msg)
 
     def add_all(self, meters: Iterable[Meter], problems: Iterable[Unavailable] = (), remedy: str = "") -> Discovery:
         """Open each that reads now; the others are told, with `remedy` where permission is what they lack."""
@@ -208,12 +223,6 @@ def volts_times_amperes(raw: Sequence[bytes]) -> float:
 def _reason(opened: _Open, error: OSError | ValueError) -> str:
     where = ", ".join(str(path) for path in opened.paths)
     return f"{where}: {error}" if where and str(where) not in str(error) else str(error)
-
-
-def _refuse_twin(value: float | None, others: Sequence[float], within: float) -> None:
-    if value is not None and any(abs(value - other) < within for other in others):
-        msg = f"reads {value:.6g} J, the same counter as another domain that is counted"
-        raise ValueError(msg)
 
 
 def _check(opened: _Open, power: Callable[[Sequence[bytes]], float], t_ns: int, energy_j: float) -> list[Event]:

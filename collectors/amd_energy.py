@@ -42,18 +42,16 @@ class AmdEnergyCollector(SysfsCollector):
         virtual = read_cpu_info(self._host).virtual
         domains: list[Domain] = []
         problems: list[Unavailable] = []
-        seen: dict[str, float] = {}
         for meter in self._found(virtual=virtual):
             uid = meter.domain.uid
             try:
-                value_j = self._meters.add(meter, unlike=list(seen.values()), within=_MIRROR_J)
+                self._meters.add(meter, unlike=[domain.uid for domain in domains], within=_MIRROR_J)
             except PermissionError as error:
                 problems.append(Unavailable(uid, f"permission denied: {error.filename or error}", _REMEDY))
             except (OSError, ValueError) as error:
                 problems.append(Unavailable(uid, f"{meter.domain.name}: {error}"))
             else:
                 domains.append(meter.domain)
-                seen[uid] = value_j or 0.0
         return Discovery(tuple(domains), tuple(problems))
 
     def _found(self, *, virtual: bool) -> list[Meter]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from greengen.accounting import edges, timing, uncertainty
+from greengen.accounting import edges, sampling, timing, uncertainty
 from greengen.accounting.books import Books
 from greengen.accounting.curves import NS, Bools, Floats, Ints
 from greengen.accounting.usage import Use
@@ -56,6 +56,7 @@ class Entries:
             *self._common(self.books.total_j, "all"),
             self._offset(),
             Error(f"timing:{self.key}:window", uncertainty.of_window(self.books)),
+            Error(f"sampling:{self.key}:all", sampling.of_energy(curve, self.books.grid.known_s)),
             Error(f"hidden wraps:{self.key}", curve.hidden_j / Z95),
         ]
         note = ""
@@ -74,6 +75,8 @@ class Entries:
         _, half_j = timing.half_width(self.books.curve, ends_ns)
         errors = [*self._common(energy_j, "all"), self._offset()]
         errors.append(Error(f"timing:{self.key}:window", float(np.hypot(*half_j)) / Z95))
+        seconds = float(ends_ns[-1] - ends_ns[0]) / NS
+        errors.append(Error(f"sampling:{self.key}:all", sampling.of_energy(self.books.curve, seconds)))
         return self._entry(energy_j, "measured" if self.books.domain.grade == "measured" else "modelled", errors)
 
     def spans(self, members: Ints, label: str) -> Quantity:
@@ -90,7 +93,8 @@ class Entries:
             inside[members] = True
             part = books.shares.of(inside)
             share = uncertainty.share_of_group(books, part, books.shares.doubt(inside))
-            between = edges.of_account(books, part * books.grid.ours)
+            own = part * books.grid.ours
+            between = math.hypot(edges.of_account(books, own), sampling.of_account(books, own))
         between = math.hypot(between, float(np.sqrt((self.errors.seconds[members] ** 2).sum())))
         errors = [
             *self._common(value, label),
@@ -136,9 +140,11 @@ class Entries:
         # What the edges of spans may have put on the wrong side, the quiet time has too little or too much of.
         quiet = np.where(books.live, 0.0, books.grid.ours)
         between = edges.of_account(books, quiet, quiet=True) if name != "other" and value else 0.0
+        missed = sampling.of_account(books, 1.0 - books.grid.ours if name == "other" else quiet) if value else 0.0
         errors = [
             *self._common(value, name),
             Error(f"timing:{self.key}:{name}", between),
+            Error(f"sampling:{self.key}:{name}", missed),
             Error(f"split:{self.key}", split, log=True),
             Error(f"static:{self.key}", static),
             Error(f"ticks:{self.key}", ticks),

@@ -1,4 +1,4 @@
-"""The planted meter: a process that drives a fake powercap tree from what real processes do, once per ms.
+"""The planted meter: a process that drives the files of a fake machine from what real processes do, once per ms.
 
     P = P0 + Σ c_j · (CPU time of process j)
 
@@ -7,7 +7,7 @@ step, the others (`STRAYS`) at every scan, and the meter counts itself, for it i
 machine as any other. What a process used before the meter found it is charged when it is found, and
 one that ended is missing at most what it did since it was last read: all CPU time is charged, once.
 P0 and c_j come from a secret in a sealed file; whoever checks greengen opens it after greengen has
-answered. The counter is in whole µJ and wraps. It is written in place, for readers hold it open.
+answered. What is shown of it, and how, is that of a kind of counter (`planted_counters`).
 """
 
 from __future__ import annotations
@@ -23,8 +23,10 @@ import socket
 import sys
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+
+from greengen.testing.planted_counters import COUNTERS, Shown
 
 NS = 1_000_000_000
 STEP_NS = 1_000_000
@@ -35,45 +37,62 @@ SCAN_NS = 20_000_000
 #: The names under which the log tells the meter's own CPU time and that of unregistered processes.
 METER, STRAYS = "meter", "strays"
 
+#: Between what P0 and c are drawn.
+Powers = tuple[tuple[float, float], tuple[float, float]]
+
 #: In a negative control each c_j lies within this factor of their common middle: two differ by its square at most.
 APART = 2.0
 
-_P0_W, _C_W = (5.0, 20.0), (8.0, 20.0)
+#: P0, and W per busy CPU, are drawn from these.
+P0_W, C_W = (5.0, 20.0), (8.0, 20.0)
 _ANSWER_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """The secret behind the power model. `differing`: every process has a c of its own."""
+    """The secret behind the power model.
+
+    differing  every process has a c of its own
+    p0, c      between what P0 is drawn, W, and between what c, W per busy CPU
+    """
 
     secret: str
     differing: bool = False
+    p0: tuple[float, float] = P0_W
+    c: tuple[float, float] = C_W
 
     @property
     def p0_w(self) -> float:
         """Power that does not depend on work, W."""
-        return random.Random(f"{self.secret}:P0").uniform(*_P0_W)
+        return random.Random(f"{self.secret}:P0").uniform(*self.p0)
 
     def c_w(self, name: str) -> float:
         """W per busy CPU of the process registered as `name`."""
-        common = random.Random(f"{self.secret}:c").uniform(*_C_W)
+        common = random.Random(f"{self.secret}:c").uniform(*self.c)
         if not self.differing:
             return common
         return common * math.exp(random.Random(f"{self.secret}:c:{name}").uniform(-1, 1) * math.log(APART))
 
 
-def seal(path: Path, seed: int | None, *, differing: bool) -> Sealed:
+def draw(seed: int | None, *, differing: bool = False, powers: Powers = (P0_W, C_W)) -> Sealed:
+    """A secret; of a `seed` the same one every time."""
+    secret = os.urandom(16).hex() if seed is None else hashlib.sha256(f"planted {seed}".encode()).hexdigest()[:32]
+    return Sealed(secret, differing, *powers)
+
+
+def seal(path: Path, seed: int | None, *, differing: bool, powers: Powers = (P0_W, C_W)) -> Sealed:
     """Draw the secret, or take the one that an earlier meter left at `path`: the same P0 and c_j once more."""
     if path.exists():
         return unseal(path)
-    secret = os.urandom(16).hex() if seed is None else hashlib.sha256(f"planted {seed}".encode()).hexdigest()[:32]
-    path.write_text(json.dumps({"secret": secret, "differing": differing}), encoding="utf-8")
-    return Sealed(secret, differing)
+    sealed = draw(seed, differing=differing, powers=powers)
+    path.write_text(json.dumps(asdict(sealed)), encoding="utf-8")
+    return sealed
 
 
 def unseal(path: Path) -> Sealed:
     """Open the sealed file."""
-    return Sealed(**json.loads(path.read_text(encoding="utf-8")))
+    told = json.loads(path.read_text(encoding="utf-8"))
+    return Sealed(told["secret"], told["differing"], tuple(told["p0"]), tuple(told["c"]))
 
 
 def ask(address: str, message: str) -> None:
@@ -106,17 +125,14 @@ class _Process:
 
 @dataclass(slots=True)
 class Meter:
-    """Reads CPU clocks, integrates power, and shows it in `counter`, the open `energy_uj`.
+    """Reads CPU clocks, integrates power, and shows it in `counter`.
 
-    first_uj  what the counter shows at the start; from `range_uj` on it begins anew
     names     registered processes in the order of the log's columns
     rows      the truth: t_ns, µJ so far, CPU ns so far of strays and of each registered process
     """
 
     sealed: Sealed
-    counter: int
-    range_uj: int
-    first_uj: int
+    counter: Shown
     names: list[str] = field(default_factory=list)
     rows: list[list[int]] = field(default_factory=list)
     _named: list[_Process] = field(default_factory=list)
@@ -156,9 +172,10 @@ class Meter:
             energy_j += self._strays.c_w * used_ns / NS
             self._scan_ns = now + SCAN_NS
         self._energy_j, self._t_ns = energy_j, now
-        energy_uj = int(energy_j * 1e6)
-        os.pwrite(self.counter, b"%-15d\n" % ((self.first_uj + energy_uj) % self.range_uj), 0)
-        self.rows.append([now, energy_uj, self._strays.used_ns, *(process.used_ns for process in self._named)])
+        self.counter.show(now, energy_j)
+        self.rows.append(
+            [now, int(energy_j * 1e6), self._strays.used_ns, *(process.used_ns for process in self._named)]
+        )
 
     def _scan(self) -> int:
         """CPU ns that unregistered processes used since the last scan; a new one counts from its birth."""
@@ -230,16 +247,13 @@ def run(meter: Meter, address: str, truth: Path) -> None:
 
 
 def main(arguments: list[str]) -> None:
-    """ADDRESS COUNTER SEALED TRUTH SEED|- same|differing: what to answer to, drive, draw or take, and write."""
-    address, counter, sealed, truth, seed, differing = arguments
-    path = Path(counter)
-    secret = seal(Path(sealed), None if seed == "-" else int(seed), differing=differing == "differing")
-    range_uj = int((path.parent / "max_energy_range_uj").read_text(encoding="utf-8"))
-    fd = os.open(path, os.O_RDWR)
+    """ADDRESS COUNTER SYSFS SEALED TRUTH: what to answer to, which kind to drive where, what to take and to write."""
+    address, counter, sysfs, sealed, truth = arguments
+    shown = COUNTERS[counter].open(Path(sysfs))
     try:
-        run(Meter(secret, fd, range_uj, int(os.pread(fd, 64, 0))), address, Path(truth))
+        run(Meter(unseal(Path(sealed)), shown), address, Path(truth))
     finally:
-        os.close(fd)
+        shown.close()
 
 
 if __name__ == "__main__":

@@ -12,16 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from greengen.testing import planted_meter, planted_work, trees
+from greengen.testing.planted_counters import Counter
 
 #: What lies in the folder of a recording.
 RUN, TRUTH, REPORT = "run.greengen", "truth.csv", "report.txt"
 
-#: One busy core and P0 draw 13 to 40 W, two 60 W at most, and 100 W where processes differ: so the
-#: counter wraps every second or three, and only a reading that is 0.6 s late could hide a wrap. (A
-#: collector takes a domain to draw at most twice what its firmware states.)
-_RANGE_UJ, _LIMIT_UW = 60_000_000, 50_000_000
-
-_ZONE = "intel-rapl:0"
 _INTERVAL_S = "0.02"
 _LONGEST_S = 120.0
 
@@ -29,21 +24,17 @@ _LONGEST_S = 120.0
 _NOT_PASSED_ON = ("GREENGEN_RECORDING", "GREENGEN_SYSFS", "GREENGEN_PROCFS")
 
 
-def record(place: Path, sealed: Path, seed: int | None, *, neighbour: bool, differing: bool) -> None:
+def record(place: Path, sealed: Path, counter: Counter, *, neighbour: bool) -> None:
     """Fill the folder `place`. Raises RuntimeError, OSError or a SubprocessError where a process fails."""
-    limits = {"long_term": _LIMIT_UW}
-    zone = trees.ZoneSpec("package-0", _RANGE_UJ // 3, _RANGE_UJ, limits)
-    machine = trees.with_zones(trees.machine(place / "machine", model=trees.INTEL_LAPTOP_CPU, cpus=2), {_ZONE: zone})
+    machine = counter.build(trees.machine(place / "machine", model=trees.INTEL_LAPTOP_CPU, cpus=2))
     address = f"greengen-planted-{secrets.token_hex(8)}"
-    counter = machine.sysfs / "class/powercap" / _ZONE / "energy_uj"
-    draw = ["-" if seed is None else str(seed), "differing" if differing else "same"]
-    files = [str(counter), str(sealed), str(place / TRUTH)]
+    files = [str(machine.sysfs), str(sealed), str(place / TRUTH)]
     with ExitStack() as running:
-        meter = [sys.executable, "-m", "greengen.testing.planted_meter", address, *files, *draw]
+        meter = [sys.executable, "-m", "greengen.testing.planted_meter", address, counter.name, *files]
         metering = running.enter_context(_process(meter))
         if neighbour:
             running.enter_context(_process(planted_work.command("neighbour", address)))
-        _profile(place, machine.sysfs, address)
+        _profile(place, machine.sysfs, counter, address)
         planted_meter.ask(address, "stop")
         metering.wait(_LONGEST_S)
 
@@ -70,14 +61,15 @@ def _started(command: Sequence[str], **options: Any) -> Iterator[subprocess.Pope
             process.kill()
 
 
-def _profile(place: Path, sysfs: Path, address: str) -> None:
+def _profile(place: Path, sysfs: Path, counter: Counter, address: str) -> None:
     greengen = [sys.executable, "-c", "from greengen.cli import main; main()", "profile"]
-    options = ["-o", str(place / RUN), "--collectors", "rapl,procfs", "--interval", _INTERVAL_S, "--"]
-    command = [*greengen, *options, *planted_work.command("launch", address)]
+    collectors = ",".join((*counter.collectors, "procfs"))
+    options = ["-o", str(place / RUN), "--collectors", collectors, "--interval", _INTERVAL_S, "--"]
+    command = [*greengen, *options, *planted_work.command("launch", address, str(counter.unit_s))]
     report = place / REPORT
     with (
         report.open("w", encoding="utf-8") as file,
-        _started(command, env={"GREENGEN_SYSFS": str(sysfs)}, stdout=file, stderr=file) as process,
+        _started(command, env={"GREENGEN_SYSFS": str(sysfs), **counter.variables}, stdout=file, stderr=file) as process,
     ):
         planted_meter.register(address, planted_work.RECORDER, process.pid)
         code = process.wait(_LONGEST_S)

@@ -15,8 +15,7 @@ from collections.abc import Callable
 from greengen.recording.spans import span
 from greengen.testing.planted_meter import register, say
 
-#: CPU seconds of a unit of work, and the units of the workers.
-UNIT_S = 0.1
+#: The units of work of the workers; how much CPU time a unit is, the trial says.
 UNITS = (1, 2, 4, 8)
 
 #: The phases, by the name of their spans; each has its own worker for each amount of work.
@@ -49,20 +48,20 @@ def burn(cpu_s: float) -> None:
         sum(range(_CHUNK))
 
 
-def worker(phase: str, units: str) -> None:
+def worker(phase: str, units: str, unit_s: str) -> None:
     """Work once, when told to by a line on stdin, and stay until stdin ends."""
     say("ready")
     if sys.stdin.readline():
         with span(kind="work", model=f"w{units}", name=phase):
-            burn(int(units) * UNIT_S)
+            burn(int(units) * float(unit_s))
         say("done")
         sys.stdin.read()
 
 
-def launch(address: str) -> None:
-    """Run the workers one after another, then as many at once."""
+def launch(address: str, unit_s: str) -> None:
+    """Run the workers one after another, then as many at once. `unit_s`: CPU seconds of a unit of work."""
     register(address, LAUNCHER)
-    team = [(phase, _start(address, phase, units)) for phase in (IN_TURN, AT_ONCE) for units in UNITS]
+    team = [(phase, _start(address, phase, units, unit_s)) for phase in (IN_TURN, AT_ONCE) for units in UNITS]
     try:
         for _, process in team:
             _expect(process, "ready")
@@ -82,9 +81,9 @@ def launch(address: str) -> None:
             process.communicate()
 
 
-def _start(address: str, phase: str, units: int) -> subprocess.Popen[str]:
+def _start(address: str, phase: str, units: int, unit_s: str) -> subprocess.Popen[str]:
     pipe = subprocess.PIPE
-    process = subprocess.Popen(command("worker", phase, str(units)), stdin=pipe, stdout=pipe, text=True)  # noqa: S603
+    process = subprocess.Popen(command("worker", phase, str(units), unit_s), stdin=pipe, stdout=pipe, text=True)  # noqa: S603
     # At once, and not by the worker itself: what starting it costs is its own work too.
     register(address, worker_name(phase, units), process.pid)
     return process

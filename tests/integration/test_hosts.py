@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,13 +13,16 @@ from typing import Any
 
 import pytest
 
+import greengen
 from greengen.collector import Host
 from greengen.collectors._perf_event import open_event
 from greengen.testing import trees
 from tests.hosts import gpu_metrics, loading
+from tests.integration import moving
 from tests.integration.commands import GREENGEN, balanced, environment, profile
 
-SECOND = [sys.executable, "-c", "import time; time.sleep(1)"]
+#: What counters count in a profiled process: joules of so long, in so many steps.
+SECONDS, STEPS = 0.8, 40
 
 
 @dataclass(frozen=True)
@@ -193,9 +195,8 @@ def variables(machine: Machine, host: Host) -> dict[str, str]:
     return environment(**trees.environment(host), **machine.variables)
 
 
-@contextmanager
-def running(machine: Machine, root: Path) -> Iterator[Host]:
-    """That machine, with all that counts in motion."""
+def build(machine: Machine, root: Path) -> Host:
+    """That machine, as it is before anything counts."""
     if machine.needs_perf:
         try:
             os.close(open_event(1, 0, 0))
@@ -204,6 +205,13 @@ def running(machine: Machine, root: Path) -> Iterator[Host]:
     host = loading.build(machine.name, root)
     for path, table in machine.tables.items():
         loading.show(host, path, table(0.0))
+    return host
+
+
+@contextmanager
+def running(machine: Machine, root: Path) -> Iterator[Host]:
+    """That machine, with all that counts in motion."""
+    host = build(machine, root)
     with loading.counting(host, machine.counters), loading.moving(host, machine.tables):
         yield host
 
@@ -218,42 +226,69 @@ def test_doctor(machine: Machine, tmp_path: Path) -> None:
     modelled = {row["domain"] for row in told["domains"] if row["grade"] == "modelled"}
     assert set(live) - modelled == set(machine.domains)
     for uid, power_w in machine.domains.items():
-        assert live[uid] == pytest.approx(power_w, rel=0.3 if machine.counters or machine.tables else 1e-3), uid
+        if machine.counters or machine.tables or machine.needs_perf:
+            # Moved by a thread of this process, which may have to wait: no more than the unit is told.
+            assert power_w / 10 < live[uid] < power_w * 10, uid
+        else:
+            assert live[uid] == pytest.approx(power_w, rel=1e-3), uid
     reasons = {row["interface"]: row["reason"] for row in told["unavailable"]}
     for interface, word in machine.refused.items():
         assert word in reasons[interface]
 
 
-@pytest.mark.parametrize("machine", MACHINES, ids=lambda machine: machine.name)
-def test_profile(machine: Machine, tmp_path: Path) -> None:
-    with running(machine, tmp_path / "machine") as host:
-        done = profile(tmp_path, "--json", "r.json", command=SECOND, env=variables(machine, host))
+def recorded(machine: Machine, tmp_path: Path, *arguments: str, but: tuple[str, ...] = ()) -> dict[str, Any]:
+    """The report of a process that lets the machine's counters count `SECONDS`, and ends when all were read."""
+    host = build(machine, tmp_path / "machine")
+    contents: dict[str, Callable[[float], str | bytes]] = {**counting_files(host, machine.counters), **machine.tables}
+    steps = [SECONDS * (step + 1) / STEPS for step in range(STEPS)]
+    files = {host.sysfs / path: [show(at) for at in steps] for path, show in contents.items()}
+    until = [moving.read(uid) for uid in machine.domains if uid not in but]
+    command = moving.command(tmp_path, moving.Stage(files, SECONDS / STEPS, until))
+    done = profile(tmp_path, "--json", "r.json", *arguments, command=command, env=variables(machine, host))
     assert done.returncode == 0, done.stderr
     balanced(tmp_path / "run.greengen")
     found: dict[str, Any] = json.loads((tmp_path / "r.json").read_text())
+    return found
+
+
+def counting_files(host: Host, powers_uw: Mapping[str, int]) -> dict[str, Callable[[float], str | bytes]]:
+    """Files that count from what they show now, by the seconds that have passed."""
+    starts = {path: int((host.sysfs / path).read_text()) for path in powers_uw}
+    return {path: lambda at, path=path: str(starts[path] + round(powers_uw[path] * at)) for path in powers_uw}
+
+
+def joules(found: dict[str, Any], tmp_path: Path, powers: Mapping[str, float]) -> None:
+    """Each domain has what was planted: a counter all of it, a gauge its power over the time that it was read."""
+    [timeline] = greengen.Run(tmp_path / "run.greengen").rows().timelines
+    reading = {domain.uid: domain.reading for domain in timeline.domains}
     domains = {entry["domain"]: entry for entry in found["domains"]}
-    for uid, power_w in machine.domains.items():
-        known_s = domains[uid]["known_s"]
-        assert known_s > 0.9
-        # A counter is written every 10 ms.
-        assert domains[uid]["energy_j"]["value"] == pytest.approx(power_w * known_s, rel=0.05), uid
+    for uid, power_w in powers.items():
+        assert domains[uid]["known_s"] > 0, uid
+        # These two count by the clock, whatever files say.
+        clocked = uid.startswith(("nvml:", "perf_power:"))
+        counts = reading[uid] == "energy" and not clocked
+        expected = power_w * (SECONDS if counts else domains[uid]["known_s"])
+        # A table's counter has steps of 15.3 uJ.
+        assert domains[uid]["energy_j"]["value"] == pytest.approx(expected, rel=0.2 if clocked else 1e-4), uid
+
+
+@pytest.mark.parametrize("machine", MACHINES, ids=lambda machine: machine.name)
+def test_profile(machine: Machine, tmp_path: Path) -> None:
+    found = recorded(machine, tmp_path)
+    joules(found, tmp_path, machine.domains)
+    domains = {entry["domain"]: entry for entry in found["domains"]}
     assert {uid for uid, entry in domains.items() if entry["in_total"]} == set(machine.total)
     total_j = sum(domains[uid]["energy_j"]["value"] for uid in machine.total)
     assert found["totals"]["energy_j"]["value"] == pytest.approx(total_j, rel=1e-9)
 
 
 def test_everything_but_its_outer_meter_is_the_sum_of_disjoint_parts(tmp_path: Path) -> None:
-    with running(EVERYTHING, tmp_path / "machine") as host:
-        env = variables(EVERYTHING, host)
-        arguments = ("--json", "r.json", "--collectors", "-acpi_power_meter")
-        done = profile(tmp_path, *arguments, command=SECOND, env=env)
-    assert done.returncode == 0, done.stderr
-    found: dict[str, Any] = json.loads((tmp_path / "r.json").read_text())
+    wall = "acpi_power_meter:ACPI000D:00"
+    found = recorded(EVERYTHING, tmp_path, "--collectors", "-acpi_power_meter", but=(wall,))
+    joules(found, tmp_path, PARTS)
     domains = {entry["domain"]: entry for entry in found["domains"]}
     assert set(domains) == set(PARTS)
     assert {uid for uid, entry in domains.items() if entry["in_total"]} == set(OUTERMOST)
     # psys is another way to know what its package and its memory make up, and never added to them.
-    known_s = domains["rapl:package-0"]["known_s"]
-    assert found["totals"]["energy_j"]["value"] == pytest.approx(
-        known_s * sum(PARTS[uid] for uid in OUTERMOST), rel=0.05
-    )
+    total_j = sum(domains[uid]["energy_j"]["value"] for uid in OUTERMOST)
+    assert found["totals"]["energy_j"]["value"] == pytest.approx(total_j, rel=1e-9)

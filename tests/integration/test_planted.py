@@ -11,13 +11,15 @@ import pytest
 from click.testing import CliRunner, Result
 
 from greengen.testing import planted, planted_meter, planted_recording, planted_truth
+from greengen.testing.planted_counters import COUNTERS
 from greengen.testing.planted_trial import ALONE, BESIDE, Claim
-from greengen.testing.planted_work import AT_ONCE, IN_TURN, NEIGHBOUR, UNIT_S, UNITS, worker_name
+from greengen.testing.planted_work import AT_ONCE, IN_TURN, NEIGHBOUR, UNITS, worker_name
 
 pytestmark = pytest.mark.alone
 
-TRIALS = 2
-RECORDINGS = [f"trial-{number}/{where}" for number in (1, 2) for where in (BESIDE, ALONE)] + [f"control-1/{BESIDE}"]
+UNIT_S = COUNTERS["energy"].unit_s
+TRIALS = 1
+RECORDINGS = [f"trial-1/{where}" for where in (BESIDE, ALONE)] + [f"control-1/{BESIDE}"]
 
 
 @pytest.fixture(scope="module")
@@ -173,4 +175,4 @@ def test_coefficients_differ_between_processes_only_in_a_control(tmp_path: Path)
 def test_meter_that_does_not_start_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "sealed.json").write_text("{}")
     with pytest.raises(RuntimeError, match="did not start"):
-        planted_recording.record(tmp_path / "place", tmp_path / "sealed.json", 1, neighbour=False, differing=False)
+        planted_recording.record(tmp_path / "place", tmp_path / "sealed.json", COUNTERS["energy"], neighbour=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import json
 import os
 from collections.abc import Callable
@@ -119,6 +120,26 @@ def test_one_counter_shown_on_two_dies_counts_once(tmp_path: Path) -> None:
     (why,) = found.unavailable
     assert "the same counter" in why.reason
     assert len(values(collector)) == 2
+    collector.close()
+
+
+@pytest.mark.parametrize(("apart_j", "counted"), [(0, 1), (900, 2)])
+def test_one_counter_on_two_dies_is_known_on_a_machine_that_takes_its_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, apart_j: int, counted: int
+) -> None:
+    host = trees.machine(tmp_path, model="x", cpus=2)
+    dies = {f"intel-rapl:{die}": ZoneSpec(f"package-0-die-{die}", 0) for die in (0, 1)}
+    host = trees.with_zones(host, dies)
+    passed = itertools.count(7_000_000_000, 200_000_000)
+
+    def pread(fd: int, *_: int) -> bytes:
+        # 200 J between any two readings; the second die is another counter, or the first one's.
+        die = int("intel-rapl:1" in os.fspath(Path(f"/proc/self/fd/{fd}").readlink()))
+        return str(next(passed) + die * apart_j * 1_000_000).encode()
+
+    monkeypatch.setattr("greengen.collectors.rapl.os.pread", pread)
+    collector, found = discovered(host)
+    assert len(found.domains) == counted
     collector.close()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -225,6 +226,24 @@ def test_one_socket_on_two_memory_nodes_counts_once(tmp_path: Path) -> None:
     assert values(collector) == {"amd_energy:package-0": 5123.0}
     collector.close()
     assert len(os.listdir("/proc/self/fd")) == held  # noqa: PTH208 -- of this process
+
+
+@pytest.mark.parametrize(("apart_j", "counted"), [(0, 1), (900, 2)])
+def test_one_socket_on_two_nodes_is_known_on_a_machine_that_takes_its_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, apart_j: int, counted: int
+) -> None:
+    host = loading.build("epyc_amd_energy", tmp_path)
+    passed = itertools.count(5_000_000_000, 200_000_000)
+
+    def pread(fd: int, *_: int) -> bytes:
+        # 200 J between any two readings; the second node shows another counter, or the first one's.
+        node = int("energy4_input" in os.fspath(Path(f"/proc/self/fd/{fd}").readlink()))
+        return str(next(passed) + node * apart_j * 1_000_000).encode()
+
+    monkeypatch.setattr("greengen.collectors._sysfs_meter.os.pread", pread)
+    collector = AmdEnergyCollector(host)
+    assert len(collector.discover().domains) == counted
+    collector.close()
 
 
 @pytest.mark.parametrize(
