@@ -20,6 +20,7 @@ from greengen.collectors._cpu_info import read_text
 from greengen.collectors._gpu_metrics import APU_FORMATS, ENERGY_STEP_J, parse, read_format
 from greengen.collectors._held import HeldFile
 from greengen.collectors._hwmon import Chip, find_chips, locate
+from greengen.collectors._on_die import with_npus
 from greengen.collectors._outage import Outages
 from greengen.collectors._sysfs_meter import Meter, SysfsMeters, positive_micro
 
@@ -72,7 +73,7 @@ class AmdgpuCollector:
             if found.activity == found.uid:
                 percent = (chip.path / "device").resolve() / "gpu_busy_percent"
                 self._busy.append(_Busy(found.uid, HeldFile(percent), HeldFile(chip.runtime_status())))
-        return Discovery(tuple(domains), tuple(problems))
+        return Discovery(with_npus(domains, self._host.sysfs), tuple(problems))
 
     def _first_that_reads(self, chip: Chip) -> Domain | Unavailable:
         reasons = []
