@@ -12,8 +12,10 @@ from pathlib import Path
 from shlex import quote
 
 
-def fake_command(folder: Path, name: str, output: str, *, code: int = 0, error: str = "", seconds: float = 0) -> Path:
-    """Writes a command that takes so long, says so much and ends so; gives back the folder.
+def fake_command(
+    folder: Path, name: str, output: str, *, code: int = 0, error: str = "", seconds: float = 0, then_seconds: float = 0
+) -> Path:
+    """Writes a command that takes so long, says so much, stays for so long and ends so; gives back the folder.
 
     What it was called with is added to ``<folder>/<name>.calls``, one line for each call.
     """
@@ -23,6 +25,7 @@ def fake_command(folder: Path, name: str, output: str, *, code: int = 0, error: 
         f"printf '%s\\n' \"$*\" >> {quote(str(folder / f'{name}.calls'))}",
         f"PATH=/usr/bin:/bin sleep {seconds}" if seconds else ":",
         f"printf '%s' {quote(output)}",
+        f"PATH=/usr/bin:/bin sleep {then_seconds}" if then_seconds else ":",
         f"printf '%s\\n' {quote(error)} >&2" if error else ":",
         f"exit {code}",
     ]
