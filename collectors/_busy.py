@@ -18,8 +18,6 @@ tpu        docs.cloud.google.com, TPU Monitoring Library, and the tool tpu-info 
 
 from __future__ import annotations
 
-import importlib.util
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -170,6 +168,8 @@ def neuron(host: Host) -> Source | None:
 
 def neuron_report(text: str) -> Told:
     """The use of each device that is in use, as the mean of its cores. Raises ValueError for what is no such report."""
+    import json  # noqa: PLC0415 -- on machines with Neuron only
+
     try:
         report = json.loads(text)
         hardware = report["neuron_hardware_info"]
@@ -207,6 +207,8 @@ class TpuSource:
 
     def ask(self) -> Told:
         """The duty cycle of each chip."""
+        import importlib  # noqa: PLC0415 -- on machines with a TPU only
+
         try:
             sdk: Any = importlib.import_module(self._library)
             monitoring = getattr(sdk, "tpumonitoring", None) or sdk.monitoring
@@ -234,9 +236,11 @@ def tpu(host: Host) -> Source | None:
     """The TPU chips of this machine."""
     if read_text(host.sysfs / "class/dmi/id/product_name").strip() != "Google Compute Engine":
         return None  # the bus need not be listed
+    from importlib.util import find_spec  # noqa: PLC0415 -- on Google's machines only
+
     chips = list(_tpu_chips(host.sysfs))
     library = host.environ.get("GREENGEN_LIBTPU") or "libtpu.sdk"
-    if chips and importlib.util.find_spec(library.partition(".")[0]) is None:
+    if chips and find_spec(library.partition(".")[0]) is None:
         msg = f"{library}, which tells how busy it is, is not installed where this recorder runs"
         raise FileNotFoundError(msg)
     return TpuSource(tuple(map(str, range(len(chips)))), library) if chips else None
