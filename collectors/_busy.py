@@ -13,7 +13,8 @@ neuron     awsdocs-neuron, Neuron Monitor User Guide: one JSON report in 5 s on 
 tpu        docs.cloud.google.com, TPU Monitoring Library, and the tool tpu-info (AI-Hypercomputer/
            cloud-accelerator-diagnostics), which asks the same from a process of its own: tpumonitoring, or monitoring
            in older libraries, .get_metric("duty_cycle_pct").data() gives percents as texts, one for each chip
-           ("Duty cycle is always measured per-chip"); PCI ids in its device.py
+           ("Duty cycle is always measured per-chip"); PCI ids in its device.py. TPU_VISIBLE_CHIPS, and its older name
+           TPU_VISIBLE_DEVICES: pytorch/xla pull requests 4724 and 3813
 """
 
 from __future__ import annotations
@@ -195,15 +196,18 @@ def neuron_report(text: str) -> Told:
 
 
 class TpuSource:
-    """Google Cloud TPU chips, by libtpu's own monitoring, imported when it is first asked."""
+    """Google Cloud TPU chips, by libtpu's own monitoring, imported when it is first asked.
+
+    units  those that are left to the process, of so many `chips`
+    """
 
     #: At the start no program uses the TPU yet, and nothing is told.
     counts = at_once = False
     detail = "its duty cycle, by libtpu"
 
-    def __init__(self, units: tuple[str, ...], library: str) -> None:
+    def __init__(self, units: tuple[str, ...], library: str, chips: int = 0) -> None:
         self.units = units
-        self._library = library
+        self._chips, self._library = chips, library
 
     def ask(self) -> Told:
         """The duty cycle of each chip."""
@@ -219,6 +223,8 @@ class TpuSource:
         if not said:
             msg = "libtpu tells no duty cycle: perhaps no program uses the TPU"
             raise ValueError(msg)
+        if len(said) == self._chips:
+            said = [said[int(unit)] for unit in self.units]
         parts = [number(str(text)) for text in said]
         if len(parts) != len(self.units) or any(part is None or not 0 <= part <= 100 for part in parts):  # noqa: PLR2004 -- percent
             msg = f"libtpu tells {said} of {len(self.units)} chips"
@@ -238,12 +244,14 @@ def tpu(host: Host) -> Source | None:
         return None  # the bus need not be listed
     from importlib.util import find_spec  # noqa: PLC0415 -- on Google's machines only
 
-    chips = list(_tpu_chips(host.sysfs))
+    chips = len(list(_tpu_chips(host.sysfs)))
     library = host.environ.get("GREENGEN_LIBTPU") or "libtpu.sdk"
     if chips and find_spec(library.partition(".")[0]) is None:
         msg = f"{library}, which tells how busy it is, is not installed where this recorder runs"
         raise FileNotFoundError(msg)
-    return TpuSource(tuple(map(str, range(len(chips)))), library) if chips else None
+    visible = host.environ.get("TPU_VISIBLE_CHIPS") or host.environ.get("TPU_VISIBLE_DEVICES") or ""
+    named = tuple(unit for unit in map(str.strip, visible.split(",")) if unit.isdigit() and int(unit) < chips)
+    return TpuSource(named or tuple(map(str, range(chips))), library, chips) if chips else None
 
 
 def _tpu_chips(sysfs: Path) -> Iterator[Path]:

@@ -2,20 +2,22 @@
 
 A card of several dies shows one power, at its first die, and `-` at the others: it is one domain. Cards of
 Ascend 310P show `NA`, and are asked for one by one (``npu-smi info -t common -i N``), where the card's own
-controller (Chip Name: mcu) tells it. The power is of the moment; npu-smi keeps no energy.
+controller (Chip Name: mcu) tells it. The power is of the moment; npu-smi keeps no energy. Only cards that
+``ASCEND_RT_VISIBLE_DEVICES`` leaves to the process are read: a number there is a die, in the order of the table.
 
 Facts: tables of real machines in issues of vllm-project/vllm-ascend: 2534 and 2035 (two dies to a card, `-`),
 12980 (npu-smi 26, wider columns, which is why cells are split at `|`), and of ModelEngine-Group/
 unified-cache-management 748; of 310P3 (`NA`, no HBM column) as in any log of vllm-ascend's on that chip. The
 output of ``-t common``, with and without an mcu, is quoted in gpustack/gpustack,
 gpustack/detectors/npu_smi/npu_smi.py, which also says that a virtual NPU, or one that is profiled, shows 0 % of
-its AI cores in use.
+its AI cores in use. The variable: hiascend.com, CANN's environment variables (logical ids; what follows a character
+that is no digit or comma, or an id that does not exist, is not read).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from greengen.collector import Discovery, Event, Host, Sample, Usage
@@ -23,7 +25,9 @@ from greengen.collectors._cards import Card, Cards, Tool, installed, number
 
 _BUS = re.compile(r"^[0-9A-Fa-f]{4}:[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}\.[0-7]$")
 _POWER = re.compile(r"^\s*(?:NPU Real-time Power|Power Dissipation)\(W\)\s*:\s*(\S+)\s*$")
+_VISIBLE = "ASCEND_RT_VISIBLE_DEVICES"
 _MCU = re.compile(r"^\s*Chip Name\s*:\s*mcu\s*$", re.IGNORECASE)
+_LEADING = re.compile(r"\d+")
 _CELLS = 3
 _TOOL = Tool(
     collector="ascend",
@@ -51,8 +55,11 @@ class _Npu:
     busy: list[float]
 
 
-def cards(text: str) -> list[tuple[str, Card]]:
-    """(number of the NPU, card) by the table's order. Raises ValueError for what is no such table."""
+def cards(text: str, visible: str | None = None) -> list[tuple[str, Card]]:
+    """(number of the NPU, card) by the table's order. Raises ValueError for what is no such table.
+
+    visible  as ASCEND_RT_VISIBLE_DEVICES has it; None: all
+    """
     if "Power(W)" not in text or "Bus-Id" not in text:
         msg = f"npu-smi gave no table of NPUs: {text.strip()[:80]!r}"
         raise ValueError(msg)
@@ -63,7 +70,26 @@ def cards(text: str) -> list[tuple[str, Card]]:
         if len(row) == _CELLS and _BUS.match(row[1]) and len(above) == _CELLS:
             _add(npus, above, row)
         above = row
+    if visible is not None:
+        npus = _left(npus, visible)
     return [(npu.number, card) for npu in npus.values() for card in _of(npu)]
+
+
+def _left(npus: Mapping[str, _Npu], visible: str) -> dict[str, _Npu]:
+    """The NPUs with a die that is visible."""
+    dies = [which for which, npu in npus.items() for _ in npu.buses]
+    wanted: list[str] = []
+    for entry in visible.split(","):
+        match = _LEADING.match(entry)
+        if match is None or int(match[0]) >= len(dies):
+            break
+        wanted.append(dies[int(match[0])])
+        if match[0] != entry:
+            break
+    if not wanted:
+        msg = f"{_VISIBLE}={visible} names none of the {len(dies)} devices that npu-smi lists"
+        raise ValueError(msg)
+    return {which: npu for which, npu in npus.items() if which in wanted}
 
 
 def _add(npus: dict[str, _Npu], above: list[str], row: list[str]) -> None:
@@ -103,10 +129,10 @@ def card_power_w(text: str) -> float | None:
     return found
 
 
-def ask(run: Callable[..., str]) -> list[Card]:
-    """All cards. `run` takes npu-smi's arguments, and gives its output."""
+def ask(run: Callable[..., str], visible: str | None = None) -> list[Card]:
+    """The cards. `run` takes npu-smi's arguments, and gives its output; `visible` as for `cards`."""
     found = []
-    for npu, card in cards(run("info")):
+    for npu, card in cards(run("info"), visible):
         if card.power_w is None:
             power_w = card_power_w(run("info", "-t", "common", "-i", npu))
             found.append(
@@ -130,12 +156,13 @@ class AscendCollector:
     def discover(self) -> Discovery:
         """Ask once; 10 s at the most where npu-smi hangs."""
         self.close()
-        if not installed(_TOOL.program, self._host.environ):
+        environ = self._host.environ
+        if not installed(_TOOL.program, environ):
             return Discovery()
         from greengen.collectors._command import Command  # noqa: PLC0415 -- loads subprocess
 
-        command = Command([_TOOL.program], self._host.environ, _TOOL.timeout_s)
-        return self._cards.start(_TOOL, lambda: ask(command.run), command.abort)
+        command = Command([_TOOL.program], environ, _TOOL.timeout_s)
+        return self._cards.start(_TOOL, lambda: ask(command.run, environ.get(_VISIBLE)), command.abort)
 
     def read(self) -> Iterator[Sample | Usage | Event]:
         """What npu-smi has said since the last reading; waits for nothing."""

@@ -287,6 +287,18 @@ def test_tpus_by_their_duty_cycle(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         assert [row.value for row in samples[:2]] == [pytest.approx(90 + 0.45 * 80), 170.0]
 
 
+@pytest.mark.parametrize("said", ["45.00,30.00,20.00", "30.00"])
+def test_only_the_chips_that_are_visible_are_counted(
+    said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether libtpu tells of all, or of those only."""
+    monkeypatch.setenv("GREENGEN_FAKE_TPU", said)
+    host = machine_with_tpus(tmp_path, 3)
+    source = _busy.tpu(replace(host, environ={"GREENGEN_LIBTPU": fake_libtpu.__name__, "TPU_VISIBLE_CHIPS": "1"}))
+    assert source is not None
+    assert (source.units, dict(source.ask().busy)) == (("1",), {"1": 0.3})
+
+
 @pytest.mark.parametrize("said", ["45.0", "45.0,-1.0", "45.0,nan", "45.0,101", "x,y"])
 def test_duty_cycles_that_mean_nothing(said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GREENGEN_FAKE_TPU", said)

@@ -71,6 +71,28 @@ def test_a_card_whose_dies_show_none_is_asked_for_at_its_controller() -> None:
     assert card.busy == pytest.approx(0.5)
 
 
+@pytest.mark.parametrize(
+    ("visible", "npus"),
+    [
+        ("0", ["0"]),
+        ("1", ["0"]),  # its other die
+        ("2,3", ["1", "2"]),
+        ("0,3", ["0", "2"]),
+        ("3, 0", ["2"]),  # a blank ends the list
+        ("2,7,0", ["1"]),  # and so does an id that no device has
+    ],
+)
+def test_only_the_cards_that_are_visible_are_read(visible: str, npus: list[str]) -> None:
+    text = npu_smi_info(("Ascend910", ("178.5", "-")), ("910B3", ("91.3",)), ("910B3", ("92.3",)))
+    assert [npu for npu, _ in ascend.cards(text, visible)] == npus
+
+
+@pytest.mark.parametrize("visible", ["", "9", "x", "-1"])
+def test_no_card_is_left(visible: str) -> None:
+    with pytest.raises(ValueError, match="names none of the 2 devices"):
+        ascend.cards(A3, visible)
+
+
 @pytest.mark.parametrize("common", [npu_smi_common("NA"), "\tChip ID  : 0\n\tNPU Real-time Power(W)  : 71.7\n", ""])
 def test_what_is_not_of_the_controller_is_not_the_cards(common: str) -> None:
     [card] = ascend.ask(answering(("info", DUO), ("info -t common -i 1", common)))
