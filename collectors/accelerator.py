@@ -208,6 +208,6 @@ def _example(name: str) -> str:
 def _remedy(name: str) -> str:
     return {
         "rknpu": "run as root: its load is in debugfs (mount -t debugfs none /sys/kernel/debug)",
-        "neuron": "install aws-neuronx-tools, which has neuron-monitor",
+        "neuron": "install AWS's Neuron tools, which have neuron-monitor",
         "tpu": "install libtpu in the Python that records",
     }.get(name, "")

@@ -3,11 +3,11 @@
 hl-smi numbers cards by their bus, frameworks by module (``HABANA_VISIBLE_MODULES``): only the modules that
 this variable names are read, where it is set. A card's name in a run is its UUID.
 
-Facts: docs.habana.ai, System Management Interface Tool (options, the query's column names); a real output of
-Gaudi 3 in lablup/all-smi, src/device/hlsmi (``0, 01P4-HL3090A0-18-U4V193-22-07-00, HL-325L, … 226 W, 850 W, 36 C,
-0 %``); ``index`` and ``module_id`` of one machine differ in another (the table in the tests of a device plugin
-that lists eight HL-325L); memory.used and utilization.aip with their units in intel/neural-compressor's workflow
-get_idle_device.sh.
+Facts: docs.habana.ai, System Management Interface Tool (options, the query's column names, limits); a real output
+of Gaudi 3 in docs.rs' all-smi 0.26.2, src/device/hlsmi/parser.rs (``0, 01P4-HL3090A0-18-U4V193-22-07-00, HL-325L, …
+226 W, 850 W, 36 C, 0 %``); opea-project/GenAIExamples, .github/workflows/scripts/get_idle_device.sh (index and
+module_id beside one another, ``0 %``, ``768 MiB``); HabanaAI/Model-References,
+PyTorch/examples/multi_tenants/README.md (HABANA_VISIBLE_MODULES).
 """
 
 from __future__ import annotations

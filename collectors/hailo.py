@@ -1,7 +1,6 @@
 """Hailo accelerators on boards with a power sensor, by ``hailortcli measure-power``.
 
-Each question is one measurement by the chip's firmware, which HailoRT advises against doing in a hurry: once a
-second. Modules without the sensor (the AI HATs of the Raspberry Pi among them) answer with an error, and are
+Each question is one measurement by the chip's firmware, once a second. Modules without the sensor (the AI HATs of the Raspberry Pi among them) answer with an error, and are
 listed with it. On an evaluation board the power is the sum of three rails of the chip (an approximation,
 says HailoRT), on M.2 and mPCIe modules that of the sensor that guards against overcurrent.
 
@@ -25,7 +24,7 @@ _TOOL = Tool(
     program="hailortcli",
     period_s=1.0,
     timeout_s=5.0,
-    # An M.2 module gets 3.3 V × 3 A; a PCIe card of several chips more.
+    # A judgement: a chip draws some watts, and a board has a few of them.
     most_w=100.0,
     # ±10 % at 95 %: HailoRT calls its own sum an approximation.
     gain=0.05,

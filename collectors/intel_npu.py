@@ -6,7 +6,7 @@ package holds it, and it is never added beside that.
 
 Facts: intel/linux-npu-driver, tools/intel-npu-smi: src/pmt_telemetry.cpp (``/sys/class/intel_pmt/telem*`` with
 guid, size, offset and telem; 32 bits, 18 before and 14 after the binary point, J; Wildcat Lake: times 100) and
-include/pmt_telemetry.hpp (guids); offsets also in Intel's telemetry collectors that it was copied to; the kernel's
+include/pmt_telemetry.hpp (guids), src/npu_smi_common.cpp (offsets); the kernel's
 Documentation/ABI/testing/sysfs-driver-ivpu (npu_busy_time_us: the time with any job submitted, Linux 6.11; to be
 read once a second at most, as reading holds up submission).
 """

@@ -5,10 +5,11 @@ of the whole board: devices with one board serial are one domain, at the greates
 their sum. A board that shows 0 W everywhere is read as the sum of its SoCs.
 
 Facts: quic/cloud-ai-sdk-pages, docs/Getting-Started/System-Management/system-management.md (``QID 0``, then
-indented ``Key:Value`` lines; Status; "Board serial" tells cards apart); the source of qaic-util in Qualcomm's open
-runtime (``Board serial:``, ``Board power(Watts):`` with two decimals); an AI 100 Ultra's lines in a public setup
-note (``Board power(Watts):48.00``, ``Board TDP Cap(Watts):150.00``, ``SOC power(Watts):11.00``, ``SOC TDP
-Cap(Watts):31.00``); a board that shows 0.00 W beside 20 W of its SoC in a public test log.
+indented ``Key:Value`` lines; Status; "Board serial" tells cards apart); quic/software-kit-for-qualcomm-cloud-ai-100,
+utils/qaic-util/QaicUtil.cpp (``Board serial:``, ``Board power(Watts):`` with two decimals, ``TDP Cap(Watts):``) and
+lib/runtime-platform/src/QUtil.cpp (a device that is not ready shows its status and little else). Newer versions print
+``Board TDP Cap(Watts):``, ``SOC power(Watts):`` and ``Sku Type:`` too: lines of an AI 100 Ultra (48.00, 150.00, 11.00,
+Pcie Ultra) and of a board that shows 0.00 W beside 20.00 W of its SoC, as posted by users.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ def _card(key: str, some: Sequence[Mapping[str, str]]) -> Card:
     first = some[0]
     sku, qids = first.get(_SKU, ""), ", ".join(device["QID"] for device in some)
     name = f"Qualcomm Cloud AI {sku}".strip() + f" (QID {qids})"
-    if "ultra" in sku.lower() and _SERIAL not in first:
+    if "ultra" in sku.lower() and not first.get(_SERIAL):
         # Without its serial, nothing tells which devices are one board.
         return Card(key, name, None, "shows no board serial, and each of its devices the power of all")
     boards, socs = (_numbers(some, of) for of in (_BOARD, _SOC))

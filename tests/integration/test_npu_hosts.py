@@ -42,6 +42,9 @@ def test_cards_and_stated_chips(tmp_path: Path) -> None:
     """Each once in doctor and in a recording; what nobody stated stays unmeasured."""
     host = loading.build("rockchip", tmp_path / "machine")
     (host.sysfs / "devices/virtual/neuron_device/neuron0").mkdir(parents=True)
+    loading.show(host, "class/dmi/id/product_name", "Google Compute Engine")
+    loading.show(host, "bus/pci/devices/0000:00:04.0/vendor", "0x1ae0")
+    loading.show(host, "bus/pci/devices/0000:00:04.0/device", "0x0063")
     folder = tmp_path / "bin"
     fake_command(folder, "npu-smi", npu_smi_info(("Ascend910", ("178.5", "-"))))
     fake_command(folder, "hl-smi", hl_smi((0, "226 W", "50 %")))
@@ -50,7 +53,9 @@ def test_cards_and_stated_chips(tmp_path: Path) -> None:
     env = environment(
         **trees.environment(host),
         PATH=f"{folder}{os.pathsep}{os.environ['PATH']}",
-        GREENGEN_ACCELERATOR="rknpu=0.5/3.5",
+        GREENGEN_ACCELERATOR="rknpu=0.5/3.5,tpu=90/170",
+        GREENGEN_LIBTPU="greengen.testing.fake_libtpu",
+        GREENGEN_FAKE_TPU="45.0",
     )
     powers = {
         "ascend:0000:9D:00.0": 178.5,
@@ -58,10 +63,11 @@ def test_cards_and_stated_chips(tmp_path: Path) -> None:
         "qualcomm:S1": 48.0,
         "hailo:0000:01:00.0": 2.5,
         "accelerator:rknpu": 1.4,
+        "accelerator:tpu-0": 126.0,
     }
     told = json.loads(subprocess.run([GREENGEN, "doctor", "--json"], env=env, capture_output=True, check=True).stdout)
     npus = {row["domain"]: row["grade"] for row in told["domains"] if row["kind"] == "npu"}
-    assert npus == {**dict.fromkeys(powers, "measured"), "accelerator:rknpu": "modelled"}
+    assert npus == {uid: "modelled" if uid.startswith("accelerator:") else "measured" for uid in powers}
     [neuron] = [row for row in told["unavailable"] if row["interface"] == "accelerator:neuron"]
     assert "not stated" in neuron["reason"]
 

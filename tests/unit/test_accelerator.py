@@ -237,7 +237,7 @@ def test_neuron_without_its_monitor(tmp_path: Path) -> None:
     with started(states(host, "neuron=60/200", PATH=str(tmp_path))) as (_, found):
         [why] = found.unavailable
         assert "neuron-monitor" in why.reason
-        assert "aws-neuronx-tools" in why.remedy
+        assert "Neuron tools" in why.remedy
     with started(states(host, "", PATH=str(tmp_path))) as (_, found):
         assert "not stated" in found.unavailable[0].reason
 

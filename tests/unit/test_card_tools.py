@@ -138,6 +138,7 @@ def test_an_ultra_without_serials_would_be_counted_four_times() -> None:
     every = qualcomm.cards(qaic_util(("", 48, 11), ("", 48, 11)))
     assert [card.power_w for card in every] == [None, None]
     assert "no board serial" in every[0].trouble
+    assert qualcomm.cards(qaic_util(("S", 48, 11)).replace("serial:S", "serial:"))[0].power_w is None
     [single] = qualcomm.cards(qaic_util(("", 48, 11), sku="PCIe Pro"))
     assert (single.key, single.power_w) == ("0000:2d:00.0", 48.0)
 
