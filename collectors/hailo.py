@@ -1,8 +1,9 @@
 """Hailo accelerators on boards with a power sensor, by ``hailortcli measure-power``.
 
-Each question is one measurement by the chip's firmware, once a second. Modules without the sensor (the AI HATs of the Raspberry Pi among them) answer with an error, and are
-listed with it. On an evaluation board the power is the sum of three rails of the chip (an approximation,
-says HailoRT), on M.2 and mPCIe modules that of the sensor that guards against overcurrent.
+Each question is one measurement by the chip's firmware, once a second. Modules without the sensor (the AI HATs of
+the Raspberry Pi among them) answer with an error, and are listed with it. On an evaluation board the power is the
+sum of three rails of the chip (an approximation, says HailoRT), on M.2 and mPCIe modules that of the sensor that
+guards against overcurrent.
 
 Facts: hailo-ai/hailort, hailort/hailortcli/power_measurement_command.cpp (``Current power consumption (W): ``,
 what AUTO measures) and command.cpp (``Executing on device: `` before each, and an error that leaves the other
