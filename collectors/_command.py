@@ -11,6 +11,14 @@ from collections.abc import Mapping, Sequence
 _SIGKILL = 9
 
 
+class CommandError(ValueError):
+    """An exit code that is not 0; `output` is what the program said on its standard output all the same."""
+
+    def __init__(self, message: str, output: str) -> None:
+        super().__init__(message)
+        self.output = output
+
+
 class Command:
     """One command line. `run` from one thread, `abort` from any.
 
@@ -26,14 +34,14 @@ class Command:
         """Whether the program is on the PATH."""
         return shutil.which(self._argv[0], path=self._environ.get("PATH", "")) is not None
 
-    def run(self) -> str:
-        """Its standard output. Raises OSError, or ValueError for an exit code that is not 0, with what it said."""
-        found = shutil.which(self._argv[0], path=self._environ.get("PATH", ""))
-        if found is None:
-            msg = f"{self._argv[0]} is not on the PATH"
-            raise FileNotFoundError(msg)
+    def run(self, *more: str) -> str:
+        """Its standard output, with `more` arguments.
+
+        Raises OSError, or CommandError for an exit code that is not 0, with what it said.
+        """
+        found = find(self._argv[0], self._environ)
         process = subprocess.Popen(  # noqa: S603 -- a collector's own command, without a shell
-            [found, *self._argv[1:]],
+            [found, *self._argv[1:], *more],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -47,7 +55,7 @@ class Command:
             try:
                 out, err = process.communicate(timeout=self._timeout_s)
             except subprocess.TimeoutExpired as error:
-                _kill(process)
+                kill(process.pid)
                 msg = f"{self._argv[0]} took longer than {self._timeout_s:g} s"
                 raise TimeoutError(msg) from error
             finally:
@@ -55,19 +63,28 @@ class Command:
         if process.returncode:
             said = (err or out).strip().splitlines()
             msg = f"{self._argv[0]} failed ({process.returncode})" + (f": {said[-1]}" if said else "")
-            raise ValueError(msg)
+            raise CommandError(msg, out)
         return out
 
     def abort(self) -> None:
         """End a run that is under way."""
         process = self._process
         if process is not None:
-            _kill(process)
+            kill(process.pid)
 
 
-def _kill(process: subprocess.Popen[str]) -> None:
-    """It, and what it started."""
+def find(program: str, environ: Mapping[str, str]) -> str:
+    """Where a program is. Raises FileNotFoundError where it is not on the PATH."""
+    found = shutil.which(program, path=environ.get("PATH", ""))
+    if found is None:
+        msg = f"{program} is not on the PATH"
+        raise FileNotFoundError(msg)
+    return found
+
+
+def kill(pid: int) -> None:
+    """End a program that leads its own group, and what it started."""
     try:
-        os.killpg(process.pid, _SIGKILL)
+        os.killpg(pid, _SIGKILL)
     except ProcessLookupError:
         return  # it has ended by itself

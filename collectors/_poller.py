@@ -192,12 +192,19 @@ class SlowMeters:
         first = self.ask(poller, wait_s)
         if first.value is None:
             return first.trouble
+        self._take(domain, poller, 2 * wait_s)
+        return ""
 
+    def start_unheard(self, domain: Domain, poller: Poller[float], patience_s: float) -> None:
+        """Begin to ask a meter that may have nothing to say yet."""
+        poller.start()
+        self._take(domain, poller, patience_s)
+
+    def _take(self, domain: Domain, poller: Poller[float], patience_s: float) -> None:
         def rows(t_ns: int, power_w: float) -> Iterator[Sample | Event]:
             yield Sample(domain.uid, t_ns, power_w, "power")
 
-        self.add(Polled((domain.uid,), poller, rows, 2 * wait_s))
-        return ""
+        self.add(Polled((domain.uid,), poller, rows, patience_s))
 
     def read(self) -> Iterator[Sample | Event]:
         """What they have said since the last reading; waits for none."""

@@ -83,4 +83,41 @@ UNSUPPORTED = (
         "plug, or an INA226 in the supply (power_monitor)",
     ),
     Unavailable("Jetson: tegrastats", "it shows the rails that the kernel shows, rounded to mW", "jetson"),
+    Unavailable(
+        "Google Coral (Edge TPU): power and busy time",
+        "it has no power sensor, and its driver counts no busy time: only its temperature can be read",
+        "a USB meter or plug around it, or an INA226 in its supply (power_monitor)",
+    ),
+    Unavailable(
+        "AMD NPU (XDNA): busy time",
+        "of its columns only an ioctl tells, and per process only the fdinfo of clients that are alive",
+        "xdna reads its power, and rapl the package that holds it",
+    ),
+    Unavailable(
+        "Rockchip NPU under the mainline kernel (driver rocket)",
+        "its driver shows no load of the device; per process there is fdinfo, of clients that are alive",
+        "Rockchip's own kernel (accelerator: rknpu), or a meter in the supply (power_monitor, plug)",
+    ),
+    Unavailable(
+        "AWS Neuron: stats/power/utilization",
+        "it is a part of a maximum power that AWS does not publish, once a minute",
+        'state what a chip draws: GREENGEN_ACCELERATOR="neuron=IDLE/ACTIVE"',
+    ),
+    Unavailable(
+        "Ascend DCMI (libdcmi), Gaudi HLML (pyhlml), HailoRT's own library",
+        "they show the sensors that the commands npu-smi, hl-smi and hailortcli show",
+        "ascend, gaudi, hailo",
+    ),
+    Unavailable(
+        "Intel Loihi (lava.utils.profiler)",
+        # lava-nc/lava pull requests 233 and 444: the base class chooses Loihi2HWProfiler of lava-loihi.
+        "its hardware profiler is in lava-loihi, which only members of Intel's research community have, and tells "
+        "one energy for a whole run",
+        "import its numbers (greengen import csv)",
+    ),
+    Unavailable(
+        "Furiosa, Rebellions, Groq, Cerebras, Graphcore, SpiNNaker, Snapdragon's Hexagon under Linux",
+        "what their tools show was not looked up, or they have none that is public",
+        "the whole machine: redfish, ipmi, plug",
+    ),
 )

@@ -21,6 +21,7 @@ from greengen.collectors._drm_use import DrmUse, divide
 from greengen.collectors._gpu_metrics import APU_FORMATS, ENERGY_STEP_J, parse, read_format
 from greengen.collectors._held import HeldFile
 from greengen.collectors._hwmon import Chip, find_chips, locate
+from greengen.collectors._on_die import with_npus
 from greengen.collectors._outage import Outages
 from greengen.collectors._sysfs_meter import Meter, SysfsMeters, positive_micro
 
@@ -75,7 +76,7 @@ class AmdgpuCollector:
             if domain.activity == domain.uid:
                 percent = (chip.path / "device").resolve() / "gpu_busy_percent"
                 self._busy.append(_Busy(domain.uid, HeldFile(percent), HeldFile(chip.runtime_status())))
-        return Discovery(divided, tuple(problems))
+        return Discovery(with_npus(divided, self._host.sysfs), tuple(problems))
 
     def _first_that_reads(self, chip: Chip) -> Domain | Unavailable:
         reasons = []

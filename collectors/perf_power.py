@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 
 from greengen.collector import Discovery, Domain, Event, Host, Sample, Unavailable
 from greengen.collectors._cpu_info import CpuInfo, read_cpu_info, read_text
+from greengen.collectors._on_die import with_npus
 from greengen.collectors._outage import Outages
 from greengen.collectors._perf_event import open_event, read_event
 
@@ -96,7 +97,8 @@ class PerfPowerCollector:
                     problems[event] = _not_opened(event, error)
                     continue
                 self._counters.append(_Counter(domain, int(kind), int(config[1], 0), cpu, scale, fd))
-        return Discovery(_nested([counter.domain for counter in self._counters]), tuple(problems.values()))
+        domains = _nested([counter.domain for counter in self._counters])
+        return Discovery(with_npus(domains, self._host.sysfs), tuple(problems.values()))
 
     def _cpus(self, mask: str) -> Iterator[tuple[str, int]]:
         """(package, CPU) of each CPU in the mask; a second die of a package gets its number."""

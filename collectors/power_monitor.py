@@ -15,12 +15,14 @@ adm1275.rst (of whose chips those are left out that scale nothing, or show no po
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 from greengen.collector import Discovery, Domain, Unavailable
 from greengen.collectors._base import SysfsCollector, undivided
 from greengen.collectors._cpu_info import read_text
 from greengen.collectors._hwmon import Chip, find_chips, locate
+from greengen.collectors._on_die import with_npus
 from greengen.collectors._sysfs_meter import Meter, micro, volts_times_amperes
 
 _INA = ("ina209", "ina219", "ina220", "ina226", "ina230", "ina231", "ina228", "ina237", "ina238", "ina780", "sq52206")
@@ -65,7 +67,8 @@ class PowerMonitorCollector(SysfsCollector):
         problems += [
             Unavailable(f"power_monitor:{key}", f"{_VARIABLE} names it, and it is not here") for key in declared
         ]
-        return self._meters.add_all(meters, problems)
+        found = self._meters.add_all(meters, problems)
+        return replace(found, domains=with_npus(found.domains, self._host.sysfs))
 
     def _meter(self, chip: Chip, channel: int, meaning: str) -> Meter:
         reading, attributes = _attributes(chip, channel)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from greengen.collector import Discovery, Domain, Event, Host, Sample, Unavailable
 from greengen.collectors import _held
 from greengen.collectors._cpu_info import CpuInfo, read_cpu_info
+from greengen.collectors._on_die import with_npus
 from greengen.collectors._powercap import Zone, denied, find_zones, why_no_zones
 
 _PACKAGE = re.compile(r"^package-(\d+)(-die-\d+)?$")
@@ -96,7 +97,8 @@ class RaplCollector:
             problems.append(denied(forbidden))
         uids = _uids(list(probed), zones)
         self._meters = [_Meter(uids[id_], str(zones[id_].path / "energy_uj"), fd) for id_, (fd, _) in probed.items()]
-        return Discovery(tuple(_domain(zones[id_], zones, uids, cpu) for id_ in probed), tuple(problems))
+        domains = (_domain(zones[id_], zones, uids, cpu) for id_ in probed)
+        return Discovery(with_npus(domains, self._host.sysfs), tuple(problems))
 
     def _probe(self, path: str) -> tuple[int, float]:
         fd = self._open(path, os.O_RDONLY)

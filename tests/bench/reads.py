@@ -26,9 +26,11 @@ from greengen.collectors.amd_energy import AmdEnergyCollector
 from greengen.collectors.amd_hsmp import AmdHsmpCollector
 from greengen.collectors.amdgpu import AmdgpuCollector
 from greengen.collectors.intel_gpu import IntelGpuCollector
+from greengen.collectors.intel_npu import IntelNpuCollector
 from greengen.collectors.perf_power import PerfPowerCollector
 from greengen.collectors.power_monitor import PowerMonitorCollector
 from greengen.collectors.rapl import RaplCollector
+from greengen.collectors.xdna import XdnaCollector
 from greengen.testing import trees
 from tests.hosts import loading
 from tests.hosts.gpu_metrics import pack
@@ -40,8 +42,10 @@ COLLECTORS: dict[str, tuple[str, Callable[[Host], Collector]]] = {
     "amdgpu, power and busy time": ("radeon", AmdgpuCollector),
     "amdgpu, gpu_metrics and busy time": ("mi300x", AmdgpuCollector),
     "intel_gpu": ("arc_b580", IntelGpuCollector),
+    "intel_npu": ("intel_npu", IntelNpuCollector),
     "perf_power": ("perf_power", PerfPowerCollector),
     "power_monitor": ("ina_board", PowerMonitorCollector),
+    "xdna": ("xdna", XdnaCollector),
 }
 READS = 2000
 
@@ -73,6 +77,8 @@ def main() -> None:
             for card in (host.sysfs / "class/drm").glob("card*"):
                 table = pack(1, 5, 300, 1 << 40) if "metrics" in name else pack(1, 3, 300)
                 loading.show(host, f"class/drm/{card.name}/device/gpu_metrics", table)
+            if name == "intel_npu":
+                loading.show(host, "class/intel_pmt/telem2/telem", bytes(6144))
             collector = make(replace(host, environ={"GREENGEN_POWER_MONITOR": "1-0040=wall,1-0041/1=package"}))
             domains = len(collector.discover().domains)
             if not domains:

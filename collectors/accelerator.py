@@ -1,0 +1,213 @@
+"""Accelerators without a power sensor: how long they were busy, times powers that you state. Grade: modelled.
+
+    GREENGEN_ACCELERATOR="rknpu=0.3/2.5"             W idle / W busy, of one chip
+    GREENGEN_ACCELERATOR="tpu=90/170,neuron=60/200"
+
+E = busy × active + (time - busy) × idle. The powers come from a data sheet, a paper, or a meter that was read
+once; none is assumed: an accelerator that is here and whose powers are not stated is listed as not measured.
+Busy is not loaded: a TPU whose duty cycle is 100 % may use a tenth of its multipliers, so what is common to all
+work is known to a factor of two, and what depends on the work to one of 1.3, as for the CPU's model. What each
+source tells, and where that was looked up: `_busy`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from greengen.collector import MACHINE, Discovery, Domain, Event, Host, Sample, Unavailable, Usage
+from greengen.collectors._busy import SOURCES, Source, Told
+from greengen.collectors._poller import Polled, Poller
+from greengen.collectors.cpu_model import GAIN, WORKLOAD
+
+_VARIABLE = "GREENGEN_ACCELERATOR"
+_PERIOD_S = 1.0
+#: How long the first answer is waited for; neuron-monitor's comes later, and is not.
+_FIRST_S, _PATIENCE_S = 3.0, 20.0
+_SHARED = "busy time is told of the whole accelerator, not of processes, so sole tenancy is assumed"
+_UNSTATED = "it has no power sensor, and its idle and active power are not stated"
+#: Whose absence from the variable is no loss: another collector reads it, and says what it lacks.
+_READ_OTHERWISE = ("intel_npu",)
+
+
+@dataclass(frozen=True, slots=True)
+class Powers:
+    """Of one chip, W."""
+
+    idle_w: float
+    active_w: float
+
+
+def stated(text: str) -> tuple[dict[str, Powers], list[str]]:
+    """(powers by name, what is wrong) of the variable's text."""
+    found: dict[str, Powers] = {}
+    wrong = []
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        name, _, numbers = part.partition("=")
+        powers = _powers(numbers)
+        if name not in SOURCES:
+            wrong.append(f"{part!r}: known accelerators are {', '.join(sorted(SOURCES))}")
+        elif powers is None:
+            wrong.append(f"{part!r}: not IDLE/ACTIVE in W, with idle at 0 or more and active no less")
+        else:
+            found[name] = powers
+    return found, wrong
+
+
+def _powers(text: str) -> Powers | None:
+    try:
+        idle_w, active_w = (float(number) for number in text.split("/"))
+    except ValueError:
+        return None
+    return Powers(idle_w, active_w) if 0.0 <= idle_w <= active_w < math.inf and active_w else None
+
+
+class AcceleratorCollector:
+    """Asks each stated accelerator how busy it is, once a second, in a thread of its own."""
+
+    name = "accelerator"
+    fallback_for: tuple[str, ...] = ()
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._polled: list[tuple[Polled[Told], Source]] = []
+        self._use: list[Usage] = []
+
+    def discover(self) -> Discovery:
+        """The accelerators that are here, as far as their powers are stated."""
+        self.close()
+        powers, wrong = stated(self._host.environ.get(_VARIABLE, ""))
+        problems = [Unavailable(self.name, f"{_VARIABLE}: {why}", _example("rknpu")) for why in wrong]
+        domains: list[Domain] = []
+        for name, find in SOURCES.items():
+            if name not in powers and name in _READ_OTHERWISE:
+                continue
+            try:
+                source = find(self._host)
+            except OSError as error:
+                told = str(error) if name in powers else _UNSTATED
+                remedy = _remedy(name) if name in powers else _example(name)
+                problems.append(Unavailable(f"{self.name}:{name}", told, remedy))
+                continue
+            if source is None and name in powers:
+                problems.append(Unavailable(f"{self.name}:{name}", f"{_VARIABLE} names it, and it is not here"))
+            elif source is not None and name not in powers:
+                source.close()
+                problems.append(Unavailable(f"{self.name}:{name}", _UNSTATED, _example(name)))
+            elif source is not None:
+                found, why = self._start(name, source, powers[name])
+                domains += found
+                problems += [Unavailable(f"{self.name}:{name}", why, _remedy(name))] if why else []
+        return Discovery(tuple(domains), tuple(problems))
+
+    def _start(self, name: str, source: Source, powers: Powers) -> tuple[tuple[Domain, ...], str]:
+        """Begin to ask; why there is nothing to ask, where the first answer says so."""
+        domains = tuple(_domain(name, unit, source, powers) for unit in source.units)
+        poller = Poller(name, source.ask, period_s=_PERIOD_S, clock=self._host.monotonic_ns, abort=source.abort)
+        poller.start()
+        first = poller.first(_FIRST_S) if source.at_once else None
+        if first is not None and first.value is None:
+            poller.close()
+            source.close()
+            return (), first.trouble
+        by_unit = dict(zip(source.units, domains, strict=True))
+        rows = _Rows(source, by_unit, powers, self._use)
+        uids = [domain.uid for domain in domains]
+        self._polled.append((Polled(uids, poller, rows, _PATIENCE_S), source))
+        return domains, ""
+
+    def read(self) -> Iterator[Sample | Usage | Event]:
+        """What was told since the last reading; waits for nothing."""
+        now_ns = self._host.monotonic_ns() if self._polled else 0
+        for polled, _ in self._polled:
+            yield from polled.read(now_ns)
+        yield from self._use
+        self._use.clear()
+
+    def close(self) -> None:
+        """End the threads, and what they run."""
+        for polled, source in self._polled:
+            polled.poller.close()
+            source.close()
+        self._polled, self._use = [], []
+
+
+@dataclass(slots=True)
+class _Rows:
+    """Answers of one source as rows; `use` takes how long its units were busy."""
+
+    source: Source
+    domains: Mapping[str, Domain]
+    powers: Powers
+    use: list[Usage]
+    busy_s: dict[str, float] = field(default_factory=dict)
+    last: dict[str, tuple[int, float]] = field(default_factory=dict)
+    #: J by which a counter is set back, so that a reset of busy time shows as one.
+    behind_j: dict[str, float] = field(default_factory=dict)
+
+    def __call__(self, t_ns: int, told: Told) -> Iterator[Sample | Event]:
+        t_ns = t_ns if told.t_ns is None else told.t_ns
+        for unit, domain in self.domains.items():
+            busy = told.busy[unit]
+            yield (
+                self._counted(t_ns, unit, domain, busy)
+                if self.source.counts
+                else self._gauged(t_ns, unit, domain, Told({unit: busy}, told.window_s))
+            )
+            self.use.append(Usage(domain.uid, MACHINE, t_ns, int(self.busy_s[unit] * 1e9)))
+
+    def _counted(self, t_ns: int, unit: str, domain: Domain, busy_s: float) -> Sample:
+        """Energy since the machine started: a function of time and busy time alone, the same for all recorders."""
+        idle_w, more_w = self.powers.idle_w, self.powers.active_w - self.powers.idle_w
+        energy_j = t_ns / 1e9 * idle_w + busy_s * more_w - self.behind_j.get(unit, 0.0)
+        _, before_j = self.last.get(unit, (t_ns, energy_j))
+        if busy_s < self.busy_s.get(unit, 0.0):
+            # The driver was loaded anew: what was drawn in between is nobody's knowledge.
+            behind_j = energy_j - before_j + 1.0
+            self.behind_j[unit] = self.behind_j.get(unit, 0.0) + behind_j
+            energy_j -= behind_j
+        self.last[unit] = t_ns, energy_j
+        self.busy_s[unit] = busy_s
+        return Sample(domain.uid, t_ns, energy_j)
+
+    def _gauged(self, t_ns: int, unit: str, domain: Domain, told: Told) -> Sample:
+        """Mean power of the window."""
+        part = told.busy[unit]
+        before_ns, _ = self.last.get(unit, (t_ns, 0.0))
+        self.busy_s[unit] = self.busy_s.get(unit, 0.0) + part * (t_ns - before_ns) / 1e9
+        self.last[unit] = t_ns, part
+        power_w = self.powers.idle_w + part * (self.powers.active_w - self.powers.idle_w)
+        return Sample(domain.uid, t_ns, power_w, "power", told.window_s)
+
+
+def _domain(name: str, unit: str, source: Source, powers: Powers) -> Domain:
+    uid = f"{AcceleratorCollector.name}:{name}" + (f"-{unit}" if unit else "")
+    return Domain(
+        uid=uid,
+        collector=AcceleratorCollector.name,
+        kind="npu",
+        name=f"{name}{f' {unit}' if unit else ''} (modelled)",
+        reading="energy" if source.counts else "power",
+        grade="modelled",
+        split_reason=_SHARED,
+        activity=uid,
+        max_power_w=powers.active_w,
+        idle_w=powers.idle_w,
+        refresh_s=_PERIOD_S,
+        gain=GAIN,
+        workload=WORKLOAD,
+        detail=f"{source.detail} × {powers.active_w:g} W busy, {powers.idle_w:g} W idle, as {_VARIABLE} states",
+    )
+
+
+def _example(name: str) -> str:
+    return f'state them, from a data sheet or a meter: {_VARIABLE}="{name}=IDLE/ACTIVE" (W of one chip)'
+
+
+def _remedy(name: str) -> str:
+    return {
+        "rknpu": "run as root: its load is in debugfs (mount -t debugfs none /sys/kernel/debug)",
+        "neuron": "install AWS's Neuron tools, which have neuron-monitor",
+        "tpu": "install libtpu in the Python that records",
+    }.get(name, "")
