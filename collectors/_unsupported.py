@@ -82,5 +82,10 @@ UNSUPPORTED = (
         "their power chip measures no current that software can read",
         "plug, or an INA226 in the supply (power_monitor)",
     ),
+    Unavailable(
+        "Macs with an Intel CPU: powermetrics",
+        "it tells a package power of Intel's energy model, and the keys of its property list were not looked up",
+        "plug",
+    ),
     Unavailable("Jetson: tegrastats", "it shows the rails that the kernel shows, rounded to mW", "jetson"),
 )

@@ -17,6 +17,8 @@ from greengen.collectors._unsupported import UNSUPPORTED
 from greengen.plugins import Found
 
 _LIVE_S = 0.2
+#: A meter that is asked in a thread of its own, and has said nothing yet, is waited for so many times.
+_MORE = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +59,16 @@ def command(*, as_json: bool, names: str | None) -> None:
 
 
 def read_live(found: Found, sleep: Callable[[float], None]) -> dict[str, Live]:
-    """Read every domain twice, 0.2 s apart. By domain uid."""
+    """Read every domain twice, 0.2 s apart, and for a second where one says nothing. By domain uid."""
     first, reasons = _read(found)
-    sleep(_LIVE_S)
-    second, later = _read(found)
-    reasons |= later  # an outage is told once, when it begins
+    second: dict[str, Sample] = {}
+    for _ in range(1 + _MORE):
+        sleep(_LIVE_S)
+        more, later = _read(found)
+        second |= more
+        reasons |= later  # an outage is told once, when it begins
+        if all(domain.uid in first | second | reasons for domain in found.domains):
+            break
     return {
         domain.uid: _live(domain, first.get(domain.uid), second.get(domain.uid), reasons.get(domain.uid, ""))
         for domain in found.domains

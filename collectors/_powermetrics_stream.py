@@ -1,0 +1,141 @@
+"""The one long-lived ``powermetrics``: started, read document by document, and started again where it ends.
+
+`-f plist` writes a document per sample and a NUL between two (its manual). One is whole when its ``</plist>`` is
+here: the NUL comes with the next sample only (github.com/graelo/pumas, src/modules/powermetrics/buffer.rs).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import IO
+
+from greengen.collectors._powermetrics_plist import Window, parse
+
+_END = b"</plist>"
+#: Ten times what the largest machines write per sample.
+_LONGEST = 4_000_000
+_AGAIN_NS = 5_000_000_000
+_CHUNK = 1 << 16
+_GOES_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A window, and when it arrived: just after its end."""
+
+    arrived_ns: int
+    window: Window
+
+
+class Stream:
+    """`next` from one thread, `abort` from any.
+
+    argv     the command, found on the PATH of `environ`
+    clock    monotonic, ns
+    """
+
+    def __init__(self, argv: Sequence[str], environ: Mapping[str, str], clock: Callable[[], int]) -> None:
+        self._argv, self._environ, self._clock = tuple(argv), environ, clock
+        self._process: subprocess.Popen[bytes] | None = None
+        self._errors: IO[bytes] | None = None
+        self._held = b""
+        self._again_ns: int | None = None
+        self._trouble = ""
+        self._closing = False
+        self._lock = threading.Lock()
+        self._pid = os.getpid()
+
+    def is_installed(self) -> bool:
+        """Whether the command is on the PATH."""
+        return shutil.which(self._argv[0], path=self._environ.get("PATH", "")) is not None
+
+    def next(self) -> Told:
+        """The next sample; waits for it. Raises OSError or ValueError with what the command said when it ended.
+
+        After such an end it is not started again for five seconds.
+        """
+        with self._lock:
+            if self._process is None and self._again_ns is not None and self._clock() < self._again_ns:
+                raise ValueError(self._trouble)
+            try:
+                document = self._document()
+            except (OSError, ValueError) as error:
+                self._again_ns, self._trouble = self._clock() + _AGAIN_NS, str(error)
+                raise
+            return Told(self._clock(), parse(document))
+
+    def abort(self) -> None:
+        """End the command: `next`, if it waits, fails. One that runs as root ends when it writes again."""
+        self._closing = True
+        process = self._process
+        if process is not None:
+            with suppress(ProcessLookupError, PermissionError):
+                process.terminate()
+
+    def close(self) -> None:
+        """End the command and give its pipe back, unless a thread still waits for it. Nothing in a forked child."""
+        if self._pid == os.getpid() and self._lock.acquire(timeout=_GOES_S):
+            self._end()
+            self._lock.release()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        found = shutil.which(self._argv[0], path=self._environ.get("PATH", ""))
+        if found is None:
+            msg = f"{self._argv[0]} is not on the PATH"
+            raise FileNotFoundError(msg)
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 -- held as long as the process
+        self._held = b""
+        process = subprocess.Popen(  # noqa: S603 -- a collector's own command, without a shell
+            [found, *self._argv[1:]],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,  # a pipe that nobody reads would fill up
+            bufsize=0,
+            env={**self._environ, "LC_ALL": "C"},
+            start_new_session=True,  # a Ctrl-C at the terminal is for the workload
+        )
+        self._process = process
+        return process
+
+    def _document(self) -> bytes:
+        process = self._process or self._start()
+        while _END not in self._held:
+            # Its pipe is there: it was asked for.
+            chunk = b"" if self._closing or process.stdout is None else os.read(process.stdout.fileno(), _CHUNK)
+            if not chunk or len(self._held) > _LONGEST:
+                raise ValueError(self._end(too_long=bool(chunk)))
+            self._held += chunk
+        document, _, self._held = self._held.partition(_END)
+        return document + _END
+
+    def _end(self, *, too_long: bool = False) -> str:
+        """Why it ended, in its own words if it has any."""
+        process, errors, held = self._process, self._errors, self._held
+        self._process, self._errors, self._held = None, None, b""
+        if process is None or errors is None:
+            return self._trouble
+        if process.stdout is not None:
+            process.stdout.close()
+        with suppress(ProcessLookupError, PermissionError):
+            process.terminate()
+        try:
+            code: int | None = process.wait(_GOES_S)
+        except subprocess.TimeoutExpired:
+            code = None
+            with suppress(ProcessLookupError, PermissionError, subprocess.TimeoutExpired):
+                process.kill()
+                code = process.wait(_GOES_S)
+        errors.seek(0)
+        # What is no document on its standard output is a message, too.
+        said = (errors.read() or (b"" if b"<" in held else held)).decode("utf-8", "replace").strip("\0\n ").splitlines()
+        errors.close()
+        if too_long:
+            return f"{self._argv[0]} writes {_LONGEST:,} bytes without an end of a document"
+        return f"{self._argv[0]} ended ({code})" + (f": {said[-1][:200]}" if said else "")
