@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from shlex import quote
 from typing import Any
@@ -41,7 +42,7 @@ def install(folder: Path, **rig: Any) -> Path:  # noqa: ANN401 -- see above
     return folder
 
 
-def document(energy_mj: dict[str, float], elapsed_ns: int, **facts: Any) -> bytes:  # noqa: ANN401 -- see below
+def document(energy_mj: Mapping[str, float], elapsed_ns: int, **facts: Any) -> bytes:  # noqa: ANN401 -- see below
     """One sample. `facts`: ``units`` (factor on the energies alone), ``thermal`` and ``model``."""
     rows = []
     for rail, value in energy_mj.items():
