@@ -6,6 +6,9 @@ same in mW: one is the other divided by the time, to six digits. ``combined_powe
 that ``gpu.gpu_energy``, which differs from ``processor.gpu_energy`` by a percent, is another sampler's. Older
 versions add ``processor.dram_energy`` (asitop/parsers.py of github.com/tlkh/asitop at 3548aee); what their
 ``package_energy`` holds was not looked up, and it is not read.
+
+Between two documents there is a NUL (its manual), which comes with the second one (src/modules/powermetrics/buffer.rs
+of pumas): a document is whole when its ``</plist>`` is here.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from xml.parsers.expat import ExpatError
 
+END = b"</plist>"
 RAILS = ("cpu", "gpu", "ane", "dram")
 #: More than the supply of any of these machines gives.
 MOST_W = 500.0

@@ -19,8 +19,8 @@ from collections.abc import Iterator, Mapping
 from greengen.collector import Discovery, Domain, Event, Host, Sample, Unavailable
 from greengen.collectors._outage import Outages
 from greengen.collectors._poller import Polled, Poller
-from greengen.collectors._powermetrics_plist import MOST_W
-from greengen.collectors._powermetrics_stream import Stream, Told
+from greengen.collectors._powermetrics_plist import END, MOST_W, Window, parse
+from greengen.collectors._stream import Stream, Told
 from greengen.collectors.cpu_model import GAIN, WORKLOAD
 
 _VARIABLE = "GREENGEN_POWERMETRICS"
@@ -49,8 +49,8 @@ class _Rows:
         self._outages = Outages()
         self._pressure = ""
 
-    def __call__(self, _t_ns: int, told: Told) -> Iterator[Sample | Event]:
-        t_ns, window = told.arrived_ns, told.window
+    def __call__(self, _t_ns: int, told: Told[Window]) -> Iterator[Sample | Event]:
+        t_ns, window = told.arrived_ns, told.value
         before, self._pressure = self._pressure or window.thermal, window.thermal
         if before != window.thermal:
             yield Event(t_ns, "state", "thermal pressure", f"thermal pressure: {before} -> {window.thermal}")
@@ -70,8 +70,8 @@ class PowermetricsCollector:
 
     def __init__(self, host: Host) -> None:
         self._host = host
-        self._stream: Stream | None = None
-        self._polled: Polled[Told] | None = None
+        self._stream: Stream[Window] | None = None
+        self._polled: Polled[Told[Window]] | None = None
 
     def discover(self) -> Discovery:
         """Start it and wait for its first sample, where there is such a command."""
@@ -84,7 +84,7 @@ class PowermetricsCollector:
             command = shlex.split(said) or ["powermetrics"]
         except ValueError as error:
             return Discovery(unavailable=(Unavailable("powermetrics", f"{_VARIABLE}: {error}", _ROOT),))
-        stream = Stream([*command, *_OPTIONS], self._host.environ, self._host.monotonic_ns)
+        stream = Stream([*command, *_OPTIONS], self._host.environ, end=END, parse=parse, clock=self._host.monotonic_ns)
         # Each question waits for the next sample, which is further away than this.
         poller = Poller(
             "powermetrics", stream.next, period_s=_EVERY_S / 20, clock=self._host.monotonic_ns, abort=stream.abort
@@ -96,7 +96,7 @@ class PowermetricsCollector:
             stream.close()
             remedy = _ROOT if stream.is_installed() else f"correct {_VARIABLE}"
             return Discovery(unavailable=(Unavailable("powermetrics", first.trouble, remedy),))
-        domains = {rail: _domain(rail, first.value.window.model) for rail in first.value.window.power_w}
+        domains = {rail: _domain(rail, first.value.value.model) for rail in first.value.value.power_w}
         uids = [domain.uid for domain in domains.values()]
         self._stream, self._polled = stream, Polled(uids, poller, _Rows(domains), _PATIENCE_S)
         return Discovery(tuple(domains.values()))
@@ -119,6 +119,9 @@ def _domain(rail: str, model: str) -> Domain:
         uid=f"powermetrics:{rail}",
         collector=PowermetricsCollector.name,
         kind=_KINDS[rail],
+        # The same model: whichever reads it, it is counted once, and the counters go first.
+        contains=(f"ioreport:{rail}",),
+        alternative=True,
         name=f"{_NAMES[rail]} of the {model or 'Mac'} (powermetrics)",
         reading="power",
         grade="modelled",

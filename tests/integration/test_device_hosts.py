@@ -64,12 +64,22 @@ def test_a_mac_without_root_is_modelled_by_busy_time_and_says_why(tmp_path: Path
     assert "GREENGEN_POWERMETRICS" in why["remedy"]
 
 
-def test_a_powermetrics_that_is_killed_is_a_gap_in_the_report(tmp_path: Path) -> None:
-    env = macbook(tmp_path, after=4, then="exit")
+def test_a_mac_whose_model_two_collectors_read_counts_it_once_and_one_may_be_killed(tmp_path: Path) -> None:
+    watts = {"CPU Energy": ["mJ", 6.0], "GPU Energy": ["nJ", 11.0], "ANE": ["mJ", 0.5]}
+    env = macbook(tmp_path, after=3, then="exit") | {
+        "GREENGEN_IOREPORT": "greengen.testing.fake_ioreport",
+        "GREENGEN_FAKE_IOREPORT": json.dumps(watts),
+    }
     done = profile(tmp_path, "--json", "r.json", command=["sleep", "2"], env=env)
     assert done.returncode == 0, done.stderr
     balanced(tmp_path / "run.greengen")
     found = json.loads((tmp_path / "r.json").read_text())
+    rows = {row["domain"]: row for row in found["domains"]}
+    assert {uid for uid, row in rows.items() if row["in_total"]} == {"ioreport:cpu", "ioreport:gpu", "ioreport:ane"}
+    for rail, power_w in POWERS.items():
+        row = rows[f"ioreport:{rail}"]
+        # Stamped after it was counted, by as much as a loaded machine puts between.
+        assert row["energy_j"]["value"] == pytest.approx(power_w * row["known_s"], rel=0.3)
     gaps = [event for event in found["events"] if event["kind"] == "gap"]
     assert gaps
     assert all("powermetrics ended (3)" in gap["reason"] for gap in gaps)

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from greengen.collector import Collector, Discovery, Event, Host, Sample
-from greengen.collectors import _powermetrics_stream, powermetrics
+from greengen.collectors import _stream, powermetrics
 from greengen.collectors._powermetrics_plist import Window, parse
-from greengen.collectors._powermetrics_stream import Told
+from greengen.collectors._stream import Told
 from greengen.collectors.powermetrics import PowermetricsCollector
 from greengen.testing import trees
 from greengen.testing.fake_powermetrics import document, install
@@ -143,7 +143,7 @@ def test_faults_are_gaps_of_every_domain(tmp_path: Path, then: str, words: str) 
 
 
 def test_one_that_ended_is_started_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_powermetrics_stream, "_AGAIN_NS", 0)
+    monkeypatch.setattr(_stream, "_AGAIN_NS", 0)
     folder = install(tmp_path / "bin", cpu=2.0, rate_ms=20, after=2, then="exit")
     with reading(tmp_path, folder) as (collector, _):
         rows = gather(collector, lambda rows: bool(events(rows)) and isinstance(rows[-1], Sample))

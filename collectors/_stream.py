@@ -1,8 +1,4 @@
-"""The one long-lived ``powermetrics``: started, read document by document, and started again where it ends.
-
-`-f plist` writes a document per sample and a NUL between two (its manual). One is whole when its ``</plist>`` is
-here: the NUL comes with the next sample only (github.com/graelo/pumas, src/modules/powermetrics/buffer.rs).
-"""
+"""One long-lived command that writes a document per reading: started, read, and started again where it ends."""
 
 from __future__ import annotations
 
@@ -14,12 +10,11 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, Generic, TypeVar
 
-from greengen.collectors._powermetrics_plist import Window, parse
+T = TypeVar("T")
 
-_END = b"</plist>"
-#: Ten times what the largest machines write per sample.
+#: Ten times what any of them writes per reading.
 _LONGEST = 4_000_000
 _AGAIN_NS = 5_000_000_000
 _CHUNK = 1 << 16
@@ -27,22 +22,33 @@ _GOES_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """A window, and when it arrived: just after its end."""
+class Told(Generic[T]):
+    """A reading, and when it arrived."""
 
     arrived_ns: int
-    window: Window
+    value: T
 
 
-class Stream:
+class Stream(Generic[T]):
     """`next` from one thread, `abort` from any.
 
     argv     the command, found on the PATH of `environ`
+    end      what a document ends with
+    parse    takes a document with its end; raises ValueError for what is none
     clock    monotonic, ns
     """
 
-    def __init__(self, argv: Sequence[str], environ: Mapping[str, str], clock: Callable[[], int]) -> None:
-        self._argv, self._environ, self._clock = tuple(argv), environ, clock
+    def __init__(
+        self,
+        argv: Sequence[str],
+        environ: Mapping[str, str],
+        *,
+        end: bytes,
+        parse: Callable[[bytes], T],
+        clock: Callable[[], int],
+    ) -> None:
+        self._argv, self._environ = tuple(argv), environ
+        self._mark, self._parse, self._clock = end, parse, clock
         self._process: subprocess.Popen[bytes] | None = None
         self._errors: IO[bytes] | None = None
         self._held = b""
@@ -56,8 +62,8 @@ class Stream:
         """Whether the command is on the PATH."""
         return shutil.which(self._argv[0], path=self._environ.get("PATH", "")) is not None
 
-    def next(self) -> Told:
-        """The next sample; waits for it. Raises OSError or ValueError with what the command said when it ended.
+    def next(self) -> Told[T]:
+        """The next reading; waits for it. Raises OSError or ValueError with what the command said when it ended.
 
         After such an end it is not started again for five seconds.
         """
@@ -69,7 +75,7 @@ class Stream:
             except (OSError, ValueError) as error:
                 self._again_ns, self._trouble = self._clock() + _AGAIN_NS, str(error)
                 raise
-            return Told(self._clock(), parse(document))
+            return Told(self._clock(), self._parse(document))
 
     def abort(self) -> None:
         """End the command: `next`, if it waits, fails. One that runs as root ends when it writes again."""
@@ -106,14 +112,14 @@ class Stream:
 
     def _document(self) -> bytes:
         process = self._process or self._start()
-        while _END not in self._held:
+        while self._mark not in self._held:
             # Its pipe is there: it was asked for.
             chunk = b"" if self._closing or process.stdout is None else os.read(process.stdout.fileno(), _CHUNK)
             if not chunk or len(self._held) > _LONGEST:
                 raise ValueError(self._end(too_long=bool(chunk)))
             self._held += chunk
-        document, _, self._held = self._held.partition(_END)
-        return document + _END
+        document, _, self._held = self._held.partition(self._mark)
+        return document + self._mark
 
     def _end(self, *, too_long: bool = False) -> str:
         """Why it ended, in its own words if it has any."""
@@ -133,8 +139,9 @@ class Stream:
                 process.kill()
                 code = process.wait(_GOES_S)
         errors.seek(0)
-        # What is no document on its standard output is a message, too.
-        said = (errors.read() or (b"" if b"<" in held else held)).decode("utf-8", "replace").strip("\0\n ").splitlines()
+        # What is no part of a document on its standard output is a message, too.
+        message = errors.read() or (held if held.strip(b"\0")[:1].isalnum() else b"")
+        said = message.decode("utf-8", "replace").strip("\0\n ").splitlines()
         errors.close()
         if too_long:
             return f"{self._argv[0]} writes {_LONGEST:,} bytes without an end of a document"
