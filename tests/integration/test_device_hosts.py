@@ -83,3 +83,22 @@ def test_a_mac_whose_model_two_collectors_read_counts_it_once_and_one_may_be_kil
     gaps = [event for event in found["events"] if event["kind"] == "gap"]
     assert gaps
     assert all("powermetrics ended (3)" in gap["reason"] for gap in gaps)
+
+
+def test_a_windows_laptop_by_its_energy_meter(tmp_path: Path) -> None:
+    host = loading.build("macbook", tmp_path / "machine")
+    watts = {"RAPL_Package0_PKG": 24.0, "RAPL_Package0_PP0": 18.0, "RAPL_Package0_DRAM": 0.0}
+    env = environment(
+        **trees.environment(host),
+        GREENGEN_WINDOWS="greengen.testing.fake_windows",
+        GREENGEN_FAKE_WINDOWS=json.dumps(watts),
+    )
+    done = profile(tmp_path, "--json", "r.json", command=["sleep", "1"], env=env)
+    assert done.returncode == 0, done.stderr
+    balanced(tmp_path / "run.greengen")
+    rows = {row["domain"]: row for row in json.loads((tmp_path / "r.json").read_text())["domains"]}
+    assert {uid for uid, row in rows.items() if row["in_total"]} == {"emi:package-0", "emi:package-0/dram"}
+    row = rows["emi:package-0"]
+    # Stamped after it was counted, by as much as a loaded machine puts between.
+    assert row["energy_j"]["value"] == pytest.approx(24.0 * row["known_s"], rel=0.3)
+    assert row["energy_j"]["grade"] == "measured"
