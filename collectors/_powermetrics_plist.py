@@ -19,10 +19,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from xml.parsers.expat import ExpatError
 
+from greengen.collectors._apple import KINDS, MOST_W
+
 END = b"</plist>"
-RAILS = ("cpu", "gpu", "ane", "dram")
-#: More than the supply of any of these machines gives.
-MOST_W = 500.0
 #: Energy over time against the power beside it: both are rounded, the energy to 1 mJ.
 _AGREES, _ROUNDED_MJ = 0.02, 1.5
 _LONGEST_NS = 3600 * 10**9
@@ -33,7 +32,7 @@ class Window:
     """What was used in one span of time.
 
     elapsed_s  how long it was
-    power_w    its mean by rail (of `RAILS`), those that this version tells
+    power_w    its mean by rail (of `KINDS`), those that this version tells
     thermal    the thermal pressure, in Apple's words; "" where it does not say
     model      the machine's
     """
@@ -59,7 +58,7 @@ def parse(document: bytes) -> Window:
     if type(elapsed_ns) is not int or not 0 < elapsed_ns <= _LONGEST_NS:
         msg = f"elapsed_ns is {elapsed_ns!r}, which is no time"
         raise ValueError(msg)
-    power_w = {rail: _mean_w(processor, rail, elapsed_ns) for rail in RAILS if f"{rail}_energy" in processor}
+    power_w = {rail: _mean_w(processor, rail, elapsed_ns) for rail in KINDS if f"{rail}_energy" in processor}
     if "cpu" not in power_w:
         said = ", ".join(sorted(key for key in processor if "energy" in key or "power" in key)) or "no energy at all"
         msg = f"it tells no cpu_energy, but {said}: a Mac with an Intel CPU, or another version"

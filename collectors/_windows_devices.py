@@ -32,11 +32,6 @@ class Libraries(NamedTuple):
     last_error: Callable[[], int]
 
 
-def is_windows(environ: Mapping[str, str], platform: str) -> bool:
-    """Whether this is Windows, or is to be taken for it."""
-    return platform == "win32" or bool(environ.get(VARIABLE))
-
-
 def load(environ: Mapping[str, str]) -> Libraries:
     """The libraries. Raises OSError where they are not."""
     stand_in = environ.get(VARIABLE, "")

@@ -11,72 +11,26 @@ batches only. The library has no header and is called in a process of its own: `
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from greengen.collector import Discovery, Domain, Event, Host, Sample, Unavailable
+from greengen.collectors._apple import KINDS, rail_domain
 from greengen.collectors._outage import Outages
 from greengen.collectors._poller import Polled, Poller
-from greengen.collectors._powermetrics_plist import MOST_W
-from greengen.collectors._stream import Stream, Told
-from greengen.collectors.cpu_model import GAIN, WORKLOAD
+
+if TYPE_CHECKING:
+    from greengen.collectors._ioreport_lines import Energies
+    from greengen.collectors._stream import Stream, Told
 
 _VARIABLE = "GREENGEN_IOREPORT"
 _FIRST_S, _PATIENCE_S, _RETRY_S = 10.0, 5.0, 0.05
 _LATEST_NS = 10_000_000_000
 #: How often the slower of its channels are seen to change.
 _REFRESH_S = 1.0
-_UNITS = {"mJ": 1e-3, "uJ": 1e-6, "nJ": 1e-9}
-_NAMES = {"cpu": "CPU", "gpu": "GPU", "ane": "neural engine", "dram": "memory"}
-_KINDS = {"cpu": "package", "gpu": "gpu", "ane": "npu", "dram": "dram"}
-_SPLIT = "the energy model tells no use per process, so sole tenancy is assumed"
 _REMEDY = "powermetrics tells the same to root"
-
-
-@dataclass(frozen=True, slots=True)
-class Energies:
-    """Cumulated joules by rail as of `t_ns` of the monotonic clock, the step of each, J, and why a rail has none."""
-
-    t_ns: int
-    energy_j: Mapping[str, float]
-    step_j: Mapping[str, float] = field(default_factory=dict)
-    troubles: Mapping[str, str] = field(default_factory=dict)
-
-
-def parse(line: bytes) -> Energies:
-    """A line of the worker. Raises ValueError where it tells no rail at all."""
-    energy_j: dict[str, float] = {}
-    step_j: dict[str, float] = {}
-    troubles: dict[str, str] = {}
-    found = json.loads(line)
-    for name, unit, value in found["channels"]:
-        rail = _rail(name)
-        if not rail:
-            continue
-        step = _UNITS.get(unit)
-        if step is None:
-            troubles[rail] = f"the channel {name} is in {unit or 'no unit'}, which is not known"
-        elif value < 0:
-            troubles[rail] = f"the channel {name} says {value}, which stands for an error"
-        else:
-            energy_j[rail] = energy_j.get(rail, 0.0) + value * step
-            step_j[rail] = max(step_j.get(rail, 0.0), step)
-    for rail in troubles:
-        energy_j.pop(rail, None)
-    if not energy_j:
-        msg = "; ".join(troubles.values()) or "the Energy Model has none of the channels that are known"
-        raise ValueError(msg)
-    return Energies(found["t_ns"], energy_j, step_j, troubles)
-
-
-def _rail(channel: str) -> str:
-    if channel == "GPU Energy":
-        return "gpu"
-    if channel.endswith("CPU Energy"):
-        return "cpu"
-    return next((rail for rail in ("ane", "dram") if channel.startswith(rail.upper())), "")
 
 
 class _Rows:
@@ -116,6 +70,9 @@ class IoReportCollector:
         self.close()
         if self._platform != "darwin" and not self._host.environ.get(_VARIABLE):
             return Discovery()
+        from greengen.collectors._ioreport_lines import parse  # noqa: PLC0415 -- only on a Mac
+        from greengen.collectors._stream import Stream  # noqa: PLC0415 -- loads subprocess
+
         clock = self._host.monotonic_ns
         command = [sys.executable, "-m", "greengen.collectors._ioreport_worker"]
         stream = Stream(command, self._host.environ, end=b"\n", parse=parse, clock=clock)
@@ -128,7 +85,7 @@ class IoReportCollector:
             stream.close()
             return Discovery(unavailable=(Unavailable("ioreport", first.trouble, _REMEDY),))
         told = first.value.value
-        domains = {rail: _domain(rail, told.step_j[rail]) for rail in _KINDS if rail in told.energy_j}
+        domains = {rail: _domain(rail, told.step_j[rail]) for rail in KINDS if rail in told.energy_j}
         uids = [domain.uid for domain in domains.values()]
         self._stream, self._polled = stream, Polled(uids, poller, _Rows(domains), _PATIENCE_S)
         problems = tuple(Unavailable(f"ioreport:{rail}", why, _REMEDY) for rail, why in told.troubles.items())
@@ -147,21 +104,4 @@ class IoReportCollector:
 
 
 def _domain(rail: str, step_j: float) -> Domain:
-    by_cpu = rail == "cpu"
-    return Domain(
-        uid=f"ioreport:{rail}",
-        collector=IoReportCollector.name,
-        kind=_KINDS[rail],
-        name=f"{_NAMES[rail]} (Apple's energy model)",
-        grade="modelled",
-        scope="host",
-        split="cpu" if by_cpu else None,
-        split_reason="" if by_cpu else _SPLIT,
-        activity="cpu" if by_cpu else None,
-        max_power_w=MOST_W,
-        resolution_j=step_j,
-        refresh_s=_REFRESH_S,
-        gain=GAIN,
-        workload=WORKLOAD,
-        detail="the group Energy Model of IOReport: an estimate, not for comparing devices",
-    )
+    return replace(rail_domain("ioreport", rail, _REFRESH_S, "the group Energy Model of IOReport"), resolution_j=step_j)

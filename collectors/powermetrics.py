@@ -12,16 +12,19 @@ begin elsewhere. Options as in src/monitor.rs of github.com/graelo/pumas; the fo
 
 from __future__ import annotations
 
-import shlex
-import shutil
+import os
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from greengen.collector import Discovery, Domain, Event, Host, Sample, Unavailable
+from greengen.collectors._apple import rail_domain
 from greengen.collectors._outage import Outages
 from greengen.collectors._poller import Polled, Poller
-from greengen.collectors._powermetrics_plist import END, MOST_W, Window, parse
-from greengen.collectors._stream import Stream, Told
-from greengen.collectors.cpu_model import GAIN, WORKLOAD
+
+if TYPE_CHECKING:
+    from greengen.collectors._powermetrics_plist import Window
+    from greengen.collectors._stream import Stream, Told
 
 _VARIABLE = "GREENGEN_POWERMETRICS"
 _EVERY_S = 0.5
@@ -36,9 +39,6 @@ _OPTIONS = (
 #: Half a second for the first sample, and what a loaded machine takes to start it.
 _FIRST_S, _PATIENCE_S = 10.0, 5.0
 _ROOT = f'run as root, or set {_VARIABLE}="sudo -n powermetrics" and allow just that in /etc/sudoers.d'
-_NAMES = {"cpu": "CPU", "gpu": "GPU", "ane": "neural engine", "dram": "memory"}
-_KINDS = {"cpu": "package", "gpu": "gpu", "ane": "npu", "dram": "dram"}
-_SPLIT = "powermetrics tells no use per process that covers it, so sole tenancy is assumed"
 
 
 class _Rows:
@@ -78,8 +78,13 @@ class PowermetricsCollector:
         self.close()
         said = self._host.environ.get(_VARIABLE, "").strip()
         path = self._host.environ.get("PATH", "")
-        if not said and shutil.which("powermetrics", path=path) is None:
+        if not said and not any(os.access(f"{folder}/powermetrics", os.X_OK) for folder in path.split(os.pathsep)):
             return Discovery()
+        import shlex  # noqa: PLC0415 -- only where there is such a command
+
+        from greengen.collectors._powermetrics_plist import END, parse  # noqa: PLC0415 -- loads plistlib
+        from greengen.collectors._stream import Stream  # noqa: PLC0415 -- loads subprocess
+
         try:
             command = shlex.split(said) or ["powermetrics"]
         except ValueError as error:
@@ -114,24 +119,7 @@ class PowermetricsCollector:
 
 
 def _domain(rail: str, model: str) -> Domain:
-    by_cpu = rail == "cpu"
-    return Domain(
-        uid=f"powermetrics:{rail}",
-        collector=PowermetricsCollector.name,
-        kind=_KINDS[rail],
-        # The same model: whichever reads it, it is counted once, and the counters go first.
-        contains=(f"ioreport:{rail}",),
-        alternative=True,
-        name=f"{_NAMES[rail]} of the {model or 'Mac'} (powermetrics)",
-        reading="power",
-        grade="modelled",
-        scope="host",
-        split="cpu" if by_cpu else None,
-        split_reason="" if by_cpu else _SPLIT,
-        activity="cpu" if by_cpu else None,
-        max_power_w=MOST_W,
-        refresh_s=_EVERY_S,
-        gain=GAIN,
-        workload=WORKLOAD,
-        detail=f"{rail}_energy of powermetrics over elapsed_ns: Apple's energy model, not for comparing devices",
-    )
+    of = f" of {model}" if model else ""
+    found = rail_domain("powermetrics", rail, _EVERY_S, f"{rail}_energy of powermetrics over elapsed_ns{of}")
+    # The same model: whichever reads it, it is counted once, and the counters go first.
+    return replace(found, reading="power", contains=(f"ioreport:{rail}",), alternative=True)

@@ -24,6 +24,9 @@ from greengen.collectors._windows_devices import Libraries
 
 #: emi.h's control codes.
 _VERSION, _METADATA_SIZE, _METADATA, _MEASUREMENT = 0x224000, 0x224004, 0x224008, 0x22400C
+#: poclass.h's.
+_TAG, _INFORMATION, _STATUS = 0x294040, 0x294044, 0x29404C
+BATTERY = UUID("72631E54-78A4-11D0-BCF7-00AA00B7B32A")
 ENERGY_METER = UUID("45BD8344-7ED6-49CF-A440-C276C933B053")
 NOT_SUPPORTED, FILE_NOT_FOUND, INSUFFICIENT_BUFFER = 50, 2, 122
 _INVALID_HANDLE = 2**64 - 1
@@ -73,6 +76,40 @@ class EnergyMeter:
             return struct.pack("<i", self.unit) + who + struct.pack("<HH", 1, len(name)) + name
         channels = b"".join(struct.pack("<iH", self.unit, len(name)) + name for name in names)
         return who + struct.pack("<HH", 1, len(names)) + channels
+
+
+@dataclass
+class Battery:
+    """A battery by poclass.h: mWh that are left, mV and mW (below 0: it discharges); `scales`: (step, up to), mWh.
+
+    state         1 on line, 2 discharging, 4 charging
+    capabilities  0x80000000 feeds the system, 0x40000000 counts in no unit, 0x20000000 is a UPS
+    """
+
+    capacity_mwh: int = 36_580
+    voltage_mv: int = 11_660
+    rate_mw: int = -9_000
+    state: int = 2
+    capabilities: int = 0x80000000
+    scales: tuple[tuple[int, int], ...] = ((10, 60_000),)
+    tag: int = 7
+    guid: UUID = BATTERY
+
+    def answer(self, code: int, given: bytes) -> bytes | int:
+        """The three questions; a tag that is not its own is another battery's."""
+        if code == _TAG:
+            return struct.pack("<I", self.tag) if self.tag and given == bytes(4) else FILE_NOT_FOUND
+        if len(given) not in (12, 20) or struct.unpack_from("<I", given) != (self.tag,):
+            return FILE_NOT_FOUND
+        if code == _INFORMATION:
+            (level,) = struct.unpack_from("<i", given, 4)
+            if level == 1 and self.scales:
+                return b"".join(struct.pack("<II", *scale) for scale in self.scales)
+            known = struct.pack("<IB3x4s6I", self.capabilities, 1, b"LION", 57_000, 52_000, 0, 0, 0, 91)
+            return NOT_SUPPORTED if level else known
+        if code == _STATUS:
+            return struct.pack("<IIIi", self.state, self.capacity_mwh & 0xFFFFFFFF, self.voltage_mv, self.rate_mw)
+        return NOT_SUPPORTED
 
 
 class _Function:

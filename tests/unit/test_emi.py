@@ -12,7 +12,7 @@ import pytest
 from greengen.accounting.curves import build
 from greengen.collector import Collector, Discovery, Event, Host, Sample
 from greengen.collectors import _emi_format as emi
-from greengen.collectors import _windows_devices
+from greengen.collectors import _emi_meters
 from greengen.collectors._windows_devices import Devices
 from greengen.collectors.emi import EmiCollector
 from greengen.rows import Series
@@ -28,8 +28,7 @@ def constant(pwh: int, clock: int = 0) -> Callable[[], tuple[int, int]]:
 
 def collector(monkeypatch: pytest.MonkeyPatch, *meters: EnergyMeter | int) -> tuple[EmiCollector, FakeWindows]:
     windows = FakeWindows({f"\\\\?\\ACPI#EMI#{number}": meter for number, meter in enumerate(meters)})
-    monkeypatch.setattr(_windows_devices, "load", None)
-    monkeypatch.setattr("greengen.collectors.emi.load", lambda environ: windows.libraries())
+    monkeypatch.setattr(_emi_meters, "load", lambda environ: windows.libraries())
     ticks = itertools.count(10**9, 10**9)
     return EmiCollector(replace(Host(), environ={}, monotonic_ns=lambda: next(ticks)), platform="win32"), windows
 
@@ -145,7 +144,7 @@ def test_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     elsewhere = EmiCollector(replace(Host(), environ={}), platform="linux")
     assert isinstance(elsewhere, Collector)
     assert elsewhere.discover() == Discovery()
-    assert elsewhere.read() == []
+    assert list(elsewhere.read()) == []
 
 
 def test_not_windows_after_all() -> None:
@@ -216,13 +215,13 @@ def test_a_meter_that_goes_is_a_gap_and_is_found_again(monkeypatch: pytest.Monke
     made, windows = collector(monkeypatch, meter)
     made.discover()
     [path] = windows.devices
-    assert len(made.read()) == 1
+    assert len(list(made.read())) == 1
     windows.devices[path] = 1167
     [gap] = made.read()
     assert isinstance(gap, Event)
     assert (gap.kind, gap.subject) == ("gap", "emi:package-0")
     assert "1167" in gap.reason
-    assert made.read() == []
+    assert list(made.read()) == []
     windows.devices[path] = meter
     assert [type(row) for _ in range(3) for row in made.read()] == [Sample]
     windows.devices[path] = EnergyMeter({"RAPL_Package0_PKG": constant(WH), "more": constant(1)})

@@ -15,8 +15,9 @@ import pytest
 from greengen.collector import Collector, Discovery, Event, Host, Sample
 from greengen.collectors import _stream, ioreport
 from greengen.collectors._ioreport_api import Channel, EnergyModel
+from greengen.collectors._ioreport_lines import parse
 from greengen.collectors._stream import Told
-from greengen.collectors.ioreport import IoReportCollector, parse
+from greengen.collectors.ioreport import IoReportCollector
 from greengen.testing.fake_ioreport import FakeLibraries
 
 Rows = list[Sample | Event]

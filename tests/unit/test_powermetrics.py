@@ -83,7 +83,7 @@ def test_powers_of_a_stream(tmp_path: Path) -> None:
             ("powermetrics:ane", "npu", "modelled"),
         ]
         assert (cpu.split, gpu.split) == ("cpu", None)
-        assert "Mac14,7" in cpu.name
+        assert "Mac14,7" in cpu.detail
         rows = gather(collector, lambda rows: len(rows) > 20)
     samples = [row for row in rows if isinstance(row, Sample)]
     assert len(samples) == len(rows)
