@@ -136,7 +136,7 @@ class NeuronSource:
     detail = "the use of its NeuronCores, by neuron-monitor"
 
     def __init__(self, host: Host, units: tuple[str, ...]) -> None:
-        from greengen.collectors._stream import Lines  # noqa: PLC0415 -- loads subprocess
+        from greengen.collectors._newest_line import Lines  # noqa: PLC0415 -- loads subprocess
 
         self.units = units
         self._clock = host.monotonic_ns

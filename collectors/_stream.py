@@ -1,93 +1,148 @@
-"""A program that writes one line for each of its readings, for as long as it runs."""
+"""One long-lived command that writes a document per reading: started, read, and started again where it ends."""
 
 from __future__ import annotations
 
 import os
-import selectors
+import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+import tempfile
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import IO, Generic, TypeVar
 
-from greengen.collectors._command import find, kill
+T = TypeVar("T")
 
+#: Ten times what any of them writes per reading.
+_LONGEST = 4_000_000
+_AGAIN_NS = 5_000_000_000
 _CHUNK = 1 << 16
-#: A line longer than this is no reading.
-_MOST = 1 << 22
+_GOES_S = 2.0
 
 
-class Lines:
-    """The program's newest line. `newest` and `close` from one thread, `abort` from any.
+@dataclass(frozen=True, slots=True)
+class Told(Generic[T]):
+    """A reading, and when it arrived."""
 
-    environ    the PATH to look in, and what the program sees; its language is C
-    timeout_s  how long a line is waited for
+    arrived_ns: int
+    value: T
+
+
+class Stream(Generic[T]):
+    """`next` from one thread, `abort` from any.
+
+    argv     the command, found on the PATH of `environ`
+    end      what a document ends with
+    parse    takes a document with its end; raises ValueError for what is none
+    clock    monotonic, ns
     """
 
-    def __init__(self, argv: Sequence[str], environ: Mapping[str, str], timeout_s: float) -> None:
-        self._argv, self._environ, self._timeout_s = tuple(argv), environ, timeout_s
+    def __init__(
+        self,
+        argv: Sequence[str],
+        environ: Mapping[str, str],
+        *,
+        end: bytes,
+        parse: Callable[[bytes], T],
+        clock: Callable[[], int],
+    ) -> None:
+        self._argv, self._environ = tuple(argv), environ
+        self._mark, self._parse, self._clock = end, parse, clock
         self._process: subprocess.Popen[bytes] | None = None
-        self._begun = b""
-        self._over = False
+        self._errors: IO[bytes] | None = None
+        self._held = b""
+        self._again_ns: int | None = None
+        self._trouble = ""
+        self._closing = False
+        self._lock = threading.Lock()
         self._pid = os.getpid()
 
-    def newest(self) -> str:
-        """The last whole line; waits for one. Starts the program where it does not run.
+    def is_installed(self) -> bool:
+        """Whether the command is on the PATH."""
+        return shutil.which(self._argv[0], path=self._environ.get("PATH", "")) is not None
 
-        Raises OSError where it cannot be started or says nothing, ValueError where it has ended.
+    def next(self) -> Told[T]:
+        """The next reading; waits for it. Raises OSError or ValueError with what the command said when it ended.
+
+        After such an end it is not started again for five seconds.
         """
-        process = self._process or self._start()
-        output = process.stdout
-        if output is None:
-            msg = f"{self._argv[0]} has no output"
-            raise OSError(msg)
-        with selectors.DefaultSelector() as selector:
-            selector.register(output, selectors.EVENT_READ)
-            *lines, self._begun = self._begun.split(b"\n")
-            while not lines or selector.select(0):
-                if not lines and not selector.select(self._timeout_s):
-                    msg = f"{self._argv[0]} has said nothing for {self._timeout_s:g} s"
-                    raise TimeoutError(msg)
-                chunk = os.read(output.fileno(), _CHUNK)
-                if not chunk or len(self._begun) > _MOST:
-                    code = self._end()
-                    msg = f"{self._argv[0]} has ended ({code})"
-                    raise ValueError(msg)
-                *more, self._begun = (self._begun + chunk).split(b"\n")
-                lines += more
-        return lines[-1].decode(errors="replace")
+        with self._lock:
+            if self._process is None and self._again_ns is not None and self._clock() < self._again_ns:
+                raise ValueError(self._trouble)
+            try:
+                document = self._document()
+            except (OSError, ValueError) as error:
+                self._again_ns, self._trouble = self._clock() + _AGAIN_NS, str(error)
+                raise
+            return Told(self._clock(), self._parse(document))
 
     def abort(self) -> None:
-        """End the program, and whatever waits for it; it is not started again."""
-        self._over = True
+        """End the command: `next`, if it waits, fails. One that runs as root ends when it writes again."""
+        self._closing = True
         process = self._process
         if process is not None:
-            kill(process.pid)
+            with suppress(ProcessLookupError, PermissionError):
+                process.terminate()
 
     def close(self) -> None:
-        """End the program, and wait for its end. Does nothing in a forked child."""
-        if self._pid == os.getpid():
-            self._over = True
+        """End the command and give its pipe back, unless a thread still waits for it. Nothing in a forked child."""
+        if self._pid == os.getpid() and self._lock.acquire(timeout=_GOES_S):
             self._end()
+            self._lock.release()
 
     def _start(self) -> subprocess.Popen[bytes]:
-        if self._over:
-            msg = f"{self._argv[0]} was ended"
-            raise ValueError(msg)
-        self._begun = b""
-        self._process = subprocess.Popen(  # noqa: S603 -- a collector's own command, without a shell
-            [find(self._argv[0], self._environ), *self._argv[1:]],
+        found = shutil.which(self._argv[0], path=self._environ.get("PATH", ""))
+        if found is None:
+            msg = f"{self._argv[0]} is not on the PATH"
+            raise FileNotFoundError(msg)
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 -- held as long as the process
+        self._held = b""
+        process = subprocess.Popen(  # noqa: S603 -- a collector's own command, without a shell
+            [found, *self._argv[1:]],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=self._errors,  # a pipe that nobody reads would fill up
+            bufsize=0,
             env={**self._environ, "LC_ALL": "C"},
             start_new_session=True,  # a Ctrl-C at the terminal is for the workload
         )
-        return self._process
+        self._process = process
+        return process
 
-    def _end(self) -> int:
-        """Take the ended program away; its exit code."""
-        process, self._process, self._begun = self._process, None, b""
-        if process is None:
-            return 0
-        kill(process.pid)
+    def _document(self) -> bytes:
+        process = self._process or self._start()
+        while self._mark not in self._held:
+            # Its pipe is there: it was asked for.
+            chunk = b"" if self._closing or process.stdout is None else os.read(process.stdout.fileno(), _CHUNK)
+            if not chunk or len(self._held) > _LONGEST:
+                raise ValueError(self._end(too_long=bool(chunk)))
+            self._held += chunk
+        document, _, self._held = self._held.partition(self._mark)
+        return document + self._mark
+
+    def _end(self, *, too_long: bool = False) -> str:
+        """Why it ended, in its own words if it has any."""
+        process, errors, held = self._process, self._errors, self._held
+        self._process, self._errors, self._held = None, None, b""
+        if process is None or errors is None:
+            return self._trouble
         if process.stdout is not None:
             process.stdout.close()
-        return process.wait()
+        with suppress(ProcessLookupError, PermissionError):
+            process.terminate()
+        try:
+            code: int | None = process.wait(_GOES_S)
+        except subprocess.TimeoutExpired:
+            code = None
+            with suppress(ProcessLookupError, PermissionError, subprocess.TimeoutExpired):
+                process.kill()
+                code = process.wait(_GOES_S)
+        errors.seek(0)
+        # What is no part of a document on its standard output is a message, too.
+        message = errors.read() or (held if held.strip(b"\0")[:1].isalnum() else b"")
+        said = message.decode("utf-8", "replace").strip("\0\n ").splitlines()
+        errors.close()
+        if too_long:
+            return f"{self._argv[0]} writes {_LONGEST:,} bytes without an end of a document"
+        return f"{self._argv[0]} ended ({code})" + (f": {said[-1][:200]}" if said else "")

@@ -82,6 +82,16 @@ UNSUPPORTED = (
         "their power chip measures no current that software can read",
         "plug, or an INA226 in the supply (power_monitor)",
     ),
+    Unavailable(
+        "Macs with an Intel CPU: powermetrics",
+        "it tells a package power of Intel's energy model, and the keys of its property list were not looked up",
+        "plug",
+    ),
+    Unavailable(
+        "Windows: channels of AMD's SMU (Current Socket Power, Apu Power …) and of boards' own meters",
+        "which of them hold the others was not looked up, and adding them would count twice",
+        "emi: the RAPL channels",
+    ),
     Unavailable("Jetson: tegrastats", "it shows the rails that the kernel shows, rounded to mW", "jetson"),
     Unavailable(
         "Google Coral (Edge TPU): power and busy time",

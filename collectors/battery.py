@@ -4,25 +4,27 @@ The counter moves in steps (10 mWh, which is 36 J, on most laptops), every few s
 unresolved. ``GREENGEN_BATTERY=power`` integrates the gauge's power instead. On mains a battery tells nothing
 of what the machine draws: it is not read while it charges, is full, or idles beside a power supply.
 
-Facts: the kernel's Documentation/ABI/testing/sysfs-class-power: energy_now µWh, charge_now µAh, voltage_now
-µV, power_now µW, current_now µA (its sign is the driver's), `scope` System or Device (a mouse). Each of these
-files may ask an embedded controller over ACPI, for milliseconds: hence a thread.
+Linux shows it in files (`_battery_gauge`), macOS through ``ioreg`` (`_battery_macos`), Windows through its driver
+(`_battery_windows`). Each question may go to an embedded controller, for milliseconds: hence a thread.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
-from greengen.collector import Discovery, Domain, Event, Reading, Sample, Unavailable
+from greengen.collector import Discovery, Domain, Event, Host, Reading, Sample, Unavailable
 from greengen.collectors._base import WHOLE_HOST, PolledCollector, undivided
-from greengen.collectors._cpu_info import read_text
+from greengen.collectors._battery_gauge import Gauge, read_gauges
 from greengen.collectors._poller import Polled, Poller
 
 _VARIABLE = "GREENGEN_BATTERY"
-_PERIOD_S, _PATIENCE_S = 1.0, 5.0
+#: Names a module that stands in for Windows, for tests.
+_STAND_IN = "GREENGEN_WINDOWS"
+_PERIOD_S, _PATIENCE_S = 1.0, 15.0
+#: A process for each question.
+_MACOS_PERIOD_S = 5.0
 #: What gauges of batteries refresh by: 1 to 30 s.
 _REFRESH_S = 10.0
 #: 10 mWh, the step of ACPI's unit as batteries fill it in.
@@ -30,20 +32,7 @@ _STEP_J = 36.0
 #: ±10 % at 95 %: a fuel gauge models its battery, and no document states an error; a judgement.
 _GAIN = 0.05
 _MOST_W = 500.0
-_INTEGER = re.compile(r"-?\d+")
 _MAINS = "a battery tells what the machine draws only while it alone feeds it"
-
-
-@dataclass(frozen=True, slots=True)
-class Gauge:
-    """One battery as its files say. `left_wh` and `left_ah`: what is in it; `voltage_v` and `power_w` now."""
-
-    name: str
-    status: str
-    left_wh: float | None
-    left_ah: float | None
-    voltage_v: float | None
-    power_w: float | None
 
 
 @dataclass(slots=True)
@@ -72,31 +61,6 @@ class _Counter:
         """What is drawn until the next reading is nobody's knowledge: the counter goes back, as after a reset."""
         self.used_j -= 1.0
         self.before = None
-
-
-def read_gauges(sysfs: Path) -> list[Gauge]:
-    """The batteries of the machine, by name."""
-    found = []
-    for folder in sorted((sysfs / "class/power_supply").glob("*")):
-        is_battery = read_text(folder / "type").strip() == "Battery" and read_text(folder / "present").strip() != "0"
-        if is_battery and read_text(folder / "scope").strip() != "Device":
-            found.append(_gauge(folder))
-    return found
-
-
-def _gauge(folder: Path) -> Gauge:
-    energy, charge, voltage, power, current = (
-        _micro(folder / file) for file in ("energy_now", "charge_now", "voltage_now", "power_now", "current_now")
-    )
-    if power is None and current is not None and voltage is not None:
-        power = current * voltage
-    watts = None if power is None else abs(power)
-    return Gauge(folder.name, read_text(folder / "status").strip(), energy, charge, voltage, watts)
-
-
-def _micro(file: Path) -> float | None:
-    text = read_text(file).strip()
-    return int(text) / 1e6 if _INTEGER.fullmatch(text) else None
 
 
 def _on_mains(gauges: Sequence[Gauge]) -> str:
@@ -147,10 +111,24 @@ def _value(reading: Reading, gauge: Gauge | None, counter: _Counter, mains: str)
     return gauge.power_w
 
 
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """How a system is asked. `ask` raises OSError or ValueError."""
+
+    ask: Callable[[], Sequence[Gauge]]
+    period_s: float
+    place: str
+    abort: Callable[[], None] | None = None
+
+
 class BatteryCollector(PolledCollector):
-    """Reads the batteries of the machine, in one thread."""
+    """Reads the batteries of the machine, in one thread. `platform` is as in ``sys.platform``."""
 
     name = "battery"
+
+    def __init__(self, host: Host, platform: str = sys.platform) -> None:
+        super().__init__(host)
+        self._platform = platform
 
     def discover(self) -> Discovery:
         """Find the batteries, if they feed the machine now."""
@@ -159,7 +137,11 @@ class BatteryCollector(PolledCollector):
         if said not in ("energy", "power"):
             why = f"{_VARIABLE}={said!r}: energy or power"
             return Discovery(unavailable=(Unavailable("battery", why, f"{_VARIABLE}=energy"),))
-        gauges = read_gauges(self._host.sysfs)
+        source = self._source()
+        try:
+            gauges = source.ask()
+        except (OSError, ValueError) as error:
+            return Discovery(unavailable=(Unavailable("battery", str(error)),))
         if not gauges:
             return Discovery()
         mains = _on_mains(gauges)
@@ -168,7 +150,7 @@ class BatteryCollector(PolledCollector):
             return Discovery(unavailable=(Unavailable("battery", mains, remedy),))
         domains, problems = {}, []
         for gauge in gauges:
-            domain = _domain(gauge, said, self._host.sysfs)
+            domain = _domain(gauge, said, source.place)
             try:
                 _value(domain.reading, gauge, _Counter(), "")
             except ValueError as error:
@@ -176,20 +158,33 @@ class BatteryCollector(PolledCollector):
             else:
                 domains[gauge.name] = domain
         if domains:
-            sysfs, clock = self._host.sysfs, self._host.monotonic_ns
-            poller = Poller("battery", lambda: read_gauges(sysfs), period_s=_PERIOD_S, clock=clock)
+            clock = self._host.monotonic_ns
+            poller = Poller("battery", source.ask, period_s=source.period_s, clock=clock, abort=source.abort)
             poller.start()
             uids = [domain.uid for domain in domains.values()]
             self._meters.add(Polled(uids, poller, _Rows(domains), _PATIENCE_S))
         return Discovery(tuple(domains.values()), tuple(problems))
 
+    def _source(self) -> _Source:
+        host = self._host
+        if self._platform == "win32" or host.environ.get(_STAND_IN):
+            from greengen.collectors import _battery_windows  # noqa: PLC0415 -- loads ctypes
 
-def _domain(gauge: Gauge, said: str, sysfs: Path) -> Domain:
+            return _Source(_battery_windows.reader(host.environ), _PERIOD_S, "its driver")
+        if self._platform == "darwin":
+            from greengen.collectors import _battery_macos  # noqa: PLC0415 -- loads subprocess and plistlib
+
+            command = _battery_macos.command(host.environ)
+            return _Source(lambda: _battery_macos.parse(command.run()), _MACOS_PERIOD_S, "ioreg", command.abort)
+        return _Source(lambda: read_gauges(host.sysfs), _PERIOD_S, str(host.sysfs / "class/power_supply"))
+
+
+def _domain(gauge: Gauge, said: str, place: str) -> Domain:
     counting = said == "energy" and (gauge.left_wh is not None or gauge.left_ah is not None)
     if counting:
-        what = "energy_now" if gauge.left_wh is not None else "charge_now × voltage_now"
+        what = "energy that is left in it" if gauge.left_wh is not None else "charge that is left in it × its voltage"
     else:
-        what = "power_now, or current_now × voltage_now, integrated"
+        what = "power, or current × voltage, integrated"
     return replace(
         WHOLE_HOST,
         uid=f"battery:{gauge.name}",
@@ -199,8 +194,8 @@ def _domain(gauge: Gauge, said: str, sysfs: Path) -> Domain:
         reading="energy" if counting else "power",
         split_reason=undivided("what a battery delivers"),
         max_power_w=_MOST_W,
-        resolution_j=_STEP_J if counting else 0.0,
+        resolution_j=(gauge.step_j or _STEP_J) if counting else 0.0,
         refresh_s=_REFRESH_S,
         gain=_GAIN,
-        detail=f"the whole machine on battery, its screen included, by {what} of {sysfs / 'class/power_supply'}",
+        detail=f"the whole machine on battery, its screen included, by the {what}, of {place}",
     )

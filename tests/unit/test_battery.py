@@ -9,7 +9,8 @@ import pytest
 
 from greengen.accounting.curves import build
 from greengen.collector import Collector, Discovery, Domain, Event, Host, Sample
-from greengen.collectors.battery import BatteryCollector, Gauge, _Rows, read_gauges
+from greengen.collectors._battery_gauge import Gauge, read_gauges
+from greengen.collectors.battery import BatteryCollector, _Rows
 from greengen.rows import Series
 from greengen.testing import trees
 from tests.hosts import loading
