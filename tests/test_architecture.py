@@ -51,6 +51,7 @@ FREE = ("greengen.cli", "greengen.integrations", "greengen.testing")
 ONLY = {
     "greengen.accounting": (
         "greengen.accounting",
+        "greengen.basis",
         "greengen.collector",
         "greengen.errors",
         "greengen.quantity",
