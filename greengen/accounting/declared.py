@@ -15,7 +15,8 @@ def factor(value: float, unit: str, name: str, *, gsd: float = 1.0, basis: str |
     negative, endless or no number.
     """
     if not (0.0 <= value < math.inf and 1.0 <= gsd < math.inf):
-        msg = f"{name} {value:g} {unit} is not possible: pass 0 or more" + ("" if gsd >= 1 else ", and a gsd of 1 or more")
+        more = "" if gsd >= 1.0 else ", and a gsd of 1 or more"
+        msg = f"{name} {value:g} {unit} is not possible: pass 0 or more{more}"
         raise UsageError(msg)
     errors = (Error(name, value * math.log(gsd), gain=True, log=True),) if gsd > 1.0 and value else ()
     return Quantity(float(value), unit, "declared", errors, basis=basis)

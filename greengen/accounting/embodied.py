@@ -13,6 +13,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from greengen.basis import NO_GRID
 from greengen.errors import UsageError
 from greengen.quantity import Quantity, total
 
@@ -66,7 +67,7 @@ def emitted(hardware: Hardware, seconds: float) -> Quantity:
     years = hardware.lifetime.to("y").value or 0.0
     told = [f"{years:.3g} y", *([f"{used:.3g} in use"] if hardware.utilisation else [])]
     note = f"{hardware.count:g} × {hardware.name}: over {', '.join(told)}"
-    return replace(grams, unit="g", note=note, factors=hardware.made.factors)
+    return replace(grams, unit="g", note=note, basis=NO_GRID)
 
 
 def together(hardware: Sequence[Hardware], seconds: float) -> Quantity:

@@ -12,13 +12,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
+from greengen.basis import Basis
 from greengen.errors import KindMismatchError, UsageError
 from greengen.quantity import Quantity, total
 
 Matching = Literal["hourly", "annual"]
-
-#: What makes a figure market-based, as its basis says.
-BASIS = "market-based"
 
 
 def unmatched(load: Sequence[float], bought: Sequence[float], matching: Matching = "hourly") -> list[float]:
@@ -57,16 +55,17 @@ def based(
     residual, instrument  g/kWh. Raises UsageError, and KindMismatchError for a factor of the location.
     """
     for name, of in (("residual mix", residual), ("instrument", instrument)):
-        if of.basis and "location" in of.basis:
-            msg = f"the {name}'s factor is of kind {of.basis}: a market-based figure takes no location-based one"
+        if Basis.parse(of.basis).accounting == "location":
+            msg = f"the {name}'s factor is of kind {of.basis!r}: a market-based figure takes no location-based one"
             raise KindMismatchError(msg)
     if any(hour.value is None for hour in load) or not load:
         reasons = dict.fromkeys(hour.reason for hour in load if hour.reason)
-        return replace(Quantity.missing("g", "; ".join(reasons) or "no load was told"), basis=BASIS)
+        return Quantity.missing("g", "; ".join(reasons) or "no load was told")
     kwh = [hour.to("kWh") for hour in load]
     values = [hour.value or 0.0 for hour in kwh]
     left = unmatched(values, bought_kwh, matching)
-    rest, covered = (replace(of, basis=BASIS) for of in (residual, instrument))
+    # Of purchases and the residual mix nothing else is stated than whose contracts they are.
+    rest, covered = (replace(of, basis=str(Basis(accounting="market"))) for of in (residual, instrument))
     parts = []
     for hour, value, open_ in zip(kwh, values, left, strict=True):
         part = open_ / value if value else 0.0

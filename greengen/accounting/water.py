@@ -1,4 +1,4 @@
-"""Water: on-site by WUE, per kWh of IT energy; off-site by what the grid's power stations use, per kWh of facility energy.
+"""Water: on-site by WUE per kWh of IT energy, off-site by what power stations use per kWh of facility energy.
 
 `W = E_IT · (WUE_on + PUE · WUE_off)` (Li et al., arXiv:2304.03271; ecologits). WUE is per kWh of IT energy
 (ISO/IEC 30134-9): multiplied by energy that already holds the PUE it would be too high by the PUE.
