@@ -43,6 +43,8 @@ _UNITS: dict[str, tuple[str, float]] = {
     "ms": ("s", 1e-3),
     "B": ("B", 1.0),
     "GB": ("B", 1e9),
+    "g/kWh": ("g/kWh", 1.0),
+    "lb/MWh": ("g/kWh", 0.45359237),
 }
 
 
