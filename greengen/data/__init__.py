@@ -182,5 +182,7 @@ def grid_intensity(zone: str) -> Row:
     finer = within.get(subnational.normal(zone))
     if finer is not None:
         return finer
-    rows = [*(row for row in within.values() if "-" in zone or zone[-1:].isdigit()), *countries.values()]
+    wanted = subnational.normal(zone)
+    part = "-" in wanted or wanted[-1:].isdigit()
+    rows = [row for id_, row in within.items() if part and id_[:2] == wanted[:2]] or list(countries.values())
     raise UsageError(unknown(f"zone {zone!r}", zone, rows, "pass an ISO-3 country code such as DEU, or USA-CA, SE3"))
