@@ -180,8 +180,7 @@ def site(*, zone: str | None = None, intensity: float | None = None, pue: float 
     from greengen import data  # noqa: PLC0415 -- tables are for those who ask
 
     row = data.grid_intensity(zone)
-    source = row.source
-    return Site(intensity=row.quantity(), source=source, zone=row.zone, year=row.year, pue=pue)
+    return Site(intensity=row.quantity(), source=row.source, zone=row.id, year=row.year, pue=pue)
 
 
 class Profile:

@@ -63,7 +63,7 @@ def test_a_zone_brings_its_spread_and_its_basis() -> None:
     row = data.grid_intensity("DEU")
     total = Footprint(ledger(1.0), site(zone="deu")).total()
     assert total.value == pytest.approx(row.value)
-    assert total.basis == row.basis
+    assert total.basis == row.quantity().basis
     errors = [error for error in total.errors if error.name.startswith("intensity:")]
     assert [(e.name, e.gain, e.log) for e in errors] == [("intensity:DEU", True, True)]
     assert errors[0].sigma == pytest.approx(row.value * math.log(row.gsd))
