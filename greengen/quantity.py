@@ -52,8 +52,6 @@ _UNITS: dict[str, tuple[str, float]] = {
     "y": ("s", 365 * 86400.0),  # of 365 days, as SCI and its examples count a lifetime
     "B": ("B", 1.0),
     "GB": ("B", 1e9),
-    "g/kWh": ("g/kWh", 1.0),
-    "lb/MWh": ("g/kWh", 0.45359237),
 }
 
 
