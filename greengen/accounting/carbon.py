@@ -139,15 +139,19 @@ class Footprint:
         unit  request, output_token, input_token, image, audio_s, video_s
         of    consumer or provider: as that score of SCI for AI, which the other is never added to
         """
-        return sci.score(self.total(), self.embodied(), functional.count(self._read(), unit), unit, of)
+        return sci.score(self.total(), self.embodied(), self.count(unit), unit, of)
+
+    def count(self, unit: str) -> float | None:
+        """How many of a functional unit the run made; None where no request tells. Raises UsageError."""
+        return functional.count(self._read(), unit)
 
     def per(self, unit: str = functional.REQUEST) -> Quantity:
         """Operational gCO2e per functional unit, over all energy of the run."""
-        return functional.per(self.total(), functional.count(self._read(), unit), unit)
+        return functional.per(self.total(), self.count(unit), unit)
 
     def watt_hours(self) -> Quantity:
         """Wh per 1000 queries: all energy of the run at the facility, as far as PUE was stated."""
-        return functional.watt_hours(self.facility.total(), functional.count(self._read(), functional.REQUEST) or 0.0)
+        return functional.watt_hours(self.facility.total(), self.count(functional.REQUEST) or 0.0)
 
     def water_on_site(self) -> Quantity:
         """L of cooling, per kWh of data-centre IT energy."""
