@@ -24,6 +24,9 @@ from greengen.rows import SpanRow
 #: What to say where no intensity was given: nothing is guessed.
 REMEDY = "pass --zone ZONE (an ISO-3 country such as DEU) or --intensity G_PER_KWH"
 
+#: No grid emits more, not even of the worst lignite: what is above is of another unit.
+MOST_G_PER_KWH = 2000.0
+
 _NO_WUE = "no water usage effectiveness was stated: pass --wue L_PER_KWH"
 _NO_WATER = (
     "no water of electricity generation is known: pass a zone whose figure ships, or the site file's water_offsite"
@@ -230,9 +233,9 @@ class Footprint:
 
 
 def declared_intensity(g_per_kwh: float) -> Site:
-    """A site whose intensity the user states. Raises UsageError for a negative or endless one."""
-    if not 0.0 <= g_per_kwh < float("inf"):
-        msg = f"intensity {g_per_kwh:g} g/kWh is not possible: pass 0 or more"
+    """A site whose intensity the user states. Raises UsageError for a negative one, and for one of no grid."""
+    if not 0.0 <= g_per_kwh <= MOST_G_PER_KWH:
+        msg = f"intensity {g_per_kwh:g} g/kWh is not possible: pass 0 or more, at most {MOST_G_PER_KWH:,.0f}"
         raise UsageError(msg)
     value = Quantity(float(g_per_kwh), "g/kWh", "declared", basis="declared by the user")
     return Site(intensity=value, source="declared by the user")

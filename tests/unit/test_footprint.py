@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from greengen.accounting.carbon import Footprint, Site
 from greengen.accounting.embodied import Hardware
 from greengen.accounting.hours import by_hour, recorded_s
 from greengen.accounting.ledger import build
+from greengen.cli import main
 from greengen.collector import Domain
 from greengen.errors import KindMismatchError, UsageError
 from greengen.quantity import Quantity
@@ -376,6 +378,49 @@ class TestSiteFile:
         assert site() == Site()
         with pytest.raises(UsageError, match="cannot be read"):
             site(site="nowhere.toml")
+
+
+class TestCommandLine:
+    def told(self, run: Run, *options: str) -> int:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys, "argv", ["greengen", "report", str(run.path), *options])
+            with pytest.raises(SystemExit) as done:
+                main()
+        return int(done.value.code or 0)
+
+    @pytest.mark.parametrize(
+        ("options", "said"),
+        [
+            (["--pue", "0.99"], "pass 1.0 or more"),
+            (["--hardware", "h1000"], "h100 (NVIDIA H100 SXM)"),
+            (["--hardware", "h100:lifetime=0"], "lifetime 0 of h100"),
+            (["--hardware", "h100", "--hardware", "h100*-1"], "count -1.0"),
+            (["--hardware", "h100:utilisation=2"], "utilisation 2"),
+            (["--wue", "-1"], "wue -1"),
+            (["--device-power", "nan"], "device_power nan"),
+            (["--intensity", "2001"], "at most 2,000"),
+            (["--site", "nowhere.toml"], "nowhere.toml cannot be read"),
+        ],
+    )
+    def test_what_cannot_be_is_one_line(
+        self, run: Run, options: list[str], said: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert self.told(run, *options) == 2
+        out, err = capsys.readouterr()
+        assert out == ""
+        (line,) = err.splitlines()
+        assert said in line
+
+    def test_a_site_file_and_options_before_it(
+        self, run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        path = tmp_path / "mine.toml"
+        path.write_text('[site]\nintensity = 100\n[[hardware]]\nname = "h100"\n', encoding="utf-8")
+        options = ["--site", str(path), "--pue", "1.5", "--hardware", "h100*2:lifetime=5", "--format", "json"]
+        assert self.told(run, *options) == 0
+        told = json.loads(capsys.readouterr().out)["footprint"]
+        assert told["operational_g"]["value"] == pytest.approx(2 * 1.5 * 100)
+        assert told["embodied_g"]["value"] == pytest.approx(2 * 164_000 * 100 / (5 * 365 * 86400))
 
 
 def test_what_is_no_option_is_a_mistake_of_the_caller() -> None:
