@@ -79,7 +79,9 @@ class TestReadCodecarbon:
         assert told.startswith("2026-11-21T10:14:10")
 
     def test_the_same_line_is_the_same_run(self, tmp_path: Path) -> None:
-        a, b = (imported(tmp_path / str(i), IDS[0]) for i in range(2) if not (tmp_path / str(i)).mkdir())
+        for name in ("a", "b"):
+            (tmp_path / name).mkdir()
+        a, b = (imported(tmp_path / name, IDS[0]) for name in ("a", "b"))
         assert Run(a.path, b.path).ledger().total().value == a.ledger().total().value
 
     @pytest.mark.parametrize(
@@ -122,7 +124,7 @@ class TestReadCodecarbon:
 
 
 class TestWriteCodecarbon:
-    def document(self, tmp_path: Path, **where: object) -> dict[str, Any]:
+    def document(self, tmp_path: Path, **where: Any) -> dict[str, Any]:  # noqa: ANN401 -- options of `report`
         path = tmp_path / "run.greengen"
         rows = Rows(timelines=[timeline([(PACKAGE, 0.5), (GPU, 1.5)], tier="cloud", spans=requests())])
         export.write(rows, path, force=True)
@@ -167,7 +169,7 @@ class TestWriteCodecarbon:
 
 
 class TestImpactFramework:
-    def manifest(self, tmp_path: Path, **where: object) -> Any:  # noqa: ANN401 -- whatever the YAML holds
+    def manifest(self, tmp_path: Path, **where: Any) -> Any:  # noqa: ANN401 -- options of `report`, and whatever the YAML holds
         yaml = pytest.importorskip("yaml")
         path = tmp_path / "run.greengen"
         spans = requests()
