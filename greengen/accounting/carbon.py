@@ -36,6 +36,11 @@ class Site:
             raise UsageError(msg)
 
 
+def grams(energy: Quantity, intensity: Quantity, *, source: str = "") -> Quantity:
+    """gCO2e of using an energy, by an intensity in g/kWh."""
+    return energy.to("kWh").times(intensity, "grid intensity", unit="g", source=source)
+
+
 @dataclass(frozen=True, slots=True)
 class Footprint:
     """The grams behind a ledger."""
@@ -50,7 +55,7 @@ class Footprint:
         if self.site.pue is not None:
             pue = Quantity(self.site.pue, "", "declared")
             energy = energy.times(pue, "PUE", unit=energy.unit, source="declared")
-        return energy.to("kWh").times(self.site.intensity, "grid intensity", unit="g", source=self.site.source)
+        return grams(energy, self.site.intensity, source=self.site.source)
 
     def total(self) -> Quantity:
         """The gCO2e of all joules of the run."""
