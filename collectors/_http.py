@@ -1,4 +1,4 @@
-"""Ask over HTTP: one request per connection, no proxy, no redirect, and an end to waiting. Meters and grid data alike."""
+"""Ask meters and grid data over HTTP: one request per connection, no proxy, no redirect, and an end to waiting."""
 
 from __future__ import annotations
 

@@ -125,7 +125,7 @@ _BY_WORD = {
 
 
 def declared(kind: str | None = None, **stated: str | None) -> Basis:
-    """The basis of a number that the user states, as far as the user says: declared(), declared("average").
+    """The basis of a number that the user states, as far as the user says; nothing more is stated.
 
     Raises UsageError for an attribute or a value that is none.
     """

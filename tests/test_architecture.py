@@ -54,6 +54,7 @@ ONLY = {
         "greengen.basis",
         "greengen.collector",
         "greengen.errors",
+        "greengen.propagation",
         "greengen.quantity",
         "greengen.rows",
     ),

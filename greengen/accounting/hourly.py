@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -60,7 +61,7 @@ def ordered(hours: Sequence[Hour]) -> tuple[Hour, ...]:
         if hour.end_ns <= hour.start_ns:
             msg = f"an hour of the intensity ends ({hour.end_ns}) before it begins ({hour.start_ns})"
             raise UsageError(msg)
-    for one, other in zip(found, found[1:], strict=False):
+    for one, other in pairwise(found):
         if other.start_ns < one.end_ns:
             msg = f"two values of the intensity are for one time, {other.start_ns} ns: each time has one"
             raise UsageError(msg)
