@@ -22,17 +22,6 @@ def factor(value: float, unit: str, name: str, *, gsd: float = 1.0, basis: str |
     return Quantity(float(value), unit, "declared", errors, basis=basis)
 
 
-def gsd_of_range(low: float, high: float) -> float:
-    """The geometric standard deviation of a factor of which only a range is published: even on a log scale.
-
-    Of a uniform distribution over [ln low, ln high] the standard deviation is its length over √12.
-    """
-    if not 0.0 < low <= high < math.inf:
-        msg = f"a range from {low:g} to {high:g} is none: pass two numbers above 0, the smaller one first"
-        raise UsageError(msg)
-    return math.exp(math.log(high / low) / math.sqrt(12.0))
-
-
 def drawn(power_w: float, seconds: float, *, name: str, gsd: float = 1.0, count: float = 1.0) -> Quantity:
     """The joules of `count` machines that are said to draw a power for a time. Raises UsageError."""
     if not (0.0 <= seconds < math.inf and 0.0 <= count < math.inf):

@@ -13,12 +13,13 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from greengen.accounting.declared import factor
 from greengen.basis import NO_GRID
 from greengen.errors import UsageError
 from greengen.quantity import Quantity, total
 
-#: A sum of parts known to 1.5 each, with what it leaves out, is known to this geometric standard deviation.
-BOTTOM_UP_GSD = 2.0
+#: The formula leaves out what it does not name (cooling, cards, boards of another size): known to this factor.
+FORMULA_GSD = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +90,11 @@ def of_life_cycle(whole: Quantity, use_share: float) -> Quantity:
 class Parts:
     """What is known of hardware without a published figure.
 
-    dies_mm2    area of each processor's die
-    ram_gb      memory, and `ram_density` of its dies, GB/cm²
-    ssd_gb      flash, and `ssd_density`, GB/cm²
-    psu_kg      weight of the power supplies
-    boards      how many mainboards; `cases`: rack cases; `assembled`: servers put together
+    dies_mm2     area of each processor's die
+    ram_gb       memory, and `ram_density` of its dies, GB/cm²; None: that of the table
+    ssd_gb       flash, and `ssd_density`, of which the table has none
+    psu_kg       weight of the power supplies
+    boards       how many mainboards; `cases`: rack cases; `assembled`: servers put together
     """
 
     dies_mm2: Sequence[float] = ()
@@ -107,36 +108,35 @@ class Parts:
     assembled: int = 0
 
 
-#: What `bottom_up` asks a table of coefficients for.
-COEFFICIENTS = (
-    "cpu die", "cpu base", "ram die", "ram base", "ssd die", "ssd base",
-    "motherboard", "power supply", "rack case", "server assembly",
-)  # fmt: skip
-
-
 def bottom_up(parts: Parts, coefficients: Mapping[str, Quantity]) -> Quantity:
-    """gCO2e of making something, from its parts. Raises UsageError for memory whose density is not stated.
+    """gCO2e of making something, from its parts. Raises UsageError for flash whose density is not stated.
 
-    coefficients  by the names in `COEFFICIENTS`: kg per mm² or cm² of die, per piece or per kg
+    coefficients  of the table `embodied_coefficients`, by id: kg per mm² or cm² of die, per piece or per kg
     """
+    density = parts.ram_density
+    if density is None and "ram-density" in coefficients:
+        density = coefficients["ram-density"].value
     amounts = {
-        "cpu die": math.fsum(parts.dies_mm2),
-        "cpu base": float(len(parts.dies_mm2)),
-        "ram die": _area("memory", parts.ram_gb, parts.ram_density),
-        "ram base": float(parts.ram_gb > 0),
-        "ssd die": _area("flash", parts.ssd_gb, parts.ssd_density),
-        "ssd base": float(parts.ssd_gb > 0),
+        "cpu-die": math.fsum(parts.dies_mm2),
+        "cpu": float(len(parts.dies_mm2)),
+        "ram-die": _area("memory", parts.ram_gb, density),
+        "ram": float(parts.ram_gb > 0),
+        "ssd-die": _area("flash", parts.ssd_gb, parts.ssd_density),
+        "ssd": float(parts.ssd_gb > 0),
         "motherboard": float(parts.boards),
-        "power supply": parts.psu_kg,
-        "rack case": float(parts.cases),
-        "server assembly": float(parts.assembled),
+        "power-supply": parts.psu_kg,
+        "rack-case": float(parts.cases),
+        "assembly": float(parts.assembled),
     }
     for name, amount in amounts.items():
         if not 0.0 <= amount < math.inf:
             msg = f"{name}: {amount:g} is not possible: pass 0 or more"
             raise UsageError(msg)
-    found = [replace(coefficients[name], unit="kg").scaled(amount) for name, amount in amounts.items() if amount]
-    return total(found, "kg").to("g") if found else Quantity.missing("g", "no part of it was stated")
+    found = [replace(coefficients[name].scaled(amount), unit="kg") for name, amount in amounts.items() if amount]
+    if not found:
+        return Quantity.missing("g", "no part of it was stated")
+    rest = factor(1.0, "", "embodied-formula", gsd=FORMULA_GSD)
+    return total(found, "kg").times(rest, "what the formula leaves out", unit="kg", source="declared").to("g")
 
 
 def _area(what: str, gigabytes: float, density: float | None) -> float:

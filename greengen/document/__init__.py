@@ -151,7 +151,7 @@ def _totals(ledger: Ledger, footprint: Footprint) -> dict[str, Any]:
     known = [e.books.curve.known_s for chapter in ledger.chapters for e in chapter.totalled]
     return {
         "energy_j": energy.as_dict(),
-        "carbon_g": footprint.carbon(energy).as_dict(),
+        "carbon_g": footprint.of(Ledger.total, energy).as_dict(),
         "coverage": ledger.coverage(),
         "known_s": min(known, default=0.0),
     }

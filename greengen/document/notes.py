@@ -114,7 +114,7 @@ def factors(site: Site) -> dict[str, Any]:
         "intensity_source": site.source,
         "zone": site.zone,
         "year": site.year or None,
-        "pue": site.pue,
+        "pue": site.pue_value,
         "remedy": "" if site.intensity is not None else REMEDY,
     }
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from greengen import data
 from greengen.accounting import (
     boundary,
     declared,
@@ -39,7 +40,7 @@ def stated(value: float, unit: str, basis: str | None = None) -> Quantity:
 
 def h100(**given: Any) -> Hardware:  # noqa: ANN401 -- any field of it
     made = declared.factor(164.0, "kg", "embodied:H100", gsd=1.7)
-    lifetime = declared.factor(4.0, "y", "lifetime:GPU", gsd=declared.gsd_of_range(3.0, 6.0))
+    lifetime = declared.factor(4.0, "y", "lifetime:GPU", gsd=1.2)
     return replace(Hardware("H100", made, lifetime), **given)
 
 
@@ -101,7 +102,7 @@ class TestEmbodied:
         ratio = a / b
         assert ratio.low == pytest.approx(ratio.value)
         assert ratio.high == pytest.approx(ratio.value)
-        spread = math.hypot(math.log(1.7), math.log(2) / math.sqrt(12))
+        spread = math.hypot(math.log(1.7), math.log(1.2))
         assert (a + b).high == pytest.approx(((a + b).value or 0) * math.exp(1.96 * spread), rel=1e-3)
 
     def test_a_data_sheet_of_a_life_is_no_embodied_figure(self) -> None:
@@ -131,18 +132,16 @@ class TestEmbodied:
 
     def test_from_its_parts(self) -> None:
         """A server of two processors, as the formula of UBA has it."""
-        kg = {
-            "cpu die": 0.0197, "cpu base": 9.14, "ram die": 2.20, "ram base": 5.22, "ssd die": 2.20, "ssd base": 6.34,
-            "motherboard": 66.1, "power supply": 24.3, "rack case": 150.0, "server assembly": 6.68,
-        }  # fmt: skip
-        table = {name: declared.factor(value, "kg", f"uba:{name}", gsd=1.5) for name, value in kg.items()}
-        parts = Parts((100.0, 100.0), 32.0, 0.625, 400.0, 50.0, psu_kg=3.0, boards=1, cases=1, assembled=1)
+        table = {name: row.quantity() for name, row in data.table("embodied_coefficients").items()}
+        parts = Parts((100.0, 100.0), 32.0, None, 400.0, 50.0, psu_kg=3.0, boards=1, cases=1, assembled=1)
         made = embodied.bottom_up(parts, table)
         by_hand = 2 * 11.11 + 117.86 + (8 * 2.2 + 6.34) + 3 * 24.3 + 66.1 + 150.0 + 6.68
         assert made.value == pytest.approx(by_hand * 1000)
-        assert len(made.errors) == len(kg)
+        # Every part's spread, and that of what no part names: at least a factor of 2.
+        assert len(made.errors) == 10 + 1
+        assert (made.high or 0) > (made.value or 0) * 2.0**1.96
         with pytest.raises(UsageError, match="density"):
-            embodied.bottom_up(Parts(ram_gb=8.0), table)
+            embodied.bottom_up(Parts(ssd_gb=8.0), table)
         assert embodied.bottom_up(Parts(), table).value is None
 
 
@@ -313,11 +312,7 @@ class TestFunctionalUnits:
         assert functional.watt_hours(stated(1.0, "J"), 0).value is None
 
 
-def test_a_factor_of_a_range_is_even_on_a_log_scale() -> None:
-    assert declared.gsd_of_range(3.0, 3.0) == 1.0
-    assert math.log(declared.gsd_of_range(3.0, 6.0)) == pytest.approx(math.log(2) / math.sqrt(12))
-    with pytest.raises(UsageError):
-        declared.gsd_of_range(6.0, 3.0)
+def test_what_cannot_be_declared() -> None:
     with pytest.raises(UsageError):
         declared.factor(-1.0, "kg", "x")
     with pytest.raises(UsageError):

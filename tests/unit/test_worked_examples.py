@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from greengen import data
 from greengen.accounting import boundary, declared, embodied, facility, functional, sci, transfer, water
 from greengen.accounting.carbon import grams
 from greengen.accounting.embodied import Hardware, Parts
@@ -78,12 +79,7 @@ ECO_HARDWARE = (
     Hardware("server", stated(5700.0, "kg"), stated(3.0, "y"), share=4 / 8 / 64),
     Hardware("GPU", stated(273.0, "kg"), stated(3.0, "y"), count=4, share=1 / 64),
 )
-UBA = {
-    "cpu die": stated(0.0197, "kgCO2e/mm2"),
-    "cpu base": stated(9.14, "kgCO2e"),
-    "ram die": stated(2.20, "kgCO2e/cm2"),
-    "ram base": stated(5.22, "kgCO2e"),
-}
+UBA = {name: row.quantity() for name, row in data.table("embodied_coefficients").items()}
 SWDM = {"dc": 0.055, "net": 0.059, "dev": 0.080, "dc made": 0.012, "net made": 0.013, "dev made": 0.081}
 
 
