@@ -111,8 +111,9 @@ class Client:
             connection.connect()
             self._sock = connection.sock
             connection.request("GET", path, headers=headers)
-            response = connection.getresponse()
-            return response, _body(response, deadline)
+            # The response holds the socket until it is read to its end, which an empty one never is.
+            with connection.getresponse() as response:
+                return response, _body(response, deadline)
         except TimeoutError as error:
             msg = f"no answer within {self._timeout_s:g} s"
             raise TimeoutError(msg) from error

@@ -74,13 +74,15 @@ class Web:
         """`GREENGEN_<NAME>_URL` of the environment is asked instead of `url`: a mirror, or a test's server."""
         self._name = name
         url = environ.get(f"GREENGEN_{name.upper()}_URL", url)
-        where = address(url, ("https", "http"))
-        timeout_s = float(environ.get(TIMEOUT, _TIMEOUT_S))
-        self._client, self._path = Client(where, timeout_s, tls=where.scheme == "https"), where.path
+        self._where = address(url, ("https", "http"))
+        self._timeout_s = float(environ.get(TIMEOUT, _TIMEOUT_S))
+        self._client: Client | None = None
 
     def get(self, path: str, query: Mapping[str, str], headers: Mapping[str, str] | None = None) -> bytes:
         """The body of an answer. Raises GridError."""
-        asked = f"{self._path}{path}" + (f"?{urlencode(query)}" if query else "")
+        asked = f"{self._where.path}{path}" + (f"?{urlencode(query)}" if query else "")
+        if self._client is None:  # the system's certificates take a while to load
+            self._client = Client(self._where, self._timeout_s, tls=self._where.scheme == "https")
         try:
             return self._client.get(asked, headers=headers)
         except StatusError as error:
