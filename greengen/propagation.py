@@ -37,7 +37,7 @@ class Error:
 
 def scaled(errors: Errors, factor: float) -> Errors:
     """The errors of a quantity times an exact number."""
-    return tuple(replace(e, sigma=e.sigma * factor) for e in errors)
+    return tuple(Error(e.name, e.sigma * factor, e.gain, e.log, e.flat) for e in errors)
 
 
 def added(groups: Iterable[Errors]) -> Errors:
@@ -61,13 +61,12 @@ def divided(a: float, a_errors: Errors, b: float, b_errors: Errors) -> Errors:
     below = {e.name: e for e in b_errors}
     errors: list[Error] = []
     for name in dict.fromkeys((*above, *below)):
-        e, f = above.get(name, Error(name, 0.0)), below.get(name, Error(name, 0.0))
-        either = above.get(name) or f
-        if name in above and name in below:
-            either = _together(e, f, 0.0)
-        x, y = e.sigma / a, f.sigma / b
-        sigma = (x - y) if either.gain else math.hypot(x, y)
-        errors.append(replace(either, sigma=sigma * abs(a / b)))
+        e, f = above.get(name), below.get(name)
+        x, y = e.sigma / a if e else 0.0, f.sigma / b if f else 0.0
+        one, other = e or f, f or e
+        assert one is not None and other is not None  # noqa: S101, PT018 -- the name came from one of the two
+        sigma = (x - y) if one.gain and other.gain else math.hypot(x, y)
+        errors.append(_together(one, other, sigma * abs(a / b)))
     return tuple(errors)
 
 
@@ -85,4 +84,4 @@ def interval(value: float, errors: Errors) -> tuple[float, float]:
 
 
 def _together(one: Error, other: Error, sigma: float) -> Error:
-    return Error(one.name, sigma, gain=one.gain and other.gain, log=one.log or other.log, flat=one.flat and other.flat)
+    return Error(one.name, sigma, one.gain and other.gain, one.log or other.log, one.flat and other.flat)

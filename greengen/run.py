@@ -52,24 +52,21 @@ class Run:
 
         return ledger.build(self.rows(), policy=_plan(policy, rules), window=window)
 
-    def footprint(
-        self,
-        *,
-        zone: str | None = None,
-        intensity: float | None = None,
-        pue: float | None = None,
-        policy: str | Plan = "auto",
-        **rules: Any,
-    ) -> Footprint:
-        """The grams behind the joules, for a grid zone (ISO-3) or an intensity in g/kWh; `rules` as for `ledger`."""
+    def footprint(self, *, policy: str | Plan = "auto", **options: Any) -> Footprint:
+        """The footprint behind the joules: gCO2e, embodied, water, SCI. Recorded once, told for any place.
+
+        options  of the site, as in `greengen.sites.OPTIONS` (zone or intensity, pue, hardware, wue, site …),
+                 and as for `ledger` (idle, static, held, given)
+        """
         from greengen.accounting.carbon import Footprint  # noqa: PLC0415 -- numpy is for those who ask
 
-        return Footprint(self.ledger(policy=policy, **rules), site(zone=zone, intensity=intensity, pue=pue))
+        where = _where(options)
+        return Footprint(self.ledger(policy=policy, **options), site(**where))
 
     def report(self, *, requests: str = "all", policy: str | Plan = "auto", **options: Any) -> dict[str, Any]:
         """The report as a document, `greengen.report/1`.
 
-        options  as for `footprint` (zone, intensity, pue) and as for `ledger` (idle, static, held, given);
+        options  as for `footprint` (zone, intensity, pue, hardware, site …) and as for `ledger` (idle, static, …);
                  and beside the books marginal (True), amortise (model → requests of its lifetime), training
                  (a Run, or paths of runs, in which those were trained) and network_kwh_per_gb
         """
@@ -78,7 +75,7 @@ class Run:
 
         # A name may hold bytes that are no text: half characters, which no file takes.
         path = Path(str(self.path).encode("utf-8", "replace").decode())
-        where = {name: options.pop(name) for name in ("zone", "intensity", "pue") if name in options}
+        where = _where(options)
         more = {name: options.pop(name) for name in OPTIONS if name in options}
         elsewhere = _run(more.pop("training", None))
         if elsewhere is not None:
@@ -166,21 +163,18 @@ def _plan(policy: str | Plan, rules: Mapping[str, Any]) -> Plan:
     return Plan(policy, extra=plugins.load(plugins.POLICIES).plugins, **rules)
 
 
-def site(*, zone: str | None = None, intensity: float | None = None, pue: float | None = None) -> Site:
-    """Where the energy was used, from what a user passes. Raises UsageError."""
-    from greengen.accounting.carbon import Site, declared_intensity  # noqa: PLC0415
+def _where(options: dict[str, Any]) -> dict[str, Any]:
+    """Those of some options that say where the energy was used and with what, taken out of them."""
+    from greengen.sites import OPTIONS  # noqa: PLC0415 -- for those who ask
 
-    if zone is not None and intensity is not None:
-        msg = "pass a zone or an intensity, not both: they are two answers to one question"
-        raise UsageError(msg)
-    if intensity is not None:
-        return replace(declared_intensity(intensity), pue=pue)
-    if zone is None:
-        return Site(pue=pue)
-    from greengen import data  # noqa: PLC0415 -- tables are for those who ask
+    return {name: options.pop(name) for name in OPTIONS if name in options}
 
-    row = data.grid_intensity(zone)
-    return Site(intensity=row.quantity(), source=row.source, zone=row.id, year=row.year, pue=pue)
+
+def site(**told: Any) -> Site:
+    """Where the energy was used and with what, from what a user passes. Raises UsageError."""
+    from greengen import sites  # noqa: PLC0415 -- for those who ask
+
+    return sites.site(**told)
 
 
 class Profile:

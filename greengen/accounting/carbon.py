@@ -24,6 +24,9 @@ from greengen.rows import SpanRow
 #: What to say where no intensity was given: nothing is guessed.
 REMEDY = "pass --zone ZONE (an ISO-3 country such as DEU) or --intensity G_PER_KWH"
 
+#: No grid emits more, not even of the worst lignite: what is above is of another unit.
+MOST_G_PER_KWH = 2000.0
+
 _NO_WUE = "no water usage effectiveness was stated: pass --wue L_PER_KWH"
 _NO_WATER = (
     "no water of electricity generation is known: pass a zone whose figure ships, or the site file's water_offsite"
@@ -139,15 +142,19 @@ class Footprint:
         unit  request, output_token, input_token, image, audio_s, video_s
         of    consumer or provider: as that score of SCI for AI, which the other is never added to
         """
-        return sci.score(self.total(), self.embodied(), functional.count(self._read(), unit), unit, of)
+        return sci.score(self.total(), self.embodied(), self.count(unit), unit, of)
+
+    def count(self, unit: str) -> float | None:
+        """How many of a functional unit the run made; None where no request tells. Raises UsageError."""
+        return functional.count(self._read(), unit)
 
     def per(self, unit: str = functional.REQUEST) -> Quantity:
         """Operational gCO2e per functional unit, over all energy of the run."""
-        return functional.per(self.total(), functional.count(self._read(), unit), unit)
+        return functional.per(self.total(), self.count(unit), unit)
 
     def watt_hours(self) -> Quantity:
         """Wh per 1000 queries: all energy of the run at the facility, as far as PUE was stated."""
-        return functional.watt_hours(self.facility.total(), functional.count(self._read(), functional.REQUEST) or 0.0)
+        return functional.watt_hours(self.facility.total(), self.count(functional.REQUEST) or 0.0)
 
     def water_on_site(self) -> Quantity:
         """L of cooling, per kWh of data-centre IT energy."""
@@ -226,9 +233,9 @@ class Footprint:
 
 
 def declared_intensity(g_per_kwh: float) -> Site:
-    """A site whose intensity the user states. Raises UsageError for a negative or endless one."""
-    if not 0.0 <= g_per_kwh < float("inf"):
-        msg = f"intensity {g_per_kwh:g} g/kWh is not possible: pass 0 or more"
+    """A site whose intensity the user states. Raises UsageError for a negative one, and for one of no grid."""
+    if not 0.0 <= g_per_kwh <= MOST_G_PER_KWH:
+        msg = f"intensity {g_per_kwh:g} g/kWh is not possible: pass 0 or more, at most {MOST_G_PER_KWH:,.0f}"
         raise UsageError(msg)
     value = Quantity(float(g_per_kwh), "g/kWh", "declared", basis="declared by the user")
     return Site(intensity=value, source="declared by the user")

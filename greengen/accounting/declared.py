@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from greengen.errors import UsageError
-from greengen.quantity import Error, Quantity
+from greengen.quantity import Quantity, known_to
 
 
 def factor(value: float, unit: str, name: str, *, gsd: float = 1.0, basis: str | None = None) -> Quantity:
@@ -18,8 +18,7 @@ def factor(value: float, unit: str, name: str, *, gsd: float = 1.0, basis: str |
         more = "" if gsd >= 1.0 else ", and a gsd of 1 or more"
         msg = f"{name} {value:g} {unit} is not possible: pass 0 or more{more}"
         raise UsageError(msg)
-    errors = (Error(name, value * math.log(gsd), gain=True, log=True),) if gsd > 1.0 and value else ()
-    return Quantity(float(value), unit, "declared", errors, basis=basis)
+    return known_to(float(value), unit, "declared", gsd=gsd, source=name, basis=basis)
 
 
 def drawn(power_w: float, seconds: float, *, name: str, gsd: float = 1.0, count: float = 1.0) -> Quantity:

@@ -103,9 +103,9 @@ class Parts:
     ssd_gb: float = 0.0
     ssd_density: float | None = None
     psu_kg: float = 0.0
-    boards: int = 0
-    cases: int = 0
-    assembled: int = 0
+    boards: float = 0.0
+    cases: float = 0.0
+    assembled: float = 0.0
 
 
 def bottom_up(parts: Parts, coefficients: Mapping[str, Quantity]) -> Quantity:
@@ -123,10 +123,10 @@ def bottom_up(parts: Parts, coefficients: Mapping[str, Quantity]) -> Quantity:
         "ram": float(parts.ram_gb > 0),
         "ssd-die": _area("flash", parts.ssd_gb, parts.ssd_density),
         "ssd": float(parts.ssd_gb > 0),
-        "motherboard": float(parts.boards),
+        "motherboard": parts.boards,
         "power-supply": parts.psu_kg,
-        "rack-case": float(parts.cases),
-        "assembly": float(parts.assembled),
+        "rack-case": parts.cases,
+        "assembly": parts.assembled,
     }
     for name, amount in amounts.items():
         if not 0.0 <= amount < math.inf:

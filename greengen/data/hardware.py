@@ -88,7 +88,8 @@ def _made(name: str, told: Mapping[str, Any], kg: float | None) -> tuple[Quantit
         rows = data.table("embodied_hardware").values()
         remedy = f"known are {', '.join(each.id for each in rows)}"
         own = f"state a figure of your own: {name}:kg=KG,lifetime=YEARS"
-        raise UsageError(f"{data.unknown(f'hardware {name!r}', name, rows, remedy)}; or {own}")
+        msg = f"{data.unknown(f'hardware {name!r}', name, rows, remedy)}; or {own}"
+        raise UsageError(msg)
     return row.quantity(), row.source, row
 
 

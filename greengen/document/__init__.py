@@ -23,6 +23,7 @@ from greengen.accounting.curves import NS
 from greengen.accounting.ledger import Ledger
 from greengen.accounting.table import REQUEST
 from greengen.document import beside, notes, tables
+from greengen.document import footprint as footprints
 from greengen.document.imported import dated, imported
 from greengen.errors import UsageError
 from greengen.rows import Rows
@@ -68,6 +69,7 @@ def build(
         "events": notes.events(ledger),
         "warnings": notes.warnings(ledger),
         "imported": imported(rows),
+        "footprint": footprints.told(footprint),
         "factors": notes.factors(site),
         "recorder": notes.recorder(rows),
         "versions": {"greengen": version("greengen"), "numpy": np.__version__, "python": platform.python_version()},
