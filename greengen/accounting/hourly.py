@@ -6,14 +6,16 @@ value is missing: neither filled in nor left out in silence.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
-from greengen.accounting.carbon import grams
 from greengen.accounting.curves import Floats, Ints
+from greengen.accounting.hours import epoch_offset_ns
+from greengen.accounting.ledger import Ledger
 from greengen.errors import UsageError
 from greengen.quantity import Quantity, total
 
@@ -121,7 +123,7 @@ def integrate(energy: Quantity, edges_ns: Ints, energy_j: Floats, hours: Sequenc
     for hour, part_j in zip(hours, in_each.tolist(), strict=True):
         if part_j:
             part = energy.scaled(part_j / all_j)
-            parts.append(Part(hour, part, grams(part, hour.intensity, source=source)))
+            parts.append(Part(hour, part, _grams(part, hour.intensity, source)))
     valued = [part for part in parts if part.grams.known]
     known = total([p.grams for p in valued], "g") if valued else Quantity.missing("g", "no hour has a value")
     without_j = outside + sum(j for h, j in zip(hours, in_each.tolist(), strict=True) if not h.intensity.known)
@@ -134,18 +136,56 @@ def integrate(energy: Quantity, edges_ns: Ints, energy_j: Floats, hours: Sequenc
     return Hourly(replace(Quantity.missing("g", reason), basis=known.basis), known, coverage, tuple(parts))
 
 
-def mean(edges_ns: Ints, energy_j: Floats, hours: Sequence[Hour]) -> Quantity:
-    """The intensity that gives an energy the same grams as its hours do: their mean, weighted with the joules."""
-    hours = ordered(hours)
-    in_each, outside = split(edges_ns, energy_j, hours)
-    all_j = float(in_each.sum()) + outside
+def mean(in_each: Floats, outside_j: float, hours: Sequence[Hour]) -> Quantity:
+    """The intensity that gives an energy the same grams as its hours do: their mean, weighted with its joules.
+
+    in_each, outside_j  as of `split`, of the same ordered hours
+    """
+    all_j = float(in_each.sum()) + outside_j
     if not all_j:
         return Quantity.missing("g/kWh", "there is no energy to weigh the hours with")
-    if outside:
-        reason = f"{outside / all_j:.1%} of the joules are of a time that no value of the intensity is for"
+    if outside_j:
+        reason = f"{outside_j / all_j:.1%} of the joules are of a time that no value of the intensity is for"
         return Quantity.missing("g/kWh", reason)
     shares = zip(hours, (in_each / all_j).tolist(), strict=True)
     return total([hour.intensity.scaled(share) for hour, share in shares if share], "g/kWh")
+
+
+def of_run(ledger: Ledger, hours: Sequence[Hour]) -> Quantity:
+    """The mean intensity of all that a run's total counts, each joule at the hour in which it was used.
+
+    Missing where any of it is of a time without a value, or where nobody knows when it was.
+    """
+    hours = ordered(hours)
+    in_each, outside = np.zeros(len(hours)), 0.0
+    for chapter in ledger.chapters:
+        if chapter.totalled and not all(_dated(segment.info) for segment in chapter.timeline.segments):
+            reason = (
+                "the imported log does not say on which day it was recorded: pass --zone without --live, or a number"
+            )
+            return Quantity.missing("g/kWh", reason)
+        offset_ns = epoch_offset_ns(chapter)
+        for entries in chapter.totalled:
+            grid, told = entries.books.grid, entries.energy().value
+            here, elsewhere = split(grid.edges + offset_ns, np.where(grid.known, grid.energy_j, 0.0), hours)
+            read_j = float(here.sum()) + elsewhere
+            # With PUE where that belongs: the ledger may be the facility's.
+            factor = told / read_j if told and read_j else 1.0
+            in_each += factor * here
+            outside += factor * elsewhere
+    found = mean(in_each, outside, hours)
+    count = int(np.count_nonzero(in_each))
+    return replace(found, note=f"mean of {count} values over the run, weighted with its joules") if count > 1 else found
+
+
+def _dated(info: Mapping[str, Any]) -> bool:
+    """Whether it is known when a segment was recorded: of greengen's own it is, of an imported log not always."""
+    told = info.get("imported")
+    return not isinstance(told, dict) or bool(told.get("date_known"))
+
+
+def _grams(energy: Quantity, intensity: Quantity, source: str) -> Quantity:
+    return energy.to("kWh").times(intensity, "grid intensity", unit="g", source=source)
 
 
 def _of_nothing(energy: Quantity, hours: Sequence[Hour], source: str) -> Quantity:
@@ -153,4 +193,4 @@ def _of_nothing(energy: Quantity, hours: Sequence[Hour], source: str) -> Quantit
     known = [hour.intensity for hour in hours if hour.intensity.known]
     if not known:
         return Quantity.missing("g", "no hour has a value")
-    return total([grams(energy.scaled(0.0), each, source=source) for each in known], "g")
+    return total([_grams(energy.scaled(0.0), each, source) for each in known], "g")

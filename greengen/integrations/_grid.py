@@ -13,6 +13,7 @@ from http import HTTPStatus
 from typing import Any, Protocol
 from urllib.parse import urlencode
 
+from greengen.accounting.carbon import MOST_G_PER_KWH
 from greengen.basis import Basis
 from greengen.collectors._http import Client, StatusError, address, parse_object
 from greengen.errors import GreengenError, UsageError
@@ -24,9 +25,6 @@ HOUR_NS = 3600 * NS
 _TIMEOUT_S = 10.0
 #: Says otherwise.
 TIMEOUT = "GREENGEN_GRID_TIMEOUT_S"
-
-#: No grid is dirtier, g/kWh: what is, is of another unit.
-MOST_G_PER_KWH = 2000.0
 
 
 class GridError(GreengenError):

@@ -33,6 +33,9 @@ PROVIDERS: Mapping[str, tuple[str, str]] = MappingProxyType(
     }
 )
 
+#: A year, and a leap day: the most that is asked for at once.
+_MOST_HOURS = 366 * 24
+
 #: By these factors an hour is less well known: made up by the source's model, told ahead of it, or kept too long.
 _ESTIMATED, _FORECAST, _STALE = 1.15, 1.2, 1.2
 #: A year's mean in place of the hours that were asked for.
@@ -81,13 +84,8 @@ def find(asked: Asked, environ: Mapping[str, str], now_ns: int | None = None) ->
     now_ns = time.time_ns() if now_ns is None else now_ns
     if asked.live is None:
         return shipped(asked, now_ns)
-    name, _, own = asked.live.partition(":")
-    provider = opened(name, environ)
-    basis = _grid.chosen(provider, asked.kind, asked.scope)
-    if not own and asked.zone is None:
-        msg = f"--live {name} is asked for no zone: pass --zone, or --live {name}:ZONE with a zone of its own"
-        raise UsageError(msg)
-    zone = own or provider.zone(asked.zone or "")
+    provider, zone, basis = check(asked, environ)
+    name = provider.name
     start_ns, end_ns = asked.period or (now_ns - now_ns % HOUR_NS, now_ns - now_ns % HOUR_NS + HOUR_NS)
     cache = _grid_cache.Cache(_grid_cache.folder(environ), name, zone, str(basis))
     hours = list(range(start_ns - start_ns % HOUR_NS, max(end_ns, start_ns + 1), HOUR_NS))
@@ -105,8 +103,17 @@ def find(asked: Asked, environ: Mapping[str, str], now_ns: int | None = None) ->
     return _instead(replace(asked, kind=basis.kind, scope=basis.scope), found, trouble, now_ns)
 
 
-#: A year, and a leap day.
-_MOST_HOURS = 366 * 24
+def check(asked: Asked, environ: Mapping[str, str]) -> tuple[Provider, str, Basis]:
+    """The live source of a question, its own name of the zone, and what its values are of; it is not asked yet.
+
+    Raises UsageError for a source, a zone or a kind that there is not, and for a key that is not set.
+    """
+    name, _, own = (asked.live or "").partition(":")
+    provider = opened(name, environ)
+    if not own and asked.zone is None:
+        msg = f"--live {name} is asked for no zone: pass --zone, or --live {name}:ZONE with a zone of its own"
+        raise UsageError(msg)
+    return provider, own or provider.zone(asked.zone or ""), _grid.chosen(provider, asked.kind, asked.scope)
 
 
 def opened(name: str, environ: Mapping[str, str]) -> Provider:

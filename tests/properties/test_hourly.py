@@ -89,7 +89,7 @@ def test_the_parts_are_the_whole(drawn: list[tuple[int, int]], start: int, value
         for part, hour in zip(exact(lengths, joules, start, found), found, strict=True)
     )
     assert math.isclose(result.total.value or 0, truth / 3_600_000, rel_tol=1e-9, abs_tol=1e-12)
-    at_mean = energy.to("kWh").times(mean(edges, energy_j, found), "grid intensity", unit="g")
+    at_mean = energy.to("kWh").times(mean(*split(edges, energy_j, found), found), "grid intensity", unit="g")
     assert math.isclose(at_mean.value or 0, result.total.value or 0, rel_tol=1e-9)
     assert math.isclose(at_mean.high or 0, result.total.high or 0, rel_tol=1e-9)
     assert result.total.basis == AVERAGE
@@ -139,8 +139,8 @@ def test_an_hour_without_a_value_is_missing_and_not_filled() -> None:
     outside = integrate(energy, edges, joules, hours(0, 100.0, 200.0))
     assert outside.total.value is None
     assert "no value is for" in outside.total.reason
-    assert mean(edges, joules, hours(0, 100.0, 200.0)).value is None
-    assert mean(edges, joules, hours(0, 100.0, None, 200.0)).value is None
+    for short in (hours(0, 100.0, 200.0), hours(0, 100.0, None, 200.0)):
+        assert mean(*split(edges, joules, short), short).value is None
     assert integrate(energy, edges, joules, []).known.value is None
 
 
@@ -153,7 +153,7 @@ def test_an_hour_without_a_value_costs_nothing_where_nothing_was_used() -> None:
 def test_what_was_not_measured_stays_so() -> None:
     unread = Quantity.missing("J", "no domain was read")
     assert integrate(unread, np.array([0, HOUR]), np.array([1.0]), hours(0, 1.0)).total.reason == "no domain was read"
-    assert mean(np.array([0, HOUR]), np.array([0.0]), hours(0, 1.0)).value is None
+    assert mean(np.array([0.0]), 0.0, hours(0, 1.0)).value is None
 
 
 def test_hours_of_two_kinds_and_two_at_one_time_are_refused() -> None:
