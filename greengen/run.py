@@ -58,10 +58,13 @@ class Run:
         options  of the site, as in `greengen.sites.OPTIONS` (zone or intensity, pue, hardware, wue, site …),
                  and as for `ledger` (idle, static, held, given)
         """
-        from greengen.accounting.carbon import Footprint  # noqa: PLC0415 -- numpy is for those who ask
+        from greengen.accounting import ledger  # noqa: PLC0415 -- numpy is for those who ask
+        from greengen.accounting.carbon import Footprint  # noqa: PLC0415 -- the same
 
         where = _where(options)
-        return Footprint(self.ledger(policy=policy, **options), site(**where))
+        rows, window = self.rows(), options.pop("window", None)
+        books = ledger.build(rows, policy=_plan(policy, options), window=window)
+        return Footprint(books, _site(where, rows))
 
     def report(self, *, requests: str = "all", policy: str | Plan = "auto", **options: Any) -> dict[str, Any]:
         """The report as a document, `greengen.report/1`.
@@ -81,7 +84,8 @@ class Run:
         if elsewhere is not None:
             more |= {"training": elsewhere.rows(), "source": ", ".join(map(str, elsewhere.paths))}
         plan, asked = _plan(policy, options), Beside(**more)
-        return document.build(self.rows(), path, site(**where), requests=requests, policy=plan, asked=asked)
+        rows = self.rows()
+        return document.build(rows, path, _site(where, rows), requests=requests, policy=plan, asked=asked)
 
     def render(self, renderer: str, **options: Any) -> str:
         """The report as text of a renderer: terminal, json, html, csv, markdown; options as for `report`."""
@@ -168,6 +172,13 @@ def _where(options: dict[str, Any]) -> dict[str, Any]:
     from greengen.sites import OPTIONS  # noqa: PLC0415 -- for those who ask
 
     return {name: options.pop(name) for name in OPTIONS if name in options}
+
+
+def _site(where: Mapping[str, Any], rows: Rows) -> Site:
+    """Where the energy was used; a live source is asked for the hours of the run."""
+    from greengen import grid  # noqa: PLC0415 -- for those who ask
+
+    return site(**where, period=grid.period(rows))
 
 
 def site(**told: Any) -> Site:

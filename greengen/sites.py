@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from greengen import grid
 from greengen.errors import UsageError
 
 if TYPE_CHECKING:
@@ -14,8 +15,7 @@ if TYPE_CHECKING:
 
 #: What `Run.footprint` and `Run.report` take of a site, and what it is.
 OPTIONS = {
-    "zone": "grid zone, such as DEU",
-    "intensity": "gCO2e per kWh, instead of a zone",
+    **grid.OPTIONS,
     "pue": "facility energy per IT energy, 1 or more",
     "hardware": "what the run had to itself: names such as `h100*8:lifetime=5`, tables or `Hardware`",
     "wue": "on-site water, L per kWh of IT energy",
@@ -25,8 +25,11 @@ OPTIONS = {
 }
 
 
-def site(**told: Any) -> Site:  # noqa: ANN401 -- each option has its own type
-    """The site that some of `OPTIONS` tell; what is None is not told. Raises UsageError."""
+def site(period: tuple[int, int] | None = None, **told: Any) -> Site:  # noqa: ANN401 -- each option has its own type
+    """The site that some of `OPTIONS` tell; what is None is not told. Raises UsageError, GridError.
+
+    period  when the energy was used, as in `greengen.grid.located`
+    """
     unknown = sorted(told.keys() - OPTIONS.keys())
     if unknown:
         msg = f"{', '.join(unknown)} says nothing of a site: known are {', '.join(OPTIONS)}"
@@ -34,7 +37,9 @@ def site(**told: Any) -> Site:  # noqa: ANN401 -- each option has its own type
     told = {name: value for name, value in told.items() if value is not None and value != ()}
     if "site" in told:
         told = _of_file(told)
-    found = replace(_grid(told.get("zone"), told.get("intensity")), pue=told.get("pue"))
+    found = grid.located(told, period)
+    if "pue" in told:
+        found = replace(found, pue=told["pue"])
     numbers = {name: _number(name, told[name]) for name in ("wue", "water_offsite", "device_power") if name in told}
     more: dict[str, Any] = {"hardware": machines(told.get("hardware", ()))}
     if numbers:
@@ -64,29 +69,13 @@ def machines(told: str | Hardware | dict[str, Any] | Sequence[str | Hardware | d
     )
 
 
-def _grid(zone: str | None, intensity: float | None) -> Site:
-    from greengen.accounting.carbon import Site, declared_intensity  # noqa: PLC0415 -- numpy is for those who ask
-
-    if zone is not None and intensity is not None:
-        msg = "pass a zone or an intensity, not both: they are two answers to one question"
-        raise UsageError(msg)
-    if intensity is not None:
-        return declared_intensity(_number("intensity", intensity))
-    if zone is None:
-        return Site()
-    from greengen import data  # noqa: PLC0415 -- tables are for those who ask
-
-    row = data.grid_intensity(zone)
-    return Site(intensity=row.quantity(), source=row.source, zone=row.id, year=row.year)
-
-
 def _of_file(told: dict[str, Any]) -> dict[str, Any]:
     """What a site file says, and before it what was passed: of one question, one answer."""
     from greengen import site_file  # noqa: PLC0415 -- for those who have one
 
     said = site_file.read(told.pop("site"))
-    if "zone" in told or "intensity" in told:
-        said = {name: value for name, value in said.items() if name not in ("zone", "intensity", "cloud")}
+    if told.keys() & {"zone", "intensity", "cloud", "live"}:
+        said = {name: value for name, value in said.items() if name not in grid.OPTIONS}
     return said | told
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from greengen.accounting import amortised, boundary, embodied, facility, functional, hours, market, sci, tally, water
 from greengen.accounting.boundary import Boundary
 from greengen.accounting.embodied import Hardware
+from greengen.accounting.hourly import Hour, of_run
 from greengen.accounting.ledger import Ledger
 from greengen.accounting.market import Matching
 from greengen.accounting.sci import Score
@@ -45,6 +46,9 @@ class Site:
     wue            on-site water, L per kWh of IT energy
     water_offsite  water of generation, L per kWh
     device_w       what a user's device draws while it waits for an answer, W
+    hourly         the intensity by the hour; a footprint has its mean, weighted with the run's energy
+    chain          what was asked for an intensity, in order, and what came of it
+    notes          what a reader must know of it: fallbacks, a table past its date
     """
 
     intensity: Quantity | None = None
@@ -56,6 +60,9 @@ class Site:
     wue: Quantity | None = None
     water_offsite: Quantity | None = None
     device_w: Quantity | None = None
+    hourly: tuple[Hour, ...] = ()
+    chain: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.pue_value is not None:
@@ -92,6 +99,9 @@ class Footprint:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "facility", tally.at_facility(self.ledger, self.site.overhead))
+        if self.site.hourly:
+            intensity = of_run(self.facility, self.site.hourly)
+            object.__setattr__(self, "site", replace(self.site, intensity=intensity))
 
     def carbon(self, energy: Quantity) -> Quantity:
         """The gCO2e of using an energy, PUE or not; missing, with the remedy, where no intensity was given."""

@@ -12,6 +12,7 @@ import datetime as dt
 import importlib.util
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -65,7 +66,9 @@ class _Source(NamedTuple):
 
 def zones() -> dict[str, data.Row]:
     """All zones, by id: USA-CA, CAN-QC, CHN-BJ, SE3, NO1. Raises UsageError where codecarbon's files are not there."""
-    return {row.id: row for row in (*_usa(), *_canada(), *_china(), *_nordic())}
+    found = (*_usa(), *_canada(), *_china(), *_nordic())
+    retrieved = f"codecarbon {version('codecarbon')}"
+    return {row.id: replace(row, retrieved=retrieved) for row in found}
 
 
 def normal(zone: str) -> str:
@@ -154,7 +157,7 @@ def _row(id_: str, name: str, value: float, source: _Source, *, gsd: float, note
         source=source.name,
         source_url=source.url,
         licence=source.licence,
-        retrieved=f"codecarbon {version('codecarbon')}",
+        retrieved="codecarbon",
         note="; ".join(filter(None, ("the source states no interval: it is assumed", note))),
     )
 

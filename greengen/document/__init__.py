@@ -48,6 +48,7 @@ def build(
     most = _most(requests)
     ledger = ledgers.build(rows, policy=policy)
     footprint = Footprint(ledger, site)
+    site = footprint.site
     spread = tables.by_policy(ledger)
     spans = tables.spans(ledger, footprint, spread)
     priced = [span for span in spans if span["kind"] == REQUEST]
@@ -67,7 +68,7 @@ def build(
         "requests_left_out": len(priced) - len(priced[:most]),
         "traces": tables.traces(ledger, footprint),
         "events": notes.events(ledger),
-        "warnings": notes.warnings(ledger),
+        "warnings": [*notes.warnings(ledger), *site.notes],
         "imported": imported(rows),
         "footprint": footprints.told(footprint),
         "factors": notes.factors(site),
