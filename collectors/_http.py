@@ -1,4 +1,4 @@
-"""Ask a meter over HTTP: one request per connection, no proxy, no redirect, and an end to waiting."""
+"""Ask meters and grid data over HTTP: one request per connection, no proxy, no redirect, and an end to waiting."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import secrets
 import socket
 import ssl
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -40,6 +40,14 @@ class Address:
         """Host and port as a person writes them."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port is None else f"{host}:{self.port}"
+
+
+class StatusError(ValueError):
+    """An answer that is not 200. `retry_after_s`: what the server asks to wait; None: it does not say."""
+
+    def __init__(self, message: str, status: int, retry_after_s: float | None) -> None:
+        super().__init__(message)
+        self.status, self.retry_after_s = status, retry_after_s
 
 
 def address(text: str, schemes: Sequence[str]) -> Address:
@@ -72,27 +80,30 @@ class Client:
         self._tls = ssl.create_default_context(cafile=cafile) if tls else None
         self._sock: socket.socket | None = None
 
-    def get(self, path: str, auth: Auth = "") -> bytes:
-        """The body of a 200 answer. Raises OSError, or ValueError for any other answer; both say why.
+    def get(self, path: str, auth: Auth = "", headers: Mapping[str, str] | None = None) -> bytes:
+        """The body of a 200 answer. Raises OSError, StatusError or ValueError; all say why, and none repeats the query.
 
-        auth  how user and password are sent: RFC 7617, or RFC 7616 with SHA-256, which takes two requests
+        auth     how user and password are sent: RFC 7617, or RFC 7616 with SHA-256, which takes two requests
+        headers  to send beside our own
         """
         where, deadline = self._where, time.monotonic() + self._timeout_s
         header = ""
         if auth == "basic" and where.user:
             header = f"Basic {base64.b64encode(f'{where.user}:{where.password}'.encode()).decode()}"
-        response, body = self._ask(path, header, deadline)
+        response, body = self._ask(path, header, deadline, headers)
         challenge = response.getheader("WWW-Authenticate", "")
         if response.status == http.client.UNAUTHORIZED and auth == "digest" and where.user:
             header = authorization(challenge, (where.user, where.password), path, secrets.token_hex(16))
-            response, body = self._ask(path, header, deadline)
+            response, body = self._ask(path, header, deadline, headers)
         if response.status != http.client.OK:
             msg = f"GET {path.partition('?')[0]}: {response.status} {response.reason}"
-            raise ValueError(msg)
+            raise StatusError(msg, response.status, _seconds(response.getheader("Retry-After")))
         return body
 
-    def _ask(self, path: str, header: str, deadline: float) -> tuple[http.client.HTTPResponse, bytes]:
-        headers = {"Connection": "close", "Accept": "*/*", "User-Agent": "greengen"}
+    def _ask(
+        self, path: str, header: str, deadline: float, more: Mapping[str, str] | None
+    ) -> tuple[http.client.HTTPResponse, bytes]:
+        headers = {"Connection": "close", "Accept": "*/*", "User-Agent": "greengen", **(more or {})}
         if header:
             headers["Authorization"] = header
         connection = self._connection()
@@ -100,8 +111,9 @@ class Client:
             connection.connect()
             self._sock = connection.sock
             connection.request("GET", path, headers=headers)
-            response = connection.getresponse()
-            return response, _body(response, deadline)
+            # The response holds the socket until it is read to its end, which an empty one never is.
+            with connection.getresponse() as response:
+                return response, _body(response, deadline)
         except TimeoutError as error:
             msg = f"no answer within {self._timeout_s:g} s"
             raise TimeoutError(msg) from error
@@ -126,6 +138,11 @@ class Client:
         if self._tls is not None:
             return http.client.HTTPSConnection(where.host, where.port, timeout=self._timeout_s, context=self._tls)
         return http.client.HTTPConnection(where.host, where.port, timeout=self._timeout_s)
+
+
+def _seconds(told: str | None) -> float | None:
+    """RFC 9110, 10.2.3: whole seconds. A date is not read: it says when, by a clock that may not be ours."""
+    return float(told) if told is not None and told.isascii() and told.isdigit() else None
 
 
 def _body(response: http.client.HTTPResponse, deadline: float) -> bytes:

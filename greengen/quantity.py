@@ -1,27 +1,28 @@
 """A number that knows its unit, its 95 % interval, how it is known, and what its errors are.
 
-Errors are carried to first order as signed standard uncertainties by source. Errors of one source
-add linearly in a sum; independent sources add in quadrature; in a ratio only the common
-multiplicative part (`gain`) of a source cancels. Error sources that are factors (`log`) widen the
-interval as factors do: by ×/÷, not by ±.
+Errors are carried to first order by source (greengen/propagation.py). Every quantity remembers what it
+was computed of, so that the same arithmetic can be done over draws (greengen/accounting/drawing.py).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Self
 
+from greengen import basis as bases
+from greengen import propagation
 from greengen.errors import KindMismatchError, UsageError
+from greengen.propagation import Z95, Error
+
+__all__ = ["GRADES", "Z95", "Error", "Factor", "Grade", "Origin", "Quantity", "convert"]
+__all__ += ["known_to", "ranging", "total", "weakest"]
 
 Grade = Literal["measured", "attributed", "modelled", "declared"]
 
 #: From strongest to weakest; a sum is as weak as its weakest part.
 GRADES: tuple[Grade, ...] = ("measured", "attributed", "modelled", "declared")
-
-#: Standard uncertainties in one side of a 95 % interval.
-Z95 = 1.959963984540054
 
 #: unit -> (base unit, how many base units one of it is). Conversions live here only.
 _UNITS: dict[str, tuple[str, float]] = {
@@ -32,46 +33,50 @@ _UNITS: dict[str, tuple[str, float]] = {
     "uJ": ("J", 1e-6),
     "Wh": ("J", 3600.0),
     "kWh": ("J", 3.6e6),
+    "MWh": ("J", 3.6e9),
     "g": ("g", 1.0),
     "mg": ("g", 1e-3),
     "kg": ("g", 1e3),
+    "t": ("g", 1e6),
+    "lb": ("g", 453.59237),
+    "L": ("L", 1.0),
+    "mL": ("L", 1e-3),
     "W": ("W", 1.0),
     "kW": ("W", 1e3),
     "mW": ("W", 1e-3),
     "uW": ("W", 1e-6),
     "s": ("s", 1.0),
     "ms": ("s", 1e-3),
+    "h": ("s", 3600.0),
+    "y": ("s", 365 * 86400.0),  # of 365 days, as SCI and its examples count a lifetime
     "B": ("B", 1.0),
     "GB": ("B", 1e9),
 }
 
 
 def convert(value: float, unit: str, to: str) -> float:
-    """`value` in `unit`, told in `to`. Raises UsageError where the two are not of one kind."""
+    """`value` in `unit`, told in `to`; either may be one unit per another, as in "lb/MWh".
+
+    Raises UsageError where the two are not of one kind.
+    """
     if unit == to:
         return value
-    base, factor = _UNITS.get(unit, (unit, 1.0))
-    to_base, to_factor = _UNITS.get(to, (to, 1.0))
+    base, factor = _in_base(unit)
+    to_base, to_factor = _in_base(to)
     if base != to_base:
         msg = f"cannot convert {unit} to {to}: they are not units of one kind"
         raise UsageError(msg)
     return value * (factor / to_factor)
 
 
-@dataclass(frozen=True, slots=True)
-class Error:
-    """One source's part in a quantity's error.
-
-    name   the source; errors of one name move together
-    sigma  its standard uncertainty in the quantity's unit, signed by the direction it moves it
-    gain   it is a common factor of all readings of the source, so it cancels in a ratio
-    log    it is a factor known in order of size only: its interval is ×/÷
-    """
-
-    name: str
-    sigma: float
-    gain: bool = False
-    log: bool = False
+def _in_base(unit: str) -> tuple[str, float]:
+    """(base unit, how many base units one of it is); a unit that is not known is a kind of its own."""
+    above, per, below = unit.partition("/")
+    base, factor = _UNITS.get(above, (above, 1.0))
+    if not per:
+        return base, factor
+    below_base, below_factor = _UNITS.get(below, (below, 1.0))
+    return f"{base}/{below_base}", factor / below_factor
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +91,29 @@ class Factor:
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """What a quantity was computed of: its parts, in order, and what was done with them.
+
+    by      the number that "scaled" multiplies by
+    value   what came of it; with `errors`, it tells whether a quantity still is what was computed
+    """
+
+    how: Literal["scaled", "sum", "product", "ratio"]
+    parts: tuple[Quantity, ...]
+    value: float
+    errors: tuple[Error, ...]
+    by: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
 class Quantity:
     """value ± errors, unit and grade; or nothing (`value` None) with the reason why.
 
     mix      (grade, value) parts: which share of the value is known in which way
-    basis    the kind of a carbon figure (average; lifecycle …): different ones never mix
+    basis    what a carbon figure is of (average; lifecycle …), as greengen/basis.py: different ones never mix
     signed   a difference: its interval may reach below 0
     note     what the reader has to know of the number beside its interval
+    origin   what it was computed of; None: it is a source of its own
     """
 
     value: float | None
@@ -105,6 +126,7 @@ class Quantity:
     reason: str = ""
     note: str = ""
     signed: bool = False
+    origin: Origin | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.value is None and not self.reason:
@@ -136,15 +158,7 @@ class Quantity:
 
     def _interval(self) -> tuple[float, float]:
         value = self.value if self.value is not None else 0.0
-        linear = Z95 * math.sqrt(math.fsum(e.sigma**2 for e in self.errors if not e.log))
-        factor = Z95 * math.sqrt(math.fsum(e.sigma**2 for e in self.errors if e.log))
-        down = up = 0.0
-        if factor and value:
-            spread = math.exp(min(factor / abs(value), 50.0))
-            down, up = abs(value) * (1 - 1 / spread), abs(value) * (spread - 1)
-        elif factor:
-            down = up = factor
-        low, high = value - math.hypot(down, linear), value + math.hypot(up, linear)
+        low, high = propagation.interval(value, self.errors)
         return (low if self.signed or value < 0 else max(low, 0.0)), high
 
     @property
@@ -173,26 +187,31 @@ class Quantity:
         """The quantity times an exact number."""
         if self.value is None:
             return self
+        value, errors = self.value * factor, propagation.scaled(self.errors, factor)
         return replace(
             self,
-            value=self.value * factor,
-            errors=tuple(replace(e, sigma=e.sigma * factor) for e in self.errors),
+            value=value,
+            errors=errors,
             mix=tuple((grade, part * factor) for grade, part in self.mix),
+            origin=Origin("scaled", (self,), value, errors, factor),
         )
 
     def times(self, other: Quantity, name: str, *, unit: str, source: str = "") -> Quantity:
         """The quantity times a factor of another kind: keeps this grade, lists the factor beside it."""
         if self.value is None or other.value is None:
             return replace(Quantity.missing(unit, self.reason or other.reason), basis=other.basis)
-        scaled = self.scaled(other.value)
-        theirs = tuple(replace(e, sigma=e.sigma * self.value) for e in other.errors)
-        factor = Factor(name, other.value, other.unit, other.grade or "declared", source)
+        value = self.value * other.value
+        ours, theirs = propagation.scaled(self.errors, other.value), propagation.scaled(other.errors, self.value)
+        errors = propagation.added((ours, theirs))
         return replace(
-            scaled,
+            self,
+            value=value,
             unit=unit,
-            errors=_merged((scaled.errors, theirs)),
-            factors=(*self.factors, factor),
-            basis="; ".join(dict.fromkeys(basis for basis in (self.basis, other.basis) if basis)) or None,
+            errors=errors,
+            mix=tuple((grade, part * other.value) for grade, part in self.mix),
+            factors=(*self.factors, Factor(name, other.value, other.unit, other.grade or "declared", source)),
+            basis=bases.joined(self.basis, other.basis),
+            origin=Origin("product", (self, other), value, errors),
         )
 
     def __add__(self, other: Quantity | int) -> Quantity:
@@ -268,10 +287,7 @@ def total(parts: Iterable[Quantity], unit: str, *, skip_missing: bool = False) -
         if item.unit != unit:
             msg = f"cannot add {item.unit} to {unit}: convert one to the other's unit, if they are of one kind"
             raise KindMismatchError(msg)
-    bases = _bases(items)
-    if len(bases) > 1:
-        msg = f"cannot add {bases[1] or 'no basis'} to {bases[0] or 'no basis'}: recompute on one basis"
-        raise KindMismatchError(msg)
+    basis = bases.common(_stated(items), "add")
     missing = [item for item in items if item.value is None]
     if missing and (not skip_missing or len(missing) == len(items)):
         return Quantity.missing(unit, "; ".join(dict.fromkeys(item.reason for item in missing)))
@@ -281,62 +297,69 @@ def total(parts: Iterable[Quantity], unit: str, *, skip_missing: bool = False) -
     for item in known:
         for grade, part in item.parts:
             mix[grade] = mix.get(grade, 0.0) + part
+    value = math.fsum(item.value for item in known if item.value is not None)
+    errors = propagation.added(item.errors for item in known)
     return Quantity(
-        value=math.fsum(item.value for item in known if item.value is not None),
+        value=value,
         unit=unit,
         grade=weakest(item.grade for item in known if item.grade) or "measured",
-        errors=_merged(item.errors for item in known),
+        errors=errors,
         mix=tuple(mix.items()) if len(mix) > 1 else (),
         factors=tuple(dict.fromkeys(f for item in known for f in item.factors)),
-        basis=bases[0],
+        basis=basis,
         note="; ".join(dict.fromkeys(notes)),
         signed=any(item.signed for item in known),
+        origin=Origin("sum", tuple(known), value, errors),
     )
 
 
-def _bases(items: Iterable[Quantity]) -> list[str | None]:
-    """The different bases of some quantities; what is missing may not have come as far as to have one."""
-    return list(dict.fromkeys(item.basis for item in items if item.known or item.basis is not None))
+def known_to(value: float, unit: str, grade: Grade, *, gsd: float, source: str, basis: str | None = None) -> Quantity:
+    """A factor known to ×/÷ `gsd` (one standard uncertainty), common to all that is computed with `source`.
+
+    Raises UsageError for a GSD below 1, or an endless one.
+    """
+    if not 1.0 <= gsd < math.inf:
+        msg = f"GSD {gsd:g} of {source} is not possible: pass 1.0 (exact) or more"
+        raise UsageError(msg)
+    errors = (Error(source, value * math.log(gsd), gain=True, log=True),) if gsd > 1.0 else ()
+    return Quantity(value, unit, grade, errors, basis=basis)
 
 
-def _merged(groups: Iterable[tuple[Error, ...]]) -> tuple[Error, ...]:
-    by_name: dict[str, Error] = {}
-    for errors in groups:
-        for error in errors:
-            seen = by_name.get(error.name)
-            by_name[error.name] = error if seen is None else replace(seen, sigma=seen.sigma + error.sigma)
-    return tuple(by_name.values())
+def ranging(low: float, high: float, unit: str, grade: Grade, *, source: str, basis: str | None = None) -> Quantity:
+    """A number that lies between two bounds, no value likelier than another: their middle, ± half the range.
+
+    Raises UsageError for bounds in the wrong order, or endless ones.
+    """
+    if not -math.inf < low <= high < math.inf:
+        msg = f"the range {low:g} to {high:g} of {source} is not possible: pass the lower bound first"
+        raise UsageError(msg)
+    errors = (Error(source, (high - low) / math.sqrt(12.0), gain=True, flat=True),) if high > low else ()
+    return Quantity((low + high) / 2.0, unit, grade, errors, basis=basis)
+
+
+def _stated(items: Iterable[Quantity]) -> list[str | None]:
+    """The bases of some quantities; what is missing may not have come as far as to have one."""
+    return [item.basis for item in items if item.known or item.basis is not None]
 
 
 def _ratio(a: Quantity, b: Quantity) -> Quantity:
     unit = "" if a.unit == b.unit else f"{a.unit}/{b.unit}"
-    compared = _UNITS.get(a.unit, (a.unit, 1.0))[0] == _UNITS.get(b.unit, (b.unit, 1.0))[0]
-    bases = _bases((a, b))
-    if len(bases) > 1 and (compared or None not in bases):
-        msg = f"cannot compare {bases[0] or 'no basis'} with {bases[1] or 'no basis'}: recompute on one basis"
-        raise KindMismatchError(msg)
+    compared = _in_base(a.unit)[0] == _in_base(b.unit)[0]
+    stated = _stated((a, b))
+    # Grams per token are of the grams' kind; grams over grams are a number.
+    basis = bases.common(stated if compared else filter(None, stated), "compare")
     if a.value is None or b.value is None:
         return Quantity.missing(unit, a.reason or b.reason)
     if not b.value:
         return Quantity.missing(unit, "divided by 0")
-    value = a.value / b.value
-    grade = weakest(g for g in (a.grade, b.grade) if g)
-    # Grams per token are of the grams' kind; grams over grams are a number.
-    basis = None if compared else a.basis or b.basis
-    factors = () if compared else tuple(dict.fromkeys((*a.factors, *b.factors)))
-    if not a.value:
-        errors = tuple(replace(e, sigma=e.sigma / b.value) for e in a.errors)
-        return Quantity(value, unit, grade, errors, factors=factors, basis=basis, signed=a.signed)
-    below = {e.name: e for e in b.errors}
-    above = {e.name: e for e in a.errors}
-    errors_: list[Error] = []
-    for name in dict.fromkeys((*above, *below)):
-        e, f = above.get(name), below.get(name)
-        x = e.sigma / a.value if e else 0.0
-        y = f.sigma / b.value if f else 0.0
-        either = e or f
-        assert either is not None  # noqa: S101 -- the name came from one of the two
-        sigma = (x - y) if either.gain else math.hypot(x, y)
-        errors_.append(replace(either, sigma=sigma * abs(value)))
-    signed = a.signed or b.signed
-    return Quantity(value, unit, grade, tuple(errors_), factors=factors, basis=basis, signed=signed)
+    value, errors = a.value / b.value, propagation.divided(a.value, a.errors, b.value, b.errors)
+    return Quantity(
+        value,
+        unit,
+        weakest(g for g in (a.grade, b.grade) if g),
+        errors,
+        factors=() if compared else tuple(dict.fromkeys((*a.factors, *b.factors))),
+        basis=None if compared else basis,
+        signed=a.signed or b.signed,
+        origin=Origin("ratio", (a, b), value, errors),
+    )

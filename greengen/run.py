@@ -52,24 +52,24 @@ class Run:
 
         return ledger.build(self.rows(), policy=_plan(policy, rules), window=window)
 
-    def footprint(
-        self,
-        *,
-        zone: str | None = None,
-        intensity: float | None = None,
-        pue: float | None = None,
-        policy: str | Plan = "auto",
-        **rules: Any,
-    ) -> Footprint:
-        """The grams behind the joules, for a grid zone (ISO-3) or an intensity in g/kWh; `rules` as for `ledger`."""
-        from greengen.accounting.carbon import Footprint  # noqa: PLC0415 -- numpy is for those who ask
+    def footprint(self, *, policy: str | Plan = "auto", **options: Any) -> Footprint:
+        """The footprint behind the joules: gCO2e, embodied, water, SCI. Recorded once, told for any place.
 
-        return Footprint(self.ledger(policy=policy, **rules), site(zone=zone, intensity=intensity, pue=pue))
+        options  of the site, as in `greengen.sites.OPTIONS` (zone or intensity, pue, hardware, wue, site …),
+                 and as for `ledger` (idle, static, held, given)
+        """
+        from greengen.accounting import ledger  # noqa: PLC0415 -- numpy is for those who ask
+        from greengen.accounting.carbon import Footprint  # noqa: PLC0415 -- the same
+
+        where = _where(options)
+        rows, window = self.rows(), options.pop("window", None)
+        books = ledger.build(rows, policy=_plan(policy, options), window=window)
+        return Footprint(books, _site(where, rows))
 
     def report(self, *, requests: str = "all", policy: str | Plan = "auto", **options: Any) -> dict[str, Any]:
         """The report as a document, `greengen.report/1`.
 
-        options  as for `footprint` (zone, intensity, pue) and as for `ledger` (idle, static, held, given);
+        options  as for `footprint` (zone, intensity, pue, hardware, site …) and as for `ledger` (idle, static, …);
                  and beside the books marginal (True), amortise (model → requests of its lifetime), training
                  (a Run, or paths of runs, in which those were trained) and network_kwh_per_gb
         """
@@ -78,13 +78,14 @@ class Run:
 
         # A name may hold bytes that are no text: half characters, which no file takes.
         path = Path(str(self.path).encode("utf-8", "replace").decode())
-        where = {name: options.pop(name) for name in ("zone", "intensity", "pue") if name in options}
+        where = _where(options)
         more = {name: options.pop(name) for name in OPTIONS if name in options}
         elsewhere = _run(more.pop("training", None))
         if elsewhere is not None:
             more |= {"training": elsewhere.rows(), "source": ", ".join(map(str, elsewhere.paths))}
         plan, asked = _plan(policy, options), Beside(**more)
-        return document.build(self.rows(), path, site(**where), requests=requests, policy=plan, asked=asked)
+        rows = self.rows()
+        return document.build(rows, path, _site(where, rows), requests=requests, policy=plan, asked=asked)
 
     def render(self, renderer: str, **options: Any) -> str:
         """The report as text of a renderer: terminal, json, html, csv, markdown; options as for `report`."""
@@ -166,22 +167,25 @@ def _plan(policy: str | Plan, rules: Mapping[str, Any]) -> Plan:
     return Plan(policy, extra=plugins.load(plugins.POLICIES).plugins, **rules)
 
 
-def site(*, zone: str | None = None, intensity: float | None = None, pue: float | None = None) -> Site:
-    """Where the energy was used, from what a user passes. Raises UsageError."""
-    from greengen.accounting.carbon import Site, declared_intensity  # noqa: PLC0415
+def _where(options: dict[str, Any]) -> dict[str, Any]:
+    """Those of some options that say where the energy was used and with what, taken out of them."""
+    from greengen.sites import OPTIONS  # noqa: PLC0415 -- for those who ask
 
-    if zone is not None and intensity is not None:
-        msg = "pass a zone or an intensity, not both: they are two answers to one question"
-        raise UsageError(msg)
-    if intensity is not None:
-        return replace(declared_intensity(intensity), pue=pue)
-    if zone is None:
-        return Site(pue=pue)
-    from greengen import data  # noqa: PLC0415 -- tables are for those who ask
+    return {name: options.pop(name) for name in OPTIONS if name in options}
 
-    row = data.grid_intensity(zone)
-    source = row.source
-    return Site(intensity=row.quantity(), source=source, zone=row.zone, year=row.year, pue=pue)
+
+def _site(where: Mapping[str, Any], rows: Rows) -> Site:
+    """Where the energy was used; a live source is asked for the hours of the run."""
+    from greengen import grid  # noqa: PLC0415 -- for those who ask
+
+    return site(**where, period=grid.period(rows))
+
+
+def site(**told: Any) -> Site:
+    """Where the energy was used and with what, from what a user passes. Raises UsageError."""
+    from greengen import sites  # noqa: PLC0415 -- for those who ask
+
+    return sites.site(**told)
 
 
 class Profile:

@@ -1,48 +1,28 @@
-"""What a report shows beside the books, as tables for every format: other covers, training, margins, the network.
-
-A cell is text, a count, or a quantity in its JSON shape.
-"""
+"""What a report shows beside the books, as tables: footprint, other covers, training, margins, the network."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from greengen.reports import footprint, words
 from greengen.reports import format as fmt
-from greengen.reports import words
+from greengen.reports.section import Cell, Column, Section
 
 Document = Mapping[str, Any]
-Cell = str | int | Mapping[str, Any]
 
 _NO_TRACE = "no trace"
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A heading. `bounds`: the 95 % interval is shown too where a table has a column for it."""
-
-    title: str
-    number: bool = True
-    bounds: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Section:
-    """A table with what is to be said before and after it. `foot`: sums, which are not sorted with the rows."""
-
-    id: str
-    title: str
-    lead: str
-    columns: tuple[Column, ...]
-    rows: Sequence[Sequence[Cell]]
-    foot: Sequence[Sequence[Cell]] = ()
-    notes: tuple[str, ...] = ()
-
-
 def sections(document: Document, most: int | None = None) -> list[Section]:
     """Those that were asked for, and found. `most` rows of each, those with the most joules; None: all."""
-    made = (_covers(document), _training(document), _marginal(document, most), _network(document, most))
+    made = (
+        footprint.section(document),
+        _covers(document),
+        _training(document),
+        _marginal(document, most),
+        _network(document, most),
+    )
     return [section for section in made if section is not None]
 
 

@@ -21,6 +21,7 @@ _LADDERS = {
     "J": ("uJ", "mJ", "J", "kJ", "MJ"),
     "Wh": ("Wh", "kWh"),
     "g": ("mg", "g", "kg"),
+    "L": ("mL", "L"),
     "W": ("mW", "W", "kW"),
     "s": ("ms", "s"),
 }

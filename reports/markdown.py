@@ -7,6 +7,7 @@ from typing import Any
 
 from greengen.reports import beside, words
 from greengen.reports import format as fmt
+from greengen.reports.section import Cell
 
 #: Of requests and of traces, those with the most joules.
 _TOP = 10
@@ -61,7 +62,7 @@ def render(document: Mapping[str, Any]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _shown(cell: beside.Cell) -> str:
+def _shown(cell: Cell) -> str:
     if isinstance(cell, Mapping):
         return fmt.quantity(cell)
     return fmt.count(cell) if isinstance(cell, int) else cell

@@ -23,6 +23,7 @@ Shorten = Callable[[object, int], str]
 
 _TOP = 10
 _WIDE = 100
+_FEW = 3
 _NEARLY_ALL = 0.99
 _ANY_LENGTH = 1_000_000
 _UNKNOWN = "not known"
@@ -187,8 +188,10 @@ def _requests(console: Console, document: Document, shorten: Shorten) -> None:
 
 
 def _beside(console: Console, document: Document, shorten: Shorten) -> None:
-    each = min(max((console.width - 50) // 2, 8), 32)
     for section in beside.sections(document, _TOP):
+        # A table of few columns has room for their words.
+        few = len(section.columns) <= _FEW
+        each = min(max((console.width - 50) // (1 if few else 2), 8), 32)
         names = [column.title for column in section.columns if not column.number and column.title != "grade"]
         numbers = []
         for column in section.columns[len(names) :]:

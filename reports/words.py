@@ -29,6 +29,17 @@ ALL_MODELLED = (
     "of less busy time; it says nothing of the power that was really drawn."
 )
 
+#: Said wherever choices are held against one another: nobody has reviewed the comparison.
+SCREENING = "screening comparison, not an ISO 14044 comparative assertion"
+
+#: Functional units as they are read.
+_UNITS = {
+    "output_token": "output token",
+    "input_token": "input token",
+    "audio_s": "second of audio",
+    "video_s": "second of video",
+}
+
 #: So many changes of the machine's state are told in the summary; all of them are events.
 _CHANGES = 3
 
@@ -249,6 +260,11 @@ def _told(rows: Sequence[Mapping[str, Any]], key: str) -> str:
     told = [f"{fmt.printable(row[key])} {fmt.quantity(row['energy_j'])}" for row in known[:most]]
     more = [f"{len(known) - most} with less"] if len(known) > most else []
     return "; ".join([*told, *more]) or (fmt.NOT_MEASURED if rows else "none")
+
+
+def unit(name: str) -> str:
+    """A functional unit in words."""
+    return _UNITS.get(name, name)
 
 
 def _watts(power_w: float) -> dict[str, Any]:

@@ -51,8 +51,10 @@ FREE = ("greengen.cli", "greengen.integrations", "greengen.testing")
 ONLY = {
     "greengen.accounting": (
         "greengen.accounting",
+        "greengen.basis",
         "greengen.collector",
         "greengen.errors",
+        "greengen.propagation",
         "greengen.quantity",
         "greengen.rows",
     ),

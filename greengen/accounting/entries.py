@@ -111,7 +111,11 @@ class Entries:
 
     def _entry(self, value: float, grade: Grade, errors: Iterable[Error], note: str = "") -> Quantity:
         sized = tuple(error for error in errors if error.sigma)
-        return Quantity(value, "J", grade, sized, basis=self.books.plan.plan.rules, note=note)
+        return self.told(Quantity(value, "J", grade, sized, basis=self.books.plan.plan.rules, note=note))
+
+    def told(self, quantity: Quantity) -> Quantity:
+        """A number of this domain as it is given out: here, the joules that were read."""
+        return quantity
 
     def _idle_doubt(self) -> float:
         """The relative σ of all idle energy, by timing and by whose work it was."""

@@ -18,14 +18,61 @@ F = TypeVar("F", bound=Callable[..., object])
 
 
 def site(command: F) -> F:
-    """Where the energy was used: --zone, --intensity, --pue."""
+    """Where the energy was used, and with what: --zone, --intensity, --pue, --hardware, --wue … or --site FILE."""
     for option in (
+        click.option(
+            "--site",
+            type=click.Path(path_type=Path),
+            metavar="FILE",
+            help="A greengen.toml that says zone, PUE, hardware, WUE; none is read unless it is named.",
+        ),
+        click.option("--device-power", type=float, metavar="W", help="What a user's device draws while it waits."),
+        click.option("--wue", type=float, metavar="L", help="On-site water, L per kWh of data-centre IT energy."),
+        click.option(
+            "--hardware",
+            multiple=True,
+            metavar="H",
+            help="What the run had to itself, for embodied CO2e and SCI: NAME[*N][:lifetime=Y,utilisation=U,kg=KG].",
+        ),
         click.option("--pue", type=float, metavar="P", help="Facility energy per IT energy, 1.0 or more."),
-        click.option("--intensity", type=float, metavar="G", help="Grid intensity, gCO2e per kWh, instead of a zone."),
-        click.option("--zone", metavar="Z", help="Grid zone: an ISO-3 country such as DEU."),
+        *_grid(),
     ):
         command = option(command)
     return command
+
+
+def grid(command: F) -> F:
+    """Which grid it came from: --zone, --cloud, --intensity, --kind, --scope, --live, --strict."""
+    for option in _grid():
+        command = option(command)
+    return command
+
+
+def _grid() -> Sequence[Callable[[F], F]]:
+    return (
+        click.option("--strict", is_flag=True, default=None, help="Take nothing in place of --live."),
+        click.option(
+            "--live",
+            metavar="SOURCE",
+            help="Ask electricitymaps, entsoe, uk or watttime, or SOURCE:ITS-ZONE, by the hour.",
+        ),
+        click.option("--scope", type=click.Choice(["lifecycle", "direct"]), help="Of the intensity."),
+        click.option(
+            "--kind", type=click.Choice(["average", "marginal_short", "marginal_long"]), help="Of the intensity."
+        ),
+        click.option(
+            "--intensity", metavar="G", help="Grid intensity, gCO2e per kWh, instead of a zone: a number or a CSV."
+        ),
+        click.option("--cloud", metavar="P:R", help="Cloud region such as aws:eu-west-3: its zone, PUE and WUE."),
+        click.option("--zone", metavar="Z", help="Grid zone: an ISO-3 country such as DEU, or USA-CA, SE3."),
+    )
+
+
+def chosen_site(given: dict[str, Any]) -> dict[str, Any]:
+    """The options of `site`, as `Run.report` takes them, taken out of all that a command was given."""
+    from greengen.sites import OPTIONS  # noqa: PLC0415 -- after the cheap checks
+
+    return {name: given.pop(name) for name in OPTIONS if name in given}
 
 
 def rules(command: F) -> F:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
-from typing import TypedDict
+from typing import Any
 
 import click
 
@@ -14,12 +14,6 @@ from greengen.cli.child import Child
 from greengen.recording.profiler import Options, Profiler
 from greengen.recording.runfile import remove
 from greengen.recording.spans import span
-
-
-class _Where(TypedDict):
-    zone: str | None
-    intensity: float | None
-    pue: float | None
 
 
 @click.command(
@@ -40,19 +34,18 @@ class _Where(TypedDict):
 @click.pass_context
 def command(  # noqa: PLR0913 -- one parameter per option
     ctx: click.Context,
+    /,
     *,
     out: Path | None,
     html: Path | None,
     json_: Path | None,
-    zone: str | None,
-    intensity: float | None,
-    pue: float | None,
     interval: float,
     tier: str | None,
     collectors: str | None,
     cgroup: str | None,
     force: bool,
     command: tuple[str, ...],
+    **more: Any,  # noqa: ANN401 -- the options of `options.site`, as it names them
 ) -> None:
     """Run COMMAND and record what it costs.
 
@@ -64,7 +57,7 @@ def command(  # noqa: PLR0913 -- one parameter per option
     names = plugins.parse_names(collectors)
     chosen = tuple(names) if names else None
     recording = Options(interval_s=interval, tier=tier, collectors=chosen, own_process=True, cgroup=cgroup)
-    where: _Where = {"zone": zone, "intensity": intensity, "pue": pue}
+    where = options.chosen_site(more)
     _check(where, out, html, json_, force=force)
     # Before anything starts a thread: threads inherit it.
     child = Child(command)
@@ -87,7 +80,7 @@ def command(  # noqa: PLR0913 -- one parameter per option
     ctx.exit(code)
 
 
-def _check(where: _Where, out: Path | None, html: Path | None, json_: Path | None, *, force: bool) -> None:
+def _check(where: dict[str, Any], out: Path | None, html: Path | None, json_: Path | None, *, force: bool) -> None:
     """Tell of every mistake before the command runs."""
     from greengen.run import site  # noqa: PLC0415 -- after the cheap checks
 
@@ -97,7 +90,7 @@ def _check(where: _Where, out: Path | None, html: Path | None, json_: Path | Non
         options.check_output(target, force=force)
 
 
-def _tell(profiler: Profiler, html: Path | None, json_: Path | None, where: _Where) -> None:
+def _tell(profiler: Profiler, html: Path | None, json_: Path | None, where: dict[str, Any]) -> None:
     """The reports, and the summary on stderr."""
     from greengen.run import Run  # noqa: PLC0415
 

@@ -11,7 +11,9 @@ import click
 from greengen.cli import options
 from greengen.errors import UsageError
 
-FORMATS = ("terminal", "json", "html", "csv", "markdown")
+FORMATS = ("terminal", "json", "html", "csv", "markdown", "codecarbon", "impact-framework")
+
+_IF = "impact-framework"
 
 
 @click.command("report", short_help="Show what a run cost.")
@@ -36,11 +38,8 @@ def command(  # noqa: PLR0913 -- one parameter per option
     held: float | None,
     coefficients: tuple[float, float, float, float] | None,
     exact: bool,
-    zone: str | None,
-    intensity: float | None,
-    pue: float | None,
     force: bool,
-    **beside: Any,  # noqa: ANN401 -- the options of `options.beside`, as it names them
+    **more: Any,  # noqa: ANN401 -- the options of `options.site` and `options.beside`, as they name them
 ) -> None:
     """Show what RUN cost; several runs are read as one."""
     from greengen.run import Run  # noqa: PLC0415 -- after the options are known to be right
@@ -51,10 +50,10 @@ def command(  # noqa: PLR0913 -- one parameter per option
         msg = "a page is not for a terminal: name a file with -o, such as -o report.html"
         raise UsageError(msg)
     run = Run(*runs)
-    where = {"zone": zone, "intensity": intensity, "pue": pue}
+    where = options.chosen_site(more)
     rules = options.chosen_rules(idle=idle, static=static, held=held, coefficients=coefficients, exact=exact)
-    more = options.chosen_beside(**beside)
-    text = run.render(chosen, requests=requests, policy=policy, **rules, **where, **more)
+    beside = options.chosen_beside(**more)
+    text = run.render(chosen, requests=requests, policy=policy, **rules, **where, **beside)
     if out is None:
         click.echo(text, nl=False)
         return
@@ -67,5 +66,13 @@ def command(  # noqa: PLR0913 -- one parameter per option
 
 
 def _by_name(out: Path | None) -> str:
-    endings = {".json": "json", ".html": "html", ".htm": "html", ".csv": "csv", ".md": "markdown"}
+    endings = {
+        ".json": "json",
+        ".html": "html",
+        ".htm": "html",
+        ".csv": "csv",
+        ".md": "markdown",
+        ".yml": _IF,
+        ".yaml": _IF,
+    }
     return endings.get(out.suffix.lower(), "terminal") if out is not None else "terminal"

@@ -23,6 +23,7 @@ from greengen.accounting.curves import NS
 from greengen.accounting.ledger import Ledger
 from greengen.accounting.table import REQUEST
 from greengen.document import beside, notes, tables
+from greengen.document import footprint as footprints
 from greengen.document.imported import dated, imported
 from greengen.errors import UsageError
 from greengen.rows import Rows
@@ -47,6 +48,7 @@ def build(
     most = _most(requests)
     ledger = ledgers.build(rows, policy=policy)
     footprint = Footprint(ledger, site)
+    site = footprint.site
     spread = tables.by_policy(ledger)
     spans = tables.spans(ledger, footprint, spread)
     priced = [span for span in spans if span["kind"] == REQUEST]
@@ -66,8 +68,9 @@ def build(
         "requests_left_out": len(priced) - len(priced[:most]),
         "traces": tables.traces(ledger, footprint),
         "events": notes.events(ledger),
-        "warnings": notes.warnings(ledger),
+        "warnings": [*notes.warnings(ledger), *site.notes],
         "imported": imported(rows),
+        "footprint": footprints.told(footprint),
         "factors": notes.factors(site),
         "recorder": notes.recorder(rows),
         "versions": {"greengen": version("greengen"), "numpy": np.__version__, "python": platform.python_version()},
@@ -152,7 +155,7 @@ def _totals(ledger: Ledger, footprint: Footprint) -> dict[str, Any]:
     known = [e.books.curve.known_s for chapter in ledger.chapters for e in chapter.totalled]
     return {
         "energy_j": energy.as_dict(),
-        "carbon_g": footprint.carbon(energy).as_dict(),
+        "carbon_g": footprint.of(Ledger.total, energy).as_dict(),
         "coverage": ledger.coverage(),
         "known_s": min(known, default=0.0),
     }

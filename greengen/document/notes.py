@@ -146,9 +146,10 @@ def factors(site: Site) -> dict[str, Any]:
     return {
         "intensity": None if site.intensity is None else site.intensity.as_dict(),
         "intensity_source": site.source,
+        "intensity_chain": list(site.chain),
         "zone": site.zone,
         "year": site.year or None,
-        "pue": site.pue,
+        "pue": site.pue_value,
         "remedy": "" if site.intensity is not None else REMEDY,
     }
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -26,11 +27,12 @@ def accounts(ledger: Ledger, footprint: Footprint) -> list[dict[str, Any]]:
     """Where the joules of the run's cover went; sums to the total."""
     told = []
     for name, rows in ledger.groups(account_of).items():
-        energy = ledger.spans(_within(str(name)), str(name))
-        told.append(_account(str(name), "span", energy, footprint) | {"spans": len(rows)} | _what(rows[0]))
+        label = str(name)
+        row = _account(label, "span", partial(Ledger.spans, chosen=_within(label), label=label), footprint)
+        told.append(row | {"spans": len(rows)} | _what(rows[0]))
     for name in QUIET_ACCOUNTS:
         nothing = {"spans": 0, "kind": None, "model": None}
-        told.append(_account(name, name, ledger.account(name), footprint) | nothing)
+        told.append(_account(name, name, partial(Ledger.account, name=name), footprint) | nothing)
     return told
 
 
@@ -113,7 +115,7 @@ def models(ledger: Ledger, footprint: Footprint, spread: Spread) -> list[dict[st
         # A request outside the readings has no joules in the sum, and no place in the count that divides it.
         read = [row for row in rows if row.uid not in unread] or rows
         requests, divisor = _requests(rows), _requests(read)
-        carbon = footprint.carbon(energy)
+        carbon = footprint.of(partial(Ledger.serving, model=model), energy)
         tokens = _tokens(read, "output")
         per_token = energy / tokens if tokens else Quantity.missing("J", "no output tokens were told")
         succeeded = _requests(row for row in read if _succeeded(row))
@@ -156,7 +158,7 @@ def spans(ledger: Ledger, footprint: Footprint, spread: Spread) -> list[dict[str
     """Every span with its own joules (`self`) and those of the spans inside it (`inclusive`)."""
     told = []
     exact = ledger.asked.exact
-    for chapter, i in ledger:
+    for place, chapter, i in _every(ledger):
         row, table, start = chapter.table.rows[i], chapter.table, chapter.start_ns
         energy = ledger.span(chapter, i)
         inclusive = ledger.span(chapter, i, inclusive=True) if i in table.children else energy
@@ -184,7 +186,7 @@ def spans(ledger: Ledger, footprint: Footprint, spread: Spread) -> list[dict[str
                 "energy_j": energy.as_dict(),
                 "energy_j_inclusive": inclusive.as_dict(),
                 "energy_j_of_idle": sum(float(e.books.given_j[i]) for e in chapter.totalled),
-                "carbon_g": footprint.carbon(energy).as_dict(),
+                "carbon_g": footprint.of(_one(place, i), energy).as_dict(),
                 "energy_j_by_policy": {name: float(j[i]) for name, j in spread.get(id(chapter), {}).items()},
             }
             | _nj(sum(e.books.exact.spans(np.array([i])) for e in chapter.totalled if e.books.exact) if exact else None)
@@ -194,15 +196,15 @@ def spans(ledger: Ledger, footprint: Footprint, spread: Spread) -> list[dict[str
 
 def traces(ledger: Ledger, footprint: Footprint) -> list[dict[str, Any]]:
     """Requests that several tiers or recordings served, joined by their trace id: what each cost, and all together."""
-    joined: dict[str, list[tuple[Chapter, int]]] = {}
-    for chapter, i in ledger:
+    joined: dict[str, list[tuple[int, Chapter, int]]] = {}
+    for place, chapter, i in _every(ledger):
         trace = chapter.table.rows[i].trace_id
         if trace is not None:
-            joined.setdefault(trace, []).append((chapter, i))
+            joined.setdefault(trace, []).append((place, chapter, i))
     told = []
     for trace, members in joined.items():
         places: dict[tuple[str | None, str], list[Quantity]] = {}
-        for chapter, i in members:
+        for _, chapter, i in members:
             where = (chapter.table.rows[i].tier, chapter.timeline.hostname)
             places.setdefault(where, []).append(ledger.span(chapter, i))
         if len(places) < 2:  # noqa: PLR2004 -- on one place it is a request like any other
@@ -213,7 +215,7 @@ def traces(ledger: Ledger, footprint: Footprint) -> list[dict[str, Any]]:
             {
                 "trace_id": trace,
                 "energy_j": energy.as_dict(),
-                "carbon_g": footprint.carbon(energy).as_dict(),
+                "carbon_g": footprint.of(_sum([_one(place, i) for place, _, i in members]), energy).as_dict(),
                 "parts": [
                     {"tier": tier, "hostname": host, "spans": len(places[tier, host]), "energy_j": part.as_dict()}
                     for (tier, host), part in sums.items()
@@ -265,13 +267,29 @@ def _unread(ledger: Ledger) -> frozenset[str]:
     )
 
 
-def _account(name: str, type_: str, energy: Quantity, footprint: Footprint) -> dict[str, Any]:
+def _account(name: str, type_: str, tell: Callable[[Ledger], Quantity], footprint: Footprint) -> dict[str, Any]:
+    energy = tell(footprint.ledger)
     return {
         "account": name,
         "type": type_,
         "energy_j": energy.as_dict(),
-        "carbon_g": footprint.carbon(energy).as_dict(),
+        "carbon_g": footprint.of(tell, energy).as_dict(),
     }
+
+
+def _every(ledger: Ledger) -> Iterator[tuple[int, Chapter, int]]:
+    """Every span, as (the chapter's place, the chapter, the span's index)."""
+    for place, chapter in enumerate(ledger.chapters):
+        for i in range(len(chapter.table)):
+            yield place, chapter, i
+
+
+def _one(place: int, index: int) -> Callable[[Ledger], Quantity]:
+    return lambda ledger: ledger.span(ledger.chapters[place], index)
+
+
+def _sum(each: Iterable[Callable[[Ledger], Quantity]]) -> Callable[[Ledger], Quantity]:
+    return lambda ledger: total([tell(ledger) for tell in each], "J")
 
 
 def _what(row: SpanRow) -> dict[str, Any]:

@@ -23,13 +23,13 @@ def ledger(*kwh: float) -> Ledger:
     """Requests one after the other, of so many kWh each, 1 s each, read at each of their edges."""
     t_ns = [i * SECOND for i in range(len(kwh) + 1)]
     values = [math.fsum(kwh[:i]) * KWH_J for i in range(len(kwh) + 1)]
-    wall = Domain("wall:0", "wall", "wall", "meter")
+    package = Domain("rapl:package-0", "rapl", "package", "CPU")
     spans = [SpanRow(f"p/{i}", "p", None, "request", a, a + SECOND) for i, a in enumerate(t_ns[:-1])]
     timeline = Timeline(
         "b",
         "h",
-        domains=[wall],
-        samples={wall.uid: Series(t_ns, values, [0, *[SECOND] * len(kwh)])},
+        domains=[package],
+        samples={package.uid: Series(t_ns, values, [0, *[SECOND] * len(kwh)])},
         spans=spans,
         segments=[Segment("s", "p", 0, t_ns[-1], 0, {"interval_s": 1.0})],
     )
@@ -63,7 +63,7 @@ def test_a_zone_brings_its_spread_and_its_basis() -> None:
     row = data.grid_intensity("DEU")
     total = Footprint(ledger(1.0), site(zone="deu")).total()
     assert total.value == pytest.approx(row.value)
-    assert total.basis == row.basis
+    assert total.basis == row.quantity().basis
     errors = [error for error in total.errors if error.name.startswith("intensity:")]
     assert [(e.name, e.gain, e.log) for e in errors] == [("intensity:DEU", True, True)]
     assert errors[0].sigma == pytest.approx(row.value * math.log(row.gsd))

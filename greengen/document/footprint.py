@@ -1,0 +1,62 @@
+"""The footprint in a report: operational and embodied gCO2e, SCI, water, with what each was made from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from greengen.accounting import boundary, functional, hours, tally
+from greengen.accounting.carbon import Footprint
+from greengen.accounting.embodied import emitted
+from greengen.quantity import Quantity
+
+
+def told(footprint: Footprint) -> dict[str, Any]:
+    """The part `footprint` of a document; every number is a quantity, or missing with the reason.
+
+    asked  whether anything of a site was stated: where not, there is nothing to show
+    """
+    site = footprint.site
+    covers = footprint.boundary
+    operational, embodied = footprint.operational(), footprint.embodied()
+    units = [unit for unit in functional.UNITS if unit == functional.REQUEST or footprint.count(unit) is not None]
+    return {
+        "asked": site != type(site)(),
+        "boundary": covers,
+        "boundary_holds": None if covers is None else boundary.MEANING[covers],
+        "facility_j": footprint.facility.total().as_dict(),
+        "operational_g": operational.as_dict(),
+        "embodied_g": embodied.as_dict(),
+        "total_g": footprint.both().as_dict(),
+        "sci": [{"unit": unit, "score_g": footprint.sci(unit).as_dict()} for unit in units],
+        "per_1000_queries_wh": footprint.watt_hours().as_dict(),
+        "water_on_site_l": footprint.water_on_site().as_dict(),
+        "water_off_site_l": footprint.water_off_site().as_dict(),
+        "water_l": footprint.water().as_dict(),
+        "device_g": footprint.device().as_dict(),
+        "hardware": [
+            {
+                "name": one.name,
+                "count": one.count,
+                "share": one.share,
+                "made_g": one.made.to("g").as_dict(),
+                "source": one.source,
+                "lifetime_y": one.lifetime.to("y").as_dict(),
+                "utilisation": one.utilisation,
+                "embodied_g": emitted(one, hours.recorded_s(footprint.ledger)).as_dict(),
+            }
+            for one in site.hardware
+        ],
+        "pue_on": [_place(place) for place in tally.places(footprint.ledger) if place.inside and site.pue is not None],
+        "pue_not_on": [_place(place) for place in tally.places(footprint.ledger) if not place.inside],
+        "wue": _stated(site.wue),
+        "water_offsite": _stated(site.water_offsite),
+        "device_w": _stated(site.device_w),
+    }
+
+
+def _place(place: tally.Place) -> dict[str, Any]:
+    return {"domain": place.domain, "name": place.name, "tier": place.tier, "why": place.why_not}
+
+
+def _stated(of: Quantity | None) -> dict[str, Any] | None:
+    return None if of is None else of.as_dict()

@@ -1,0 +1,89 @@
+"""A site file, `greengen.toml`: where the energy is used and with what, said once. None is read unless it is named.
+
+    [site]
+    zone = "DEU"            # or intensity = 320, g/kWh
+    pue = 1.2
+    wue = 0.4               # L per kWh of IT energy, on site
+    water_offsite = 3.7     # L per kWh generated
+    device_power = 2.0      # W of a user's device that waits
+    lifetime = 5            # years, and
+    utilisation = 0.6       # the part of them in use: of all hardware that says nothing else
+
+    [[hardware]]
+    name = "h100"
+    count = 8
+
+What is passed beside a file goes before it.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from greengen.errors import UsageError
+
+#: What `[site]` may say, and of which type.
+KEYS: Mapping[str, type] = {
+    "zone": str,
+    "cloud": str,
+    "kind": str,
+    "scope": str,
+    "live": str,
+    "strict": bool,
+    "intensity": float,
+    "pue": float,
+    "wue": float,
+    "water_offsite": float,
+    "device_power": float,
+    "lifetime": float,
+    "utilisation": float,
+}
+
+#: Those that `hardware` takes where it says nothing itself.
+OF_HARDWARE = ("lifetime", "utilisation")
+
+
+def read(path: str | Path) -> dict[str, Any]:
+    """What a site file says, by the names in `KEYS`, and `hardware` as a list of tables. Raises UsageError."""
+    try:
+        with Path(path).open("rb") as file:
+            told = tomllib.load(file)
+    except OSError as error:
+        msg = f"site file {path} cannot be read: {error.strerror}"
+        raise UsageError(msg) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        msg = f"site file {path} is no TOML: {error}"
+        raise UsageError(msg) from error
+    strange = sorted(told.keys() - {"site", "hardware"})
+    if strange:
+        msg = f"site file {path}: {', '.join(strange)} says nothing; it has [site] and [[hardware]]"
+        raise UsageError(msg)
+    site = told.get("site", {})
+    if not isinstance(site, dict):
+        msg = f"site file {path}: site is no table; write [site] on a line of its own"
+        raise UsageError(msg)
+    found = {key: _checked(path, key, value) for key, value in site.items()}
+    machines = told.get("hardware", [])
+    if not (isinstance(machines, list) and all(isinstance(machine, dict) for machine in machines)):
+        msg = f"site file {path}: hardware is no list of tables; write [[hardware]] on a line of its own"
+        raise UsageError(msg)
+    usual = {key: found.pop(key) for key in OF_HARDWARE if key in found}
+    if machines:
+        found["hardware"] = [usual | machine for machine in machines]
+    return found
+
+
+def _checked(path: str | Path, key: str, value: object) -> object:
+    if key not in KEYS:
+        msg = f"site file {path}: {key} says nothing in [site]; known are {', '.join(KEYS)}"
+        raise UsageError(msg)
+    wanted = KEYS[key]
+    if wanted is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, wanted):
+        msg = f"site file {path}: {key} {value!r} is no {'number' if wanted is float else 'text'}"
+        raise UsageError(msg)
+    return value

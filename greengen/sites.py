@@ -1,0 +1,94 @@
+"""Where the energy was used and with what, as a user says it: zones and hardware by name, numbers, a site file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from greengen import grid
+from greengen.errors import UsageError
+
+if TYPE_CHECKING:
+    from greengen.accounting.carbon import Site
+    from greengen.accounting.embodied import Hardware
+
+#: What `Run.footprint` and `Run.report` take of a site, and what it is.
+OPTIONS = {
+    **grid.OPTIONS,
+    "pue": "facility energy per IT energy, 1 or more",
+    "hardware": "what the run had to itself: names such as `h100*8:lifetime=5`, tables or `Hardware`",
+    "wue": "on-site water, L per kWh of IT energy",
+    "water_offsite": "water of electricity generation, L per kWh, instead of the zone's",
+    "device_power": "what a user's device draws while it waits for an answer, W",
+    "site": "a site file that says the same, for all that is not passed",
+}
+
+
+def site(period: tuple[int, int] | None = None, **told: Any) -> Site:  # noqa: ANN401 -- each option has its own type
+    """The site that some of `OPTIONS` tell; what is None is not told. Raises UsageError, GridError.
+
+    period  when the energy was used, as in `greengen.grid.located`
+    """
+    unknown = sorted(told.keys() - OPTIONS.keys())
+    if unknown:
+        msg = f"{', '.join(unknown)} says nothing of a site: known are {', '.join(OPTIONS)}"
+        raise TypeError(msg)
+    told = {name: value for name, value in told.items() if value is not None and value != ()}
+    if "site" in told:
+        told = _of_file(told)
+    found = grid.located(told, period)
+    if "pue" in told:
+        found = replace(found, pue=told["pue"])
+    numbers = {name: _number(name, told[name]) for name in ("wue", "water_offsite", "device_power") if name in told}
+    more: dict[str, Any] = {"hardware": machines(told.get("hardware", ()))}
+    if numbers:
+        from greengen.accounting.declared import factor  # noqa: PLC0415 -- with what only footprints need
+
+        units = {
+            "wue": ("wue", "L/kWh"),
+            "water_offsite": ("water_offsite", "L/kWh"),
+            "device_power": ("device_w", "W"),
+        }
+        for name, value in numbers.items():
+            field, unit = units[name]
+            more[field] = factor(value, unit, f"{name}, as declared")
+    if "water_offsite" not in numbers and found.zone is not None:
+        more["water_offsite"] = _water_of(found.zone)
+    return replace(found, **more)
+
+
+def machines(told: str | Hardware | dict[str, Any] | Sequence[str | Hardware | dict[str, Any]]) -> tuple[Hardware, ...]:
+    """Hardware from however it is told. Raises UsageError."""
+    from greengen.accounting.embodied import Hardware  # noqa: PLC0415 -- tables are for those who ask
+    from greengen.data.hardware import from_table, hardware  # noqa: PLC0415 -- the same
+
+    each = [told] if isinstance(told, str | dict | Hardware) else list(told)
+    return tuple(
+        one if isinstance(one, Hardware) else hardware(one) if isinstance(one, str) else from_table(one) for one in each
+    )
+
+
+def _of_file(told: dict[str, Any]) -> dict[str, Any]:
+    """What a site file says, and before it what was passed: of one question, one answer."""
+    from greengen import site_file  # noqa: PLC0415 -- for those who have one
+
+    said = site_file.read(told.pop("site"))
+    if told.keys() & {"zone", "intensity", "cloud", "live"}:
+        said = {name: value for name, value in said.items() if name not in grid.OPTIONS}
+    return said | told
+
+
+def _water_of(zone: str) -> Any:  # noqa: ANN401 -- a Quantity or None
+    """L per kWh generated in the zone's country, where a figure of it ships."""
+    from greengen import data  # noqa: PLC0415 -- tables are for those who ask
+
+    row = data.table("water_offsite").get(zone.partition("-")[0])
+    return None if row is None else row.quantity()
+
+
+def _number(name: str, value: Any) -> float:  # noqa: ANN401 -- whatever a user passes
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 <= value < float("inf"):
+        msg = f"{name} {value!r} is not possible: pass a number of 0 or more ({OPTIONS[name]})"
+        raise UsageError(msg)
+    return float(value)

@@ -1,0 +1,71 @@
+"""The footprint of a run as a table: what it emitted by running and by being made, per request, and its water."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from greengen.reports import format as fmt
+from greengen.reports import words
+from greengen.reports.section import Cell, Column, Section
+
+Told = Mapping[str, Any]
+
+_LEAD = "Over all energy of the run, idle time included. What was not stated is not measured, and in no sum."
+
+#: Keys of the document, and what they are called.
+_ROWS = (
+    ("operational_g", "operational CO2e"),
+    ("embodied_g", "embodied CO2e"),
+    ("total_g", "operational and embodied"),
+    ("water_on_site_l", "water, on site"),
+    ("water_off_site_l", "water of generation"),
+    ("device_g", "CO2e of the waiting device"),
+    ("per_1000_queries_wh", "energy per 1000 queries"),
+)
+#: Shown only where they were asked for.
+_ASKED = {"water_on_site_l": "wue", "water_off_site_l": "water_offsite", "device_g": "device_w"}
+
+
+def section(document: Told) -> Section | None:
+    """The table, where anything of a site was stated."""
+    told = document.get("footprint")
+    if not told or not told["asked"]:
+        return None
+    rows: list[tuple[Cell, ...]] = [
+        _row(name, told[key]) for key, name in _ROWS if key not in _ASKED or told[_ASKED[key]] is not None
+    ]
+    rows += [_row(f"SCI per {words.unit(each['unit'])}", each["score_g"]) for each in told["sci"]]
+    return Section(
+        id="footprint",
+        title="Footprint",
+        lead=_LEAD,
+        columns=(Column("figure", number=False), Column("value", bounds=True), Column("grade", number=False)),
+        rows=rows,
+        notes=tuple(_notes(told)),
+    )
+
+
+def _row(name: str, quantity: Told) -> tuple[Cell, ...]:
+    # The name says per what; of a mixed figure, the share that is known worst.
+    shown = dict(quantity) | {"unit": quantity["unit"].partition("/")[0]}
+    return name, shown, words.grades(quantity).rpartition(", ")[2] or "not known"
+
+
+def _notes(told: Told) -> Iterator[str]:
+    if told["boundary"]:
+        yield f"Boundary: {told['boundary']}, {told['boundary_holds']}."
+    for one in told["hardware"]:
+        use = "" if one["utilisation"] is None else f", in use {fmt.percent(one['utilisation'])} of it"
+        part = "" if one["share"] == 1 else f", {fmt.percent(one['share'])} of each"
+        yield (
+            f"{one['count']:g} x {one['name']}{part}: {fmt.quantity(one['made_g'])} each, over "
+            f"{fmt.quantity(one['lifetime_y'])}{use} ({one['source']})."
+        )
+    if told["pue_on"]:
+        for place in told["pue_not_on"]:
+            yield f"PUE is not on {place['name']}: {place['why']}."
+    reasons = dict.fromkeys(
+        told[key]["reason"] for key in ("embodied_g", "operational_g") if told[key]["value"] is None
+    )
+    yield from (f"Not measured: {reason}." for reason in reasons)

@@ -1,0 +1,34 @@
+"""A table of a report with what is to be said around it: the same in every format.
+
+A cell is text, a count, or a quantity in its JSON shape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+Cell = str | int | Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A heading. `bounds`: the 95 % interval is shown too where a table has a column for it."""
+
+    title: str
+    number: bool = True
+    bounds: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A table with what is to be said before and after it. `foot`: sums, which are not sorted with the rows."""
+
+    id: str
+    title: str
+    lead: str
+    columns: tuple[Column, ...]
+    rows: Sequence[Sequence[Cell]]
+    foot: Sequence[Sequence[Cell]] = ()
+    notes: tuple[str, ...] = ()

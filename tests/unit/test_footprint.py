@@ -1,0 +1,436 @@
+"""The footprint of a run: one recording, told for any zone, PUE and hardware, in every format."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from greengen import data
+from greengen.accounting.carbon import Footprint, Site
+from greengen.accounting.embodied import Hardware
+from greengen.accounting.hours import by_hour, recorded_s
+from greengen.accounting.ledger import build
+from greengen.cli import main
+from greengen.collector import Domain
+from greengen.errors import KindMismatchError, UsageError
+from greengen.quantity import Quantity
+from greengen.recording import export
+from greengen.rows import ProcessRow, Rows, Segment, Series, SpanRow, Timeline
+from greengen.run import Run, site
+
+SECOND = 1_000_000_000
+KWH_J = 3.6e6
+#: 2026-03-29 00:30 UTC: the night in which Central Europe's clocks go forward.
+EPOCH_S = 1_774_744_200
+
+PACKAGE = Domain("rapl:package-0", "rapl", "package", "CPU", gain=0.05)
+GPU = Domain("nvml:GPU-1", "nvml", "gpu", "GPU")
+WALL = Domain("plug:0", "plug", "wall", "plug")
+
+
+def timeline(
+    domains: Sequence[tuple[Domain, float]],
+    *,
+    seconds: int = 100,
+    tier: str | None = None,
+    boot: str = "b",
+    spans: Sequence[SpanRow] = (),
+    epoch_s: float = EPOCH_S,
+) -> Timeline:
+    """A host whose domains draw so many kWh evenly, read at every hundredth."""
+    t_ns = [i * seconds * SECOND // 100 for i in range(101)]
+    info = {"interval_s": seconds / 100} | ({"tier": tier} if tier else {})
+    return Timeline(
+        boot,
+        f"host-{boot}",
+        domains=[domain for domain, _ in domains],
+        samples={
+            domain.uid: Series(t_ns, [kwh * KWH_J * i / 100 for i in range(101)], [0, *[t_ns[1]] * 100])
+            for domain, kwh in domains
+        },
+        spans=list(spans),
+        processes=[ProcessRow(f"p-{boot}", 1, "main", t_ns[-1], closed=True, lost_rows=0, command="serve")],
+        segments=[Segment(f"s-{boot}", f"p-{boot}", 0, t_ns[-1], int(epoch_s * SECOND), info)],
+    )
+
+
+def requests(seconds: int = 100, boot: str = "b", labels: dict[str, str] | None = None) -> list[SpanRow]:
+    """Four requests in the first half of the time, one after the other, 25 tokens each."""
+    step = seconds * SECOND // 8
+    return [
+        SpanRow(f"{boot}/{i}", f"p-{boot}", None, "request", i * step, (i + 1) * step, model="m", output_tokens=25,
+                labels=labels or {})
+        for i in range(4)
+    ]  # fmt: skip
+
+
+def footprint(*timelines: Timeline, **where: object) -> Footprint:
+    return Footprint(build(Rows(timelines=list(timelines))), site(**where))
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """0.5 kWh of a CPU and 1.5 kWh of a GPU in 100 s."""
+    path = tmp_path / "chat.greengen"
+    rows = Rows(timelines=[timeline([(PACKAGE, 0.5), (GPU, 1.5)], tier="cloud", spans=requests())])
+    export.write(rows, path, force=False)
+    return Run(path)
+
+
+class TestPue:
+    def test_it_is_on_each_domain_where_it_belongs(self) -> None:
+        """0.5 + 1.5 kWh in a data centre at 1.2, 3 kWh on a phone and at a plug as they are."""
+        cloud = timeline([(PACKAGE, 0.5), (GPU, 1.5)], tier="cloud", boot="c")
+        device = timeline([(PACKAGE, 1.0)], tier="device", boot="d")
+        plug = timeline([(WALL, 2.0)], boot="w")
+        told = footprint(cloud, device, plug, intensity=100.0, pue=1.2)
+        assert told.total().value == pytest.approx(100 * (2.0 * 1.2 + 1.0 + 2.0))
+        assert told.facility.total().value == pytest.approx(KWH_J * (2.4 + 3.0))
+        assert told.ledger.total().value == pytest.approx(KWH_J * 5.0)
+
+    def test_every_account_and_span_takes_it_once(self) -> None:
+        told = footprint(timeline([(PACKAGE, 2.0)], spans=requests()), intensity=100.0, pue=1.5)
+        each = [told[f"b/{i}"] for i in range(4)]
+        assert [q.value for q in each] == pytest.approx([0.25 * 150] * 4)
+        rest = told.of(lambda ledger: ledger.account("overhead")).value or 0.0
+        assert math.fsum(q.value or 0 for q in each) + rest == pytest.approx(told.total().value)
+        assert [f.name for f in told.total().factors] == ["PUE", "grid intensity"]
+
+    def test_absent_it_is_the_it_boundary(self) -> None:
+        told = footprint(timeline([(PACKAGE, 2.0)]), intensity=100.0)
+        assert told.facility is told.ledger
+        assert told.boundary == "machine"
+        assert footprint(timeline([(GPU, 2.0)]), pue=1.1).boundary == "accelerator"
+        assert footprint(timeline([(PACKAGE, 2.0)]), pue=1.1).boundary == "facility"
+        assert footprint(timeline([(WALL, 2.0)]), pue=1.1).boundary == "machine"
+
+    def test_a_pue_with_a_spread_widens_the_grams(self) -> None:
+        ledger = footprint(timeline([(PACKAGE, 2.0)])).ledger
+        pue = data.row("pue", "aws").quantity()
+        where = replace(site(intensity=100.0), pue=pue)
+        assert any(error.name == "PUE:aws" for error in Footprint(ledger, where).total().errors)
+
+
+def test_one_recording_is_told_for_any_place(run: Run) -> None:
+    """Another zone, another PUE: the same joules, and nothing is recorded again."""
+    before = run.path.read_bytes()
+    told = {
+        (zone, pue): run.footprint(zone=zone, pue=pue).total().value for zone in ("DEU", "FRA") for pue in (None, 1.2)
+    }
+    for (zone, pue), value in told.items():
+        assert value == pytest.approx(2.0 * (pue or 1.0) * data.grid_intensity(zone).value)
+    assert run.path.read_bytes() == before
+    assert run.footprint(zone="DEU").ledger.total().value == run.footprint(intensity=1.0).ledger.total().value
+
+
+class TestHours:
+    def test_the_hours_sum_to_the_total_over_a_change_of_clocks(self) -> None:
+        """Three hours from 00:30 UTC on: the hour that wall clocks skip is an hour like any other."""
+        told = footprint(timeline([(PACKAGE, 3.0), (GPU, 6.0)], seconds=3 * 3600, epoch_s=EPOCH_S))
+        hours = by_hour(told.ledger)
+        assert list(hours) == [EPOCH_S - 1800 + 3600 * i for i in range(4)]
+        assert [q.value for q in hours.values()] == pytest.approx([1.5 * KWH_J, 3 * KWH_J, 3 * KWH_J, 1.5 * KWH_J])
+        assert math.fsum(q.value or 0 for q in hours.values()) == pytest.approx(9 * KWH_J)
+        assert by_hour(footprint().ledger) == {}
+
+    def test_hosts_that_record_together_count_their_time_once(self) -> None:
+        a = timeline([(PACKAGE, 1.0)], boot="a", seconds=100)
+        b = timeline([(PACKAGE, 1.0)], boot="c", seconds=100, epoch_s=EPOCH_S + 50)
+        later = timeline([(PACKAGE, 1.0)], boot="e", seconds=100, epoch_s=EPOCH_S + 5000)
+        assert recorded_s(footprint(a).ledger) == 100
+        assert recorded_s(footprint(a, b).ledger) == 150
+        assert recorded_s(footprint(a, b, later).ledger) == 250
+
+
+class TestMarket:
+    def test_by_the_hour_and_by_the_year(self) -> None:
+        """The example of the reference on a recording of three hours of 1 kWh each: 600 g and 200 g."""
+        told = footprint(timeline([(PACKAGE, 3.0)], seconds=3 * 3600, epoch_s=EPOCH_S + 1800), intensity=350.0)
+        assert told.market([2.0, 0.0, 0.5], 400.0).value == pytest.approx(600.0)
+        assert told.market([2.0, 0.0, 0.5], 400.0, matching="annual").value == pytest.approx(200.0)
+        by_start = {EPOCH_S + 1800 + 7200: 0.5, EPOCH_S + 1800: 2.0}
+        assert told.market(by_start, 400.0).value == pytest.approx(600.0)
+        assert told.total().value == pytest.approx(3 * 350.0)
+
+    def test_it_is_in_no_sum_with_the_other(self) -> None:
+        told = footprint(timeline([(PACKAGE, 3.0)]), zone="DEU")
+        with pytest.raises(KindMismatchError):
+            told.total() + told.market([0.0], 400.0)
+        with pytest.raises(KindMismatchError, match="location-based"):
+            told.market([0.0], data.grid_intensity("DEU").quantity())
+        with pytest.raises(UsageError, match="the same periods"):
+            told.market([0.0] * 9, 400.0)
+
+
+class TestEmbodied:
+    def test_by_the_time_that_was_recorded(self, run: Run) -> None:
+        told = run.footprint(zone="DEU", hardware="h100*8:utilisation=0.5")
+        grams = told.embodied()
+        assert grams.value == pytest.approx(8 * 164_000 * 100 / (4 * 365 * 86400 * 0.5))
+        assert {error.name for error in grams.errors} == {"embodied:h100", "lifetime:gpu-server"}
+        assert told.both().value == pytest.approx((told.total().value or 0) + (grams.value or 0))
+        assert told.both().basis == told.total().basis
+
+    def test_a_users_own_figure_goes_first(self) -> None:
+        (own,) = site(hardware="h100:kg=500,lifetime=5").hardware
+        assert (own.made.value, own.made.errors, own.lifetime.value) == (500.0, (), 5.0)
+        (two,) = site(hardware={"name": "board", "kg": 20, "lifetime": 6, "share": 0.5}).hardware
+        assert (two.made.value, two.share, two.source) == (20.0, 0.5, "declared by the user")
+        assert site(hardware=[own, "a100-40gb"]).hardware[0] is own
+
+    def test_what_nobody_published_is_built_from_its_parts(self) -> None:
+        parts = {"name": "host", "lifetime": 4, "dies_mm2": [400, 400], "ram_gb": 512, "boards": 1, "psu_kg": 6}
+        (host,) = site(hardware=parts).hardware
+        by_hand = 2 * (400 * 0.0197 + 9.14) + 512 / 0.625 * 2.2 + 5.22 + 66.1 + 6 * 24.3
+        assert host.made.to("kg").value == pytest.approx(by_hand)
+        assert (host.made.high or 0) > 3.8 * (host.made.value or 0)
+
+    @pytest.mark.parametrize(
+        ("wrong", "told"),
+        [
+            ("h10", "h100 (NVIDIA H100 SXM)?"),
+            ("jetson", "state a figure of your own: jetson:kg=KG,lifetime=YEARS"),
+            ("h100:lifetime=0", "lifetime 0 of h100"),
+            ("h100:lifetime=-4", "pass a number of 0 or more"),
+            ("h100:utilisation=1.5", "utilisation 1.5"),
+            ("h100*0", "count 0"),
+            ("h100*many", "count 'many' is no number"),
+            ("h100:years=4", "known are count, lifetime"),
+            ("h100:lifetime", "is not understood"),
+            ("h100*2:count=3", "told twice"),
+            ("x:kg=5", "nothing published says how long it serves"),
+            (":kg=5", "without a name"),
+            ({"name": "x", "kg": True, "lifetime": 1}, "kg True"),
+        ],
+    )
+    def test_what_no_hardware_is(self, wrong: object, told: str) -> None:
+        with pytest.raises(UsageError) as error:
+            site(hardware=wrong)
+        assert told in str(error.value)
+        assert "\n" not in str(error.value)
+
+
+class TestSci:
+    def test_all_energy_and_what_was_made_per_unit(self, run: Run) -> None:
+        told = run.footprint(intensity=300.0, pue=1.1, hardware="h100*8")
+        score = told.sci("request")
+        assert score.value == pytest.approx((300 * 2.0 * 1.1 + (told.embodied().value or 0)) / 4)
+        assert score.unit == "g/request"
+        assert told.sci("output_token").value == pytest.approx((score.value or 0) / 25)
+        assert told.per("request").value == pytest.approx(300 * 2.2 / 4)
+        assert told.watt_hours().value == pytest.approx(2200 / 4 * 1000)
+
+    def test_without_hardware_it_is_refused_and_the_operational_figure_remains(self, run: Run) -> None:
+        told = run.footprint(zone="DEU")
+        refused = told.sci("request")
+        assert refused.value is None
+        assert "pass --hardware" in refused.reason
+        assert told.operational().value == pytest.approx(2 * data.grid_intensity("DEU").value)
+
+    def test_units_that_requests_tell(self) -> None:
+        spans = requests(labels={"images": "2", "audio_s": "1.5"})
+        told = footprint(timeline([(PACKAGE, 2.0)], spans=spans), intensity=100.0, hardware="h100")
+        assert told.sci("image").value == pytest.approx((told.both().value or 0) / 8)
+        assert told.sci("audio_s").unit == "g/audio_s"
+        assert told.sci("video_s").value is None
+        with pytest.raises(UsageError, match="unit 'page'"):
+            told.sci("page")
+
+    def test_using_a_model_and_making_it_are_not_added(self) -> None:
+        spans = [*requests(), SpanRow("b/9", "p-b", None, "train", 60 * SECOND, 90 * SECOND, model="m")]
+        told = footprint(timeline([(PACKAGE, 2.0)], spans=spans), intensity=100.0, pue=1.5, hardware="h100")
+        trained = told.training("m")
+        assert trained.value == pytest.approx(100 * 1.5 * 2.0 * 0.3)
+        assert "provider" in (trained.basis or "")
+        with pytest.raises(KindMismatchError):
+            trained + told.total()
+        per_request = told.training("m", 1000)
+        assert per_request.value == pytest.approx(0.09)
+        assert "over 1,000 requests, as stated" in per_request.note
+        with pytest.raises(KindMismatchError):
+            replace(told.sci(of="consumer"), unit="g") + replace(told.sci(of="provider"), unit="g")
+        assert told.training("other").value is None
+
+
+class TestWater:
+    def test_on_site_of_it_and_off_site_of_the_facility(self) -> None:
+        cloud = timeline([(PACKAGE, 2.0)], tier="cloud", boot="c")
+        device = timeline([(PACKAGE, 1.0)], tier="device", boot="d")
+        told = footprint(cloud, device, zone="FRA", pue=1.2, wue=0.5)
+        off = data.row("water_offsite", "FRA").value
+        assert told.water_on_site().value == pytest.approx(2 * 0.5)
+        assert told.water_off_site().value == pytest.approx((2 * 1.2 + 1) * off)
+        assert told.water().value == pytest.approx(1.0 + 3.4 * off)
+
+    def test_what_was_not_stated_is_missing(self) -> None:
+        told = footprint(timeline([(PACKAGE, 2.0)]), intensity=100.0)
+        assert "--wue" in told.water_on_site().reason
+        assert told.water().value is None
+        assert told.water_off_site().value is None
+        assert footprint(timeline([(PACKAGE, 2.0)]), water_offsite=2.0).water_off_site().value == pytest.approx(4.0)
+        nowhere = footprint(timeline([(WALL, 2.0)]), wue=0.5).water_on_site()
+        assert nowhere.reason == "nothing was read that is IT of a data centre"
+
+
+def test_a_device_that_waits_draws_what_was_declared_and_no_pue() -> None:
+    told = footprint(timeline([(PACKAGE, 2.0)], spans=requests()), intensity=360.0, pue=2.0, device_power=2.0)
+    assert told.device().value == pytest.approx(2.0 * 50 / 3.6e6 * 360)
+    assert "as declared" in told.device().note
+    assert "--device-power" in footprint(timeline([(PACKAGE, 2.0)])).device().reason
+
+
+def test_under_a_wider_boundary_only_by_stated_multipliers() -> None:
+    told = footprint(timeline([(GPU, 1.0)]), intensity=100.0)
+    assert told.widened("facility", {"machine": 1.5, "facility": 1.1}).value == pytest.approx(165.0)
+    with pytest.raises(UsageError, match="a multiplier for machine"):
+        told.widened("facility", {"facility": 1.1})
+    assert footprint(intensity=100.0).widened("facility", {}).value is None
+
+
+class TestReport:
+    def test_the_document_holds_it_beside_what_was_there(self, run: Run, tmp_path: Path) -> None:
+        where = {"zone": "DEU", "pue": 1.2, "hardware": "h100*8", "wue": 0.4}
+        document = json.loads(run.to_json(tmp_path / "r.json", **where).read_text(encoding="utf-8"))
+        told = document["footprint"]
+        # totals.carbon_g is what it always was: operational, location-based.
+        assert document["totals"]["carbon_g"] == told["operational_g"]
+        assert told["boundary"] == "facility"
+        assert [each["unit"] for each in told["sci"]] == ["request", "output_token"]
+        assert told["sci"][0]["score_g"]["value"] == pytest.approx(told["total_g"]["value"] / 4)
+        assert [one["name"] for one in told["hardware"]] == ["h100"]
+        assert told["pue_not_on"] == []
+        assert {place["domain"] for place in told["pue_on"]} == {"rapl:package-0", "nvml:GPU-1"}
+
+    @pytest.mark.parametrize("renderer", ["terminal", "markdown", "html"])
+    def test_every_format_shows_it(self, run: Run, renderer: str) -> None:
+        text = " ".join(run.render(renderer, zone="DEU", pue=1.2, hardware="h100*8", wue=0.4).split())
+        for word in (
+            "Footprint",
+            "embodied",
+            "SCI per request",
+            "SCI per output token",
+            "8 x h100",
+            "water, on site",
+        ):
+            assert word in text, word
+
+    def test_where_nothing_of_a_site_is_said_nothing_is_shown(self, run: Run) -> None:
+        assert "Footprint" not in run.render("terminal")
+        assert run.report()["footprint"]["operational_g"]["value"] is None
+
+    def test_without_hardware_the_reason_is_read(self, run: Run) -> None:
+        assert "pass --hardware NAME" in " ".join(run.render("markdown", zone="DEU").replace("\\", "").split())
+
+    def test_what_pue_is_not_on_is_told(self, tmp_path: Path) -> None:
+        path = tmp_path / "plug.greengen"
+        export.write(Rows(timelines=[timeline([(PACKAGE, 1.0)], boot="a"), timeline([(WALL, 1.0)])]), path, force=False)
+        text = " ".join(Run(path).render("terminal", intensity=100.0, pue=1.2).split())
+        assert "PUE is not on plug: a wall meter does not read the IT energy of a data centre" in text
+
+
+class TestSiteFile:
+    def test_it_says_once_what_options_would(self, tmp_path: Path) -> None:
+        path = tmp_path / "greengen.toml"
+        path.write_text(
+            '[site]\nzone = "DEU"\npue = 1.2\nwue = 1\nlifetime = 5\nutilisation = 0.5\n'
+            '[[hardware]]\nname = "h100"\ncount = 8\n[[hardware]]\nname = "host"\nkg = 1300\nlifetime = 4\n',
+            encoding="utf-8",
+        )
+        told = site(site=path)
+        assert (told.zone, told.pue, told.wue and told.wue.value) == ("DEU", 1.2, 1.0)
+        assert [(one.name, one.count, one.lifetime.value, one.utilisation) for one in told.hardware] == [
+            ("h100", 8, 5.0, 0.5),
+            ("host", 1, 4.0, 0.5),
+        ]
+        over = site(site=path, intensity=100.0, pue=1.5, hardware="a100-40gb")
+        assert (over.zone, over.pue, [one.name for one in over.hardware]) == (None, 1.5, ["a100-40gb"])
+
+    @pytest.mark.parametrize(
+        ("text", "told"),
+        [
+            ("zone = 'DEU'", "zone says nothing; it has"),
+            ("[site]\npue = 'high'", "pue 'high' is no number"),
+            ("[site]\npue = 0.5", "PUE 0.5 is not possible"),
+            ("[site]\nzones = 'DEU'", "zones says nothing in"),
+            ("[site]\nzone = 'DEU'\nintensity = 300", "not both"),
+            ("[hardware]\nname = 'h100'", "hardware is no list of tables"),
+            ("[[hardware]]\ncount = 3", "without a name"),
+            ("site = 3", "site is no table"),
+            ("[site", "is no TOML"),
+        ],
+    )
+    def test_what_is_wrong_with_it_is_one_line(self, tmp_path: Path, text: str, told: str) -> None:
+        path = tmp_path / "greengen.toml"
+        path.write_text(text, encoding="utf-8")
+        with pytest.raises(UsageError) as error:
+            site(site=path)
+        assert told in str(error.value)
+
+    def test_none_is_read_unless_it_is_named(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        (tmp_path / "greengen.toml").write_text('[site]\nzone = "DEU"\n', encoding="utf-8")
+        monkeypatch.chdir(tmp_path)
+        assert site() == Site()
+        with pytest.raises(UsageError, match="cannot be read"):
+            site(site="nowhere.toml")
+
+
+class TestCommandLine:
+    def told(self, run: Run, *options: str) -> int:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys, "argv", ["greengen", "report", str(run.path), *options])
+            with pytest.raises(SystemExit) as done:
+                main()
+        return int(done.value.code or 0)
+
+    @pytest.mark.parametrize(
+        ("options", "said"),
+        [
+            (["--pue", "0.99"], "pass 1.0 or more"),
+            (["--hardware", "h1000"], "h100 (NVIDIA H100 SXM)"),
+            (["--hardware", "h100:lifetime=0"], "lifetime 0 of h100"),
+            (["--hardware", "h100", "--hardware", "h100*-1"], "count -1.0"),
+            (["--hardware", "h100:utilisation=2"], "utilisation 2"),
+            (["--wue", "-1"], "wue -1"),
+            (["--device-power", "nan"], "device_power nan"),
+            (["--intensity", "2001"], "at most 2,000"),
+            (["--site", "nowhere.toml"], "nowhere.toml cannot be read"),
+        ],
+    )
+    def test_what_cannot_be_is_one_line(
+        self, run: Run, options: list[str], said: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert self.told(run, *options) == 2
+        out, err = capsys.readouterr()
+        assert out == ""
+        (line,) = err.splitlines()
+        assert said in line
+
+    def test_a_site_file_and_options_before_it(
+        self, run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        path = tmp_path / "mine.toml"
+        path.write_text('[site]\nintensity = 100\n[[hardware]]\nname = "h100"\n', encoding="utf-8")
+        options = ["--site", str(path), "--pue", "1.5", "--hardware", "h100*2:lifetime=5", "--format", "json"]
+        assert self.told(run, *options) == 0
+        told = json.loads(capsys.readouterr().out)["footprint"]
+        assert told["operational_g"]["value"] == pytest.approx(2 * 1.5 * 100)
+        assert told["embodied_g"]["value"] == pytest.approx(2 * 164_000 * 100 / (5 * 365 * 86400))
+
+
+def test_what_is_no_option_is_a_mistake_of_the_caller() -> None:
+    with pytest.raises(TypeError, match="known are zone"):
+        site(zones="DEU")
+    with pytest.raises(UsageError, match="wue -1"):
+        site(wue=-1.0)
+
+
+def test_hardware_of_several_kinds_is_a_sum() -> None:
+    one = Hardware("a", Quantity(1.0, "kg", "declared"), Quantity(1.0, "y", "declared"))
+    told = footprint(timeline([(PACKAGE, 1.0)]), hardware=[one, replace(one, name="b", count=3)])
+    assert told.embodied().value == pytest.approx(4 * 1000 * 100 / (365 * 86400))
