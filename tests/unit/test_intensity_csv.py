@@ -38,7 +38,12 @@ def test_an_hour_that_a_clock_shows_twice_is_two(tmp_path: Path) -> None:
     """Berlin, 25 October 2026: 02:00 in summer time, then 02:00 in winter time."""
     times = ("01:00+02:00", "02:00+02:00", "02:00+01:00", "03:00+01:00")
     rows = [f"2026-10-25T{time},{value}" for value, time in enumerate(times, 1)]
-    assert hours(tmp_path / "grid.csv", "\n".join(["time,g_per_kwh", *rows])) == [(0, 1.0), (1, 2.0), (2, 3.0), (3, 4.0)]
+    assert hours(tmp_path / "grid.csv", "\n".join(["time,g_per_kwh", *rows])) == [
+        (0, 1.0),
+        (1, 2.0),
+        (2, 3.0),
+        (3, 4.0),
+    ]
 
 
 HEAD = "time,g_per_kwh\n2026-11-21T13:00Z,300\n2026-11-21T14:00Z,300\n"
