@@ -128,7 +128,7 @@ class TestIntensity:
             (["DEU", "--intensity", "100"], "not both"),
             (["--intensity", "-1"], "not possible"),
             (["--intensity", "2001"], "not possible"),
-            (["--intensity", "none.csv"], "none.csv cannot be read"),
+            (["--intensity", "none.csv"], "neither a number, in g/kWh, nor a CSV that is there"),
             (["--cloud", "aws:nowhere-1"], "unknown cloud region"),
         ],
     )
