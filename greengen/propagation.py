@@ -66,7 +66,7 @@ def divided(a: float, a_errors: Errors, b: float, b_errors: Errors) -> Errors:
         one, other = e or f, f or e
         assert one is not None and other is not None  # noqa: S101, PT018 -- the name came from one of the two
         sigma = (x - y) if one.gain and other.gain else math.hypot(x, y)
-        errors.append(_together(one, other, sigma * abs(a / b)))
+        errors.append(_together(one, other, sigma * (a / b)))
     return tuple(errors)
 
 

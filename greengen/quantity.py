@@ -347,7 +347,7 @@ def _ratio(a: Quantity, b: Quantity) -> Quantity:
     compared = _in_base(a.unit)[0] == _in_base(b.unit)[0]
     stated = _stated((a, b))
     # Grams per token are of the grams' kind; grams over grams are a number.
-    basis = bases.common(stated if compared or None not in stated else filter(None, stated), "compare")
+    basis = bases.common(stated if compared else filter(None, stated), "compare")
     if a.value is None or b.value is None:
         return Quantity.missing(unit, a.reason or b.reason)
     if not b.value:

@@ -90,8 +90,7 @@ def _apart(a: float, a_errors: tuple[Error, ...], b: float, b_errors: tuple[Erro
         x, x_linear = _told(e, a)
         y, y_linear = _told(f, b)
         common = (e is None or e.gain) and (f is None or f.gain)
-        if not (common and math.isclose(x, y, rel_tol=_ROUNDING)):
-            factor += (x - y) ** 2 if common else x**2 + y**2
+        factor += (x - y) ** 2 if common else x**2 + y**2
         linear += x_linear**2 + y_linear**2
     return math.sqrt(factor), math.sqrt(linear)
 

@@ -172,6 +172,18 @@ def energyrunner(directory: Path, model: str | None, inferences: int | None, **g
     _write(given, logs.read(directory, _about("energyrunner", given), model=model, inferences=inferences))
 
 
+@command.command("codecarbon", short_help="The emissions.csv of codecarbon.")
+@click.argument("file", type=_FILE, metavar="F")
+@click.option("--run-id", metavar="ID", help="Which line, where the file holds several.")
+@_CLOCK
+@_OUT
+def codecarbon(file: Path, run_id: str | None, **given: Any) -> None:  # noqa: ANN401 -- click's options
+    """One run of codecarbon's emissions.csv: the energies of CPU, GPU and RAM, without the PUE that is in them."""
+    from greengen.integrations import codecarbon as logs  # noqa: PLC0415 -- for whom it concerns
+
+    _write(given, logs.read(file, _about("codecarbon", given), run_id=run_id, clock=_clock(given)))
+
+
 def _about(format_: str, given: dict[str, Any]) -> About:
     from greengen.integrations._rows import About  # noqa: PLC0415 -- for whom it concerns
 

@@ -11,7 +11,9 @@ import click
 from greengen.cli import options
 from greengen.errors import UsageError
 
-FORMATS = ("terminal", "json", "html", "csv", "markdown")
+FORMATS = ("terminal", "json", "html", "csv", "markdown", "codecarbon", "impact-framework")
+
+_IF = "impact-framework"
 
 
 @click.command("report", short_help="Show what a run cost.")
@@ -64,5 +66,13 @@ def command(  # noqa: PLR0913 -- one parameter per option
 
 
 def _by_name(out: Path | None) -> str:
-    endings = {".json": "json", ".html": "html", ".htm": "html", ".csv": "csv", ".md": "markdown"}
+    endings = {
+        ".json": "json",
+        ".html": "html",
+        ".htm": "html",
+        ".csv": "csv",
+        ".md": "markdown",
+        ".yml": _IF,
+        ".yaml": _IF,
+    }
     return endings.get(out.suffix.lower(), "terminal") if out is not None else "terminal"

@@ -81,26 +81,45 @@ class TestLinearErrors:
 
     def test_an_offset_of_one_name_does_not_cancel_and_a_gain_does(self) -> None:
         offset, gain = Error("m", 2.0), Error("m", 2.0, gain=True)
-        assert 0.5 < p_better(joules(9.0, offset), joules(10.0, offset)) < 0.7
+        a, b = joules(9.0, offset), joules(10.0, offset)
+        assert p_better(a, b) == pytest.approx(0.5 * (1 + math.erf(1.0 / math.hypot(2.0, 2.0) / math.sqrt(2))))
+        assert p_better_drawn(a, b) == pytest.approx(p_better(a, b), abs=5e-3)
         assert p_better(joules(10.0, gain), joules(10.0, gain)) == 0.5
         assert p_better(joules(9.0, Error("m", 0.9, gain=True)), joules(10.0, Error("m", 1.0, gain=True))) > 1 - 1e-9
 
-    @pytest.mark.parametrize("seed", range(6))
+    @pytest.mark.parametrize("small", [1e-2, 1e-4, 1e-9])
+    def test_a_small_part_of_either_kind_changes_little(self, small: float) -> None:
+        sure = 0.5 * (1 + math.erf(math.log(1.1) / 0.1 / math.sqrt(2)))
+        factor, offset = Error("f", 0.1, log=True), Error("o", 0.1)
+        a, b = joules(1.0, factor, Error("o", small)), joules(1.1)
+        assert p_better(a, b) == pytest.approx(sure, abs=small)
+        sure = 0.5 * (1 + math.erf(0.1 / 0.1 / math.sqrt(2)))
+        assert p_better(joules(1.0, offset, Error("f", small, log=True)), b) == pytest.approx(sure, abs=small)
+
+    @pytest.mark.parametrize("seed", range(5))
     def test_factors_and_offsets_together_as_drawn(self, seed: int) -> None:
-        """Drawn here by hand: a common gain, and a factor and an offset of each."""
+        """Drawn here by hand: a factor that moves one twice as far as the other, and a factor and an offset of each."""
         rng = random.Random(seed)
         values = [rng.uniform(1.0, 2.0), rng.uniform(1.0, 2.0)]
         factors, offsets = ([rng.uniform(0.0, scale) for _ in range(2)] for scale in (0.3, 0.6))
+        common = [0.15, 0.3]
         a, b = (
             joules(
-                v, Error(f"f{i}", v * factors[i], log=True), Error(f"o{i}", offsets[i]), Error("g", v / 10, gain=True)
+                v,
+                Error(f"f{i}", v * factors[i], log=True),
+                Error(f"o{i}", offsets[i]),
+                Error("g", v * common[i], gain=True, log=True),
             )
             for i, v in enumerate(values)
         )
-        wins, n = 0, 40_000
+        wins, n = 0, 30_000
         for _ in range(n):
-            drawn = [v * math.exp(factors[i] * rng.gauss()) + offsets[i] * rng.gauss() for i, v in enumerate(values)]
-            wins += drawn[0] < drawn[1]
+            g = rng.gauss()
+            one, other = (
+                (v * math.exp(factors[i] * rng.gauss()) + offsets[i] * rng.gauss()) * math.exp(common[i] * g)
+                for i, v in enumerate(values)
+            )
+            wins += one < other
         assert p_better(a, b) == pytest.approx(wins / n, abs=0.02)
         assert p_better_drawn(a, b, n) == pytest.approx(wins / n, abs=0.02)
 

@@ -112,6 +112,8 @@ class TestDraws:
         carbon = worked_example()
         sure = replace(carbon, errors=())
         assert (draw(sure, FEW).low, draw(sure, FEW).high) == (carbon.value, carbon.value)
+        told = draw(replace(carbon, value=1.0), FEW)
+        assert told.median == pytest.approx(1.0, rel=0.01)
         assert alike(draw(replace(carbon, note="x"), FEW), draw(carbon, FEW))
 
     def test_what_is_missing_is_not_drawn(self) -> None:
@@ -146,11 +148,17 @@ class TestTornado:
         [swing] = tornado(rate)
         assert (swing.low, swing.high) == pytest.approx((10 / 5.925, 10 / 3.075))
         assert swing.low < (rate.value or 0.0) < swing.high
+        assert tornado(rate / rate) == ()
 
     def test_what_each_side_of_a_ratio_has_of_its_own_adds_in_quadrature(self) -> None:
         one, other = (Quantity(v, "J", "measured", (Error("offset", v * 0.001),)) for v in (10.0, 20.0))
         [swing] = tornado(one / other)
         assert swing.width == pytest.approx(2 * Z95 * 0.5 * 0.001 * math.sqrt(2), rel=1e-3)
+
+    def test_energy_does_not_reach_below_0_but_a_difference_does(self) -> None:
+        wide, none = Quantity(1.0, "J", "measured", (Error("a", 2.0),)), Quantity(0.0, "J", "measured")
+        assert [swing.low for swing in tornado(wide)] == [0.0]
+        assert [swing.low for swing in tornado(wide - none)] == pytest.approx([1.0 - Z95 * 2.0])
 
     def test_of_what_is_missing_there_is_none(self) -> None:
         with pytest.raises(UsageError, match="no counter"):

@@ -130,6 +130,24 @@ class TestRatio:
         assert (joules(1.0) / Quantity(2.0, "s", "declared")).grade == "declared"
         assert (joules(1.0) / Quantity(2.0, "s", "declared")).unit == "J/s"
 
+    def test_a_source_that_cancels_in_one_part_only_does_not_cancel(self) -> None:
+        """Told as a common factor by one and as an offset by the other: the less that cancels holds, in any order."""
+        gain, offset = joules(4.0, Error("a", 1.0, gain=True)), joules(4.0, Error("a", 1.0))
+        for ratio in (gain / offset, offset / gain, (gain + offset) / gain, gain / (offset + gain)):
+            [error] = ratio.errors
+            assert not error.gain
+            assert error.sigma == pytest.approx((ratio.value or 0.0) * 0.25 * math.sqrt(2))
+        factor = joules(4.0, Error("a", 1.0, gain=True, log=True))
+        assert (factor + gain).high == (gain + factor).high == pytest.approx(8.0 * math.exp(Z95 * 0.25))
+
+    def test_a_common_factor_keeps_its_sign_under_a_remainder(self) -> None:
+        """More of the gain makes a negative remainder per second more negative: added to a sum, it takes away."""
+        rest = joules(-3.0, Error("gain", -0.3, gain=True), signed=True) / Quantity(2.0, "s", "declared")
+        assert rest.errors[0].sigma == pytest.approx(-0.15)
+        assert (rest + rest.scaled(-1.0)).errors[0].sigma == 0.0
+        rate = joules(3.0, Error("gain", 0.3, gain=True)) / Quantity(2.0, "s", "declared")
+        assert (rest + rate).errors[0].sigma == pytest.approx(0.0)
+
     def test_on_one_grid_the_grid_cancels(self) -> None:
         """carbon.md 3: 0.8 against 1.0 Wh, GSD 1.05 each, on one grid of GSD 1.3: P(better) is 0.9994, not 0.72."""
         grid = Quantity(300.0, "g/kWh", "declared", (Error("grid", 300.0 * math.log(1.3), gain=True, log=True),))
@@ -196,8 +214,10 @@ class TestUnits:
         assert convert(1500.0, "ms", "s") == 1.5
         assert convert(2.0, "kg", "g") == 2000.0
         assert convert(7.0, "furlong", "furlong") == 7.0
+        assert convert(1000.0, "lb/MWh", "g/kWh") == pytest.approx(453.59237)
+        assert convert(1.0, "kWh/GB", "J/B") == pytest.approx(3.6e-3)
 
-    @pytest.mark.parametrize(("unit", "to"), [("J", "g"), ("J", "W"), ("s", "J"), ("J", "furlong")])
+    @pytest.mark.parametrize(("unit", "to"), [("J", "g"), ("J", "W"), ("s", "J"), ("J", "furlong"), ("g/J", "g/s")])
     def test_units_of_two_kinds(self, unit: str, to: str) -> None:
         with pytest.raises(UsageError, match=f"cannot convert {unit} to {to}"):
             convert(1.0, unit, to)
