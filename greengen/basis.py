@@ -19,7 +19,8 @@ Accounting = Literal["location", "market"]
 Side = Literal["generation", "consumption"]
 Losses = Literal["in", "out"]
 
-#: A part of a basis: the user stated the number; what else it is of, is as far as the user said.
+#: A part of a basis: the user stated the number. What it is of is stated as far as the user said; where
+#: that is all that a table states, too, the two mix.
 DECLARED = "declared by the user"
 
 #: A basis of its own: grams without an intensity in them (embodied ones), which add to grams of any kind.
@@ -104,7 +105,9 @@ class Basis:
     def differences(self, other: Basis) -> tuple[str, ...]:
         """Why the two do not mix, in words; empty where they do."""
         found = [] if self.without_grid or other.without_grid else list(self._attributes_apart(other))
-        ours, theirs = (set(basis.also) - {NO_GRID} for basis in (self, other))
+        # Who stated a number is no kind of it, once what it is of is stated.
+        silent = {NO_GRID, DECLARED} if self.grid and other.grid else {NO_GRID}
+        ours, theirs = (set(basis.also) - silent for basis in (self, other))
         found += [f"one is {word!r} and the other is not" for word in sorted(ours ^ theirs)]
         return tuple(found)
 
@@ -156,7 +159,8 @@ def common(bases: Iterable[str | None], doing: str) -> str | None:
                 "Recompute both on one basis, and state it where it is not stated"
             )
             raise KindMismatchError(msg)
-        if found.without_grid and not basis.without_grid:
+        more_to_say = found.without_grid and not basis.without_grid
+        if more_to_say or (found.grid and DECLARED in basis.also and DECLARED not in found.also):
             first, found = text, basis
     return first
 

@@ -65,6 +65,17 @@ class TestDeclared:
         assert str(declared()) == DECLARED
         assert str(declared("marginal_short", losses="in")) == f"short-run marginal; grid losses in; {DECLARED}"
 
+    def test_with_a_table_it_mixes_once_it_states_what_the_table_states(self) -> None:
+        whole = declared("average", scope="lifecycle", accounting="location", side="generation")
+        for parts in ([str(whole), TABLE], [TABLE, str(whole)], [NO_GRID, TABLE, str(whole)]):
+            assert total([grams(1.0, basis) for basis in parts], "g").basis == str(whole)
+        for less in (declared(), declared("average")):
+            with pytest.raises(KindMismatchError, match="scope is lifecycle in one and not stated in the other"):
+                _ = grams(1.0, TABLE) + grams(1.0, str(less))
+        assert (grams(1.0, DECLARED) + grams(1.0, DECLARED)).basis == DECLARED
+        with pytest.raises(KindMismatchError, match="declared by the user"):
+            _ = grams(1.0, DECLARED) + grams(1.0, None)
+
     def test_what_is_none_is_refused(self) -> None:
         with pytest.raises(UsageError, match="has no colour"):
             declared(colour="green")
