@@ -77,8 +77,9 @@ class TestDeclared:
             _ = grams(1.0, DECLARED) + grams(1.0, None)
 
     def test_what_is_none_is_refused(self) -> None:
-        with pytest.raises(UsageError, match="has no colour"):
-            declared(colour="green")
+        for stated in ("colour", "also"):
+            with pytest.raises(UsageError, match=f"has no {stated}"):
+                declared(**{stated: "green"})
         with pytest.raises(UsageError, match="kind 'green'"):
             declared("green")
 
@@ -119,7 +120,7 @@ class TestMixing:
 class TestEmbodied:
     """Grams without an intensity in them: SCI adds them to the operational ones, of whatever kind."""
 
-    @pytest.mark.parametrize("basis", [TABLE, "short-run marginal; direct", "market-based"])
+    @pytest.mark.parametrize("basis", [TABLE, "short-run marginal; direct", DECLARED, "average; as the supplier says"])
     def test_they_add_to_any_kind_and_do_not_change_it(self, basis: str) -> None:
         operational, embodied = grams(2.0, basis), grams(1.0, NO_GRID)
         assert (operational + embodied).basis == (embodied + operational).basis == basis
@@ -135,5 +136,12 @@ class TestEmbodied:
         rules = "static capacity-share 0"
         operational = grams(1.0, joined(rules, TABLE))
         assert (operational + grams(1.0, joined(rules, NO_GRID))).basis == operational.basis
-        with pytest.raises(KindMismatchError, match="capacity-share"):
-            _ = operational + grams(1.0, NO_GRID)
+        assert (grams(1.0, NO_GRID) + grams(1.0, joined(rules, NO_GRID))).basis == joined(rules, NO_GRID)
+        assert (grams(1.0, NO_GRID) + operational).basis == operational.basis  # it states no rule of its own
+        for other in (joined("idle pro-rata", NO_GRID), joined("idle pro-rata", TABLE)):
+            with pytest.raises(KindMismatchError, match="one is 'idle pro-rata' and the other is not"):
+                _ = operational + grams(1.0, other)
+        with pytest.raises(KindMismatchError, match="is 'static capacity-share 0' and the other is not"):
+            _ = grams(1.0, joined(rules, NO_GRID)) + grams(1.0, TABLE)
+        with pytest.raises(KindMismatchError, match="and the other is not"):
+            _ = grams(1.0, joined(rules, NO_GRID)) + grams(1.0, joined("idle pro-rata", NO_GRID))
