@@ -65,9 +65,21 @@ class TestDeclared:
         assert str(declared()) == DECLARED
         assert str(declared("marginal_short", losses="in")) == f"short-run marginal; grid losses in; {DECLARED}"
 
+    def test_with_a_table_it_mixes_once_it_states_what_the_table_states(self) -> None:
+        whole = declared("average", scope="lifecycle", accounting="location", side="generation")
+        for parts in ([str(whole), TABLE], [TABLE, str(whole)], [NO_GRID, TABLE, str(whole)]):
+            assert total([grams(1.0, basis) for basis in parts], "g").basis == str(whole)
+        for less in (declared(), declared("average")):
+            with pytest.raises(KindMismatchError, match="scope is lifecycle in one and not stated in the other"):
+                _ = grams(1.0, TABLE) + grams(1.0, str(less))
+        assert (grams(1.0, DECLARED) + grams(1.0, DECLARED)).basis == DECLARED
+        with pytest.raises(KindMismatchError, match="declared by the user"):
+            _ = grams(1.0, DECLARED) + grams(1.0, None)
+
     def test_what_is_none_is_refused(self) -> None:
-        with pytest.raises(UsageError, match="has no colour"):
-            declared(colour="green")
+        for stated in ("colour", "also"):
+            with pytest.raises(UsageError, match=f"has no {stated}"):
+                declared(**{stated: "green"})
         with pytest.raises(UsageError, match="kind 'green'"):
             declared("green")
 
@@ -108,7 +120,7 @@ class TestMixing:
 class TestEmbodied:
     """Grams without an intensity in them: SCI adds them to the operational ones, of whatever kind."""
 
-    @pytest.mark.parametrize("basis", [TABLE, "short-run marginal; direct", "market-based"])
+    @pytest.mark.parametrize("basis", [TABLE, "short-run marginal; direct", DECLARED, "average; as the supplier says"])
     def test_they_add_to_any_kind_and_do_not_change_it(self, basis: str) -> None:
         operational, embodied = grams(2.0, basis), grams(1.0, NO_GRID)
         assert (operational + embodied).basis == (embodied + operational).basis == basis
@@ -124,5 +136,12 @@ class TestEmbodied:
         rules = "static capacity-share 0"
         operational = grams(1.0, joined(rules, TABLE))
         assert (operational + grams(1.0, joined(rules, NO_GRID))).basis == operational.basis
-        with pytest.raises(KindMismatchError, match="capacity-share"):
-            _ = operational + grams(1.0, NO_GRID)
+        assert (grams(1.0, NO_GRID) + grams(1.0, joined(rules, NO_GRID))).basis == joined(rules, NO_GRID)
+        assert (grams(1.0, NO_GRID) + operational).basis == operational.basis  # it states no rule of its own
+        for other in (joined("idle pro-rata", NO_GRID), joined("idle pro-rata", TABLE)):
+            with pytest.raises(KindMismatchError, match="one is 'idle pro-rata' and the other is not"):
+                _ = operational + grams(1.0, other)
+        with pytest.raises(KindMismatchError, match="is 'static capacity-share 0' and the other is not"):
+            _ = grams(1.0, joined(rules, NO_GRID)) + grams(1.0, TABLE)
+        with pytest.raises(KindMismatchError, match="and the other is not"):
+            _ = grams(1.0, joined(rules, NO_GRID)) + grams(1.0, joined("idle pro-rata", NO_GRID))
