@@ -30,6 +30,8 @@ _VARIABLE = "GREENGEN_ACCELERATOR"
 _PERIOD_S = 1.0
 #: How long the first answer is waited for; neuron-monitor's comes later, and is not.
 _FIRST_S, _PATIENCE_S = 3.0, 20.0
+#: Answers further apart than so many windows have a gap between them.
+_LONGEST = 3
 _SHARED = "busy time is told of the whole accelerator, not of processes, so sole tenancy is assumed"
 _UNSTATED = "it has no power sensor, and its idle and active power are not stated"
 #: Whose absence from the variable is no loss: another collector reads it, and says what it lacks.
@@ -163,7 +165,9 @@ class _Rows:
     domains: Mapping[str, Domain]
     powers: Powers
     use: list[Usage]
+    #: Busy time as it was last told, and as it is handed on: that never falls.
     busy_s: dict[str, float] = field(default_factory=dict)
+    used_s: dict[str, float] = field(default_factory=dict)
     last: dict[str, tuple[int, float]] = field(default_factory=dict)
     #: J by which a counter is set back, so that a reset of busy time shows as one.
     behind_j: dict[str, float] = field(default_factory=dict)
@@ -177,14 +181,16 @@ class _Rows:
                 if self.source.counts
                 else self._gauged(t_ns, unit, domain, Told({unit: busy}, told.window_s))
             )
-            self.use.append(Usage(domain.uid, MACHINE, t_ns, int(self.busy_s[unit] * 1e9)))
+            self.use.append(Usage(domain.uid, MACHINE, t_ns, int(self.used_s[unit] * 1e9)))
 
     def _counted(self, t_ns: int, unit: str, domain: Domain, busy_s: float) -> Sample:
         """Energy since the machine started: a function of time and busy time alone, the same for all recorders."""
         idle_w, more_w = self.powers.idle_w, self.powers.active_w - self.powers.idle_w
         energy_j = t_ns / 1e9 * idle_w + busy_s * more_w - self.behind_j.get(unit, 0.0)
         _, before_j = self.last.get(unit, (t_ns, energy_j))
-        if busy_s < self.busy_s.get(unit, 0.0):
+        before_s = self.busy_s.get(unit, 0.0)
+        self.used_s[unit] = self.used_s.get(unit, 0.0) + (busy_s - before_s if busy_s >= before_s else busy_s)
+        if busy_s < before_s:
             # The driver was loaded anew: what was drawn in between is nobody's knowledge.
             behind_j = energy_j - before_j + 1.0
             self.behind_j[unit] = self.behind_j.get(unit, 0.0) + behind_j
@@ -197,7 +203,10 @@ class _Rows:
         """Mean power of the window."""
         part = told.busy[unit]
         before_ns, _ = self.last.get(unit, (t_ns, 0.0))
-        self.busy_s[unit] = self.busy_s.get(unit, 0.0) + part * (t_ns - before_ns) / 1e9
+        elapsed_s = (t_ns - before_ns) / 1e9
+        # Of a time in which nothing was told, nobody knows how busy it was.
+        told_s = elapsed_s if elapsed_s <= _LONGEST * max(told.window_s, _PERIOD_S) else 0.0
+        self.used_s[unit] = self.used_s.get(unit, 0.0) + part * told_s
         self.last[unit] = t_ns, part
         power_w = self.powers.idle_w + part * (self.powers.active_w - self.powers.idle_w)
         return Sample(domain.uid, t_ns, power_w, "power", told.window_s)

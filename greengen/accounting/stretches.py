@@ -38,6 +38,9 @@ _MOST = 600
 
 _TWO = 2
 
+#: Busy times that are further apart than so many times the usual have a gap between them.
+_HOLE = 3
+
 _RECORD_STEPS = "record one in which it idles for some 20 s and works for some 20 s, in turns"
 
 _RECORD = "record one where it can be read (`greengen doctor` says which), or import the log of a plug beside it"
@@ -132,9 +135,21 @@ def stretches_beside(told: Source) -> tuple[Stretches, Floats]:
     if edges.size < _TWO:
         msg = f"the load of the accelerator never holds for {2 * reading_s:.3g} s: {_RECORD_STEPS}"
         raise UsageError(msg)
-    found, whole = between(told, edges)
     busy, _ = _busy(accelerator, edges[:-1], edges[1:])
-    return found, busy[whole]
+    heard = _heard(told.load, edges)
+    found, whole = between(told, edges)
+    return Stretches(found.busy[heard[whole]], found.power_w[heard[whole]]), busy[whole & heard]
+
+
+def _heard(load: Series, edges: Ints) -> Bools:
+    """Whether the accelerator's busy time was told all through each stretch: in a gap of it nobody knows."""
+    t_ns = np.array(load.t_ns, dtype=np.int64)
+    steps = np.diff(t_ns)
+    # Thinning leaves out readings on a line: the spacing is that of those that were taken.
+    spacing = np.array(load.spacing_ns[1:], dtype=np.int64)
+    holes = np.where(spacing > 0, spacing, steps) > _HOLE * np.median(steps)
+    lost_ns = np.concatenate(([0.0], np.cumsum(steps * holes)))
+    return np.asarray(np.diff(np.interp((edges - t_ns[0]).astype(float), (t_ns - t_ns[0]).astype(float), lost_ns)) == 0)
 
 
 def between(told: Source, edges: Ints) -> tuple[Stretches, Bools]:

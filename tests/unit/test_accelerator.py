@@ -222,7 +222,8 @@ def test_busy_time_makes_a_counter_that_is_the_same_for_all_recorders(tmp_path: 
 
 
 def test_a_driver_that_was_loaded_anew_shows_as_a_reset(tmp_path: Path) -> None:
-    told, _ = rows(loading.build("intel_npu", tmp_path), Powers(2.0, 4.0), [])
+    use: list[Usage] = []
+    told, _ = rows(loading.build("intel_npu", tmp_path), Powers(2.0, 4.0), use)
     busy = [100.0, 101.0, 0.5, 1.0]
     # Idle power alone would have hidden the fall.
     seconds = [0, 1, 200, 201]
@@ -235,6 +236,7 @@ def test_a_driver_that_was_loaded_anew_shows_as_a_reset(tmp_path: Path) -> None:
     assert values[1] - values[0] == pytest.approx(2.0 + 2.0)
     assert values[2] == pytest.approx(values[1] - 1.0)
     assert values[3] - values[2] == pytest.approx(2.0 + 0.5 * 2.0)
+    assert [usage.busy_ns / S for usage in use] == pytest.approx([100.0, 101.0, 101.5, 102.0])
 
 
 def test_intels_npu_is_counted_once(tmp_path: Path) -> None:
@@ -365,9 +367,10 @@ def test_tpus_without_the_library(tmp_path: Path) -> None:
 def test_busy_time_of_a_gauge_adds_up(tmp_path: Path) -> None:
     use: list[Usage] = []
     told, _ = rows(loading.build("rockchip", tmp_path), Powers(1.0, 3.0), use, "rknpu")
-    for second, part in ((0, 0.5), (1, 0.5), (3, 0.25)):
+    for second, part in ((0, 0.5), (1, 0.5), (3, 0.25), (60, 1.0), (61, 1.0)):
         list(told(second * S, Told({"": part}, 1.0)))
-    assert [usage.busy_ns for usage in use] == [0, S // 2, S]
+    # Between 3 and 60 s nothing was told.
+    assert [usage.busy_ns for usage in use] == [0, S // 2, S, S, 2 * S]
 
 
 def test_a_clock_that_stands_still_is_no_trouble(tmp_path: Path) -> None:

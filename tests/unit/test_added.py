@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -84,6 +85,25 @@ def test_the_meters_own_error_is_in_the_interval() -> None:
 def test_what_says_too_little(rows: Rows, words: str) -> None:
     with pytest.raises(UsageError, match=words):
         plane(rows)
+
+
+def test_where_its_busy_time_was_not_told_nobody_knows_what_it_did() -> None:
+    """It worked on for 100 s, and its count stood still."""
+    rows = planted.run_with_accelerator(10, 400, Truth(5.0, 10.0, 0.01), 4.0)
+    usage = rows.timelines[0].usage
+    used = usage[ACCELERATOR, "machine"]
+    kept = [i for i, t_ns in enumerate(used.t_ns) if not 100e9 < t_ns < 200e9]
+    lost = used.values[kept[101]] - used.values[kept[100]]
+    usage[ACCELERATOR, "machine"] = replace(
+        used,
+        t_ns=[used.t_ns[i] for i in kept],
+        values=[used.values[i] - lost * (used.t_ns[i] >= 200e9) for i in kept],
+        spacing_ns=[0, *(used.t_ns[b] - used.t_ns[a] for a, b in itertools.pairwise(kept))],
+    )
+    found = plane(rows)
+    assert found.active_interval_w[0] <= 4.0 <= found.active_interval_w[1]
+    assert found.active_w == pytest.approx(4.0, rel=0.05)
+    assert found.outliers <= 2
 
 
 def test_one_reading_of_busy_time_is_none() -> None:
