@@ -128,7 +128,7 @@ def stretches_beside(told: Source) -> tuple[Stretches, Floats]:
     accelerator = replace(
         told, machine=told.load, capacity=Series(t_ns, [float(t) for t in t_ns], told.load.spacing_ns)
     )
-    reading_s = max(_reading_s((*told.meters, *told.parts)), float(np.median(np.diff(t_ns))) / NS)
+    reading_s = max(_reading_s((*told.meters, *told.parts)), float(np.median(_spacing(told.load))) / NS)
     edges = _edges(told, reading_s)
     edges = edges[(edges >= t_ns[0]) & (edges <= t_ns[-1])]
     edges = edges[_steady(accelerator, edges, reading_s)]
@@ -144,12 +144,15 @@ def stretches_beside(told: Source) -> tuple[Stretches, Floats]:
 def _heard(load: Series, edges: Ints) -> Bools:
     """Whether the accelerator's busy time was told all through each stretch: in a gap of it nobody knows."""
     t_ns = np.array(load.t_ns, dtype=np.int64)
-    steps = np.diff(t_ns)
-    # Thinning leaves out readings on a line: the spacing is that of those that were taken.
-    spacing = np.array(load.spacing_ns[1:], dtype=np.int64)
-    holes = np.where(spacing > 0, spacing, steps) > _HOLE * np.median(steps)
-    lost_ns = np.concatenate(([0.0], np.cumsum(steps * holes)))
+    spacing = _spacing(load)
+    lost_ns = np.concatenate(([0.0], np.cumsum(np.diff(t_ns) * (spacing > _HOLE * np.median(spacing)))))
     return np.asarray(np.diff(np.interp((edges - t_ns[0]).astype(float), (t_ns - t_ns[0]).astype(float), lost_ns)) == 0)
+
+
+def _spacing(series: Series) -> Ints:
+    """How far apart readings were taken, ns; thinning has left out those that lay on a line."""
+    spacing = np.array(series.spacing_ns[1:], dtype=np.int64)
+    return np.where(spacing > 0, spacing, np.diff(np.array(series.t_ns, dtype=np.int64)))
 
 
 def between(told: Source, edges: Ints) -> tuple[Stretches, Bools]:

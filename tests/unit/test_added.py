@@ -106,6 +106,25 @@ def test_where_its_busy_time_was_not_told_nobody_knows_what_it_did() -> None:
     assert found.outliers <= 2
 
 
+def test_readings_that_lay_on_a_line_and_were_left_out_are_no_gaps() -> None:
+    rows = planted.run_with_accelerator(11, 300, Truth(5.0, 10.0, 0.01), 4.0)
+    whole = plane(rows)
+    usage = rows.timelines[0].usage
+    used = usage[ACCELERATOR, "machine"]
+    rise = np.round(np.diff(used.values), 3)
+    kept = [0, *(np.flatnonzero(np.diff(rise)) + 1).tolist(), len(used.t_ns) - 1]
+    assert len(kept) < 100
+    usage[ACCELERATOR, "machine"] = replace(
+        used,
+        t_ns=[used.t_ns[i] for i in kept],
+        values=[used.values[i] for i in kept],
+        spacing_ns=[0, *[1_000_000_000] * (len(kept) - 1)],
+    )
+    thinned = plane(rows)
+    assert thinned.stretches == whole.stretches
+    assert thinned.active_w == pytest.approx(whole.active_w)
+
+
 def test_one_reading_of_busy_time_is_none() -> None:
     rows = planted.run_with_accelerator(1, 300, Truth(5, 10, 0.01), 4.0)
     usage = rows.timelines[0].usage
