@@ -13,7 +13,7 @@ from greengen.collectors._cpu_info import CpuInfo
 #: The environment variable that names the file.
 VARIABLE = "GREENGEN_CALIBRATION"
 
-SCHEMA = "greengen.calibration/1"
+SCHEMA, SCHEMA_ACCELERATOR = "greengen.calibration/1", "greengen.accelerator/1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,21 +39,33 @@ class Calibration:
 
 def load(path: Path, cpu: CpuInfo) -> Calibration | str:
     """The calibration, or why it is not one of this machine."""
+    return _load(path, cpu, SCHEMA)
+
+
+def load_accelerator(path: Path, cpu: CpuInfo, name: str) -> Calibration | str:
+    """What an accelerator adds while it is busy, over an idle power of 0; or why it is not this one's, or not here."""
+    return _load(path, cpu, SCHEMA_ACCELERATOR, name)
+
+
+def _load(path: Path, cpu: CpuInfo, schema: str, accelerator: str = "") -> Calibration | str:
     try:
         told = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         return f"{path} cannot be read: {error.strerror}"
     except ValueError:
         return f"{path} is no JSON"
-    if not isinstance(told, dict) or told.get("schema") != SCHEMA:
-        return f"{path} is no calibration of the schema {SCHEMA}"
+    if not isinstance(told, dict) or told.get("schema") != schema:
+        return f"{path} is no calibration of the schema {schema}"
     try:
-        machine, found = _machine(told), _calibration(told)
+        machine = _machine(told)
+        found: Calibration | str = _told(told)
     except (KeyError, TypeError, ValueError) as error:
         return f"{path} is damaged: {error}"
     here = (cpu.model, cpu.logical)
     if machine != here:
         return f"{path} is of another machine: {_named(*machine)}, and this one is {_named(*here)}"
+    if accelerator and told.get("accelerator") != accelerator:
+        found = f"{path} is of {told.get('accelerator')!r}, and not of {accelerator}"
     return found
 
 
@@ -61,9 +73,11 @@ def _machine(told: dict[str, Any]) -> tuple[str, int]:
     return str(told["machine"]["cpu"]), int(told["machine"]["logical_cpus"])
 
 
-def _calibration(told: dict[str, Any]) -> Calibration:
+def _told(told: dict[str, Any]) -> Calibration:
     meter = told["meter"]
-    idle_w, active_w, sigma, scatter = (float(told[key]) for key in ("idle_w", "active_w", "sigma", "scatter"))
+    # What an accelerator draws idle is in no calibration of it: it is behind the meter with all else.
+    idle_w = float(told["idle_w"]) if told["schema"] == SCHEMA else 0.0
+    active_w, sigma, scatter = (float(told[key]) for key in ("active_w", "sigma", "scatter"))
     gain = float(meter["gain"])
     if not all(math.isfinite(n) and n >= 0 for n in (idle_w, active_w, sigma, scatter, gain)) or not active_w:
         msg = "a power or an uncertainty is no number, or below 0"

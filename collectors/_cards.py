@@ -17,6 +17,8 @@ from greengen.collectors._outage import Outages
 from greengen.collectors._poller import Polled, Poller
 
 _SHARED = "no tool tells how much of the card each process used, so sole tenancy is assumed"
+#: Answers further apart than so many refresh times have a gap between them.
+_LONGEST = 5
 _FROZEN_NS = 60_000_000_000
 
 
@@ -161,7 +163,9 @@ class _Rows:
         if card.busy is None:
             return
         self.busy_from_ns[key] = t_ns
-        worked_ns = 0 if from_ns is None else int((t_ns - from_ns) * min(max(card.busy, 0.0), 1.0))
+        # Of a time in which the command said nothing, nobody knows how busy the card was.
+        known = from_ns is not None and t_ns - from_ns <= _LONGEST * domain.refresh_s * 1e9
+        worked_ns = int((t_ns - from_ns) * min(max(card.busy, 0.0), 1.0)) if known and from_ns is not None else 0
         self.busy_ns[key] = self.busy_ns.get(key, 0) + worked_ns
         if domain.activity is not None:
             self.use.append(Usage(domain.activity, MACHINE, t_ns, self.busy_ns[key]))

@@ -2,6 +2,7 @@
 
     GREENGEN_ACCELERATOR="rknpu=0.3/2.5"             W idle / W busy, of one chip
     GREENGEN_ACCELERATOR="tpu=90/170,neuron=60/200"
+    GREENGEN_ACCELERATOR="rknpu=@rknpu.json"         what `greengen calibrate --accelerator rknpu` fitted to a meter
 
 E = busy × active + (time - busy) × idle. The powers come from a data sheet, a paper, or a meter that was read
 once; none is assumed: an accelerator that is here and whose powers are not stated is listed as not measured.
@@ -13,11 +14,15 @@ source tells, and where that was looked up: `_busy`.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 
 from greengen.collector import MACHINE, Discovery, Domain, Event, Host, Sample, Unavailable, Usage
+from greengen.collectors import _calibration
 from greengen.collectors._busy import SOURCES, Source, Told
+from greengen.collectors._cpu_info import read_cpu_info
 from greengen.collectors._poller import Polled, Poller
 from greengen.collectors.cpu_model import GAIN, WORKLOAD
 
@@ -25,6 +30,8 @@ _VARIABLE = "GREENGEN_ACCELERATOR"
 _PERIOD_S = 1.0
 #: How long the first answer is waited for; neuron-monitor's comes later, and is not.
 _FIRST_S, _PATIENCE_S = 3.0, 20.0
+#: Answers further apart than so many windows have a gap between them.
+_LONGEST = 3
 _SHARED = "busy time is told of the whole accelerator, not of processes, so sole tenancy is assumed"
 _UNSTATED = "it has no power sensor, and its idle and active power are not stated"
 #: Whose absence from the variable is no loss: another collector reads it, and says what it lacks.
@@ -33,26 +40,43 @@ _READ_OTHERWISE = ("intel_npu",)
 
 @dataclass(frozen=True, slots=True)
 class Powers:
-    """Of one chip, W."""
+    """Of one chip, W; how well they are known, as relative standard uncertainties; and how, in words."""
 
     idle_w: float
     active_w: float
+    gain: float = GAIN
+    workload: float = WORKLOAD
+    why: str = f"as {_VARIABLE} states"
 
 
-def stated(text: str) -> tuple[dict[str, Powers], list[str]]:
-    """(powers by name, what is wrong) of the variable's text."""
+def stated(text: str, calibrated: Callable[[str, str], Powers | str]) -> tuple[dict[str, Powers], list[str]]:
+    """(powers by name, what is wrong) of the variable's text. `calibrated` reads the file of an accelerator."""
     found: dict[str, Powers] = {}
     wrong = []
     for part in filter(None, (part.strip() for part in text.split(","))):
         name, _, numbers = part.partition("=")
-        powers = _powers(numbers)
-        if name not in SOURCES:
+        powers = calibrated(name, numbers[1:]) if numbers.startswith("@") else _powers(numbers)
+        if isinstance(powers, str):
+            wrong.append(f"{part!r}: {powers}")
+        elif name not in SOURCES:
             wrong.append(f"{part!r}: known accelerators are {', '.join(sorted(SOURCES))}")
         elif powers is None:
             wrong.append(f"{part!r}: not IDLE/ACTIVE in W, with idle at 0 or more and active no less")
         else:
             found[name] = powers
     return found, wrong
+
+
+def calibrated(host: Host, name: str, path: str) -> Powers | str:
+    """What was fitted to a meter, or why it is not taken: idle power is then part of the rest of the machine."""
+    known = _calibration.load_accelerator(Path(path), read_cpu_info(host), name)
+    if isinstance(known, str):
+        return known
+    # As with the CPU's: the level is known better, what other work draws in the same busy time is not.
+    workload = math.hypot(max(WORKLOAD, known.scatter), known.sigma)
+    unknown = "" if known.gain else ", whose own error is not known and is left out"
+    why = f"beyond idle, fitted by `greengen calibrate` on {known.created[:10]} to {known.meter}{unknown}"
+    return Powers(0.0, known.active_w, known.gain, workload, why)
 
 
 def _powers(text: str) -> Powers | None:
@@ -77,7 +101,7 @@ class AcceleratorCollector:
     def discover(self) -> Discovery:
         """The accelerators that are here, as far as their powers are stated."""
         self.close()
-        powers, wrong = stated(self._host.environ.get(_VARIABLE, ""))
+        powers, wrong = stated(self._host.environ.get(_VARIABLE, ""), partial(calibrated, self._host))
         problems = [Unavailable(self.name, f"{_VARIABLE}: {why}", _example("rknpu")) for why in wrong]
         domains: list[Domain] = []
         for name, find in SOURCES.items():
@@ -141,7 +165,9 @@ class _Rows:
     domains: Mapping[str, Domain]
     powers: Powers
     use: list[Usage]
+    #: Busy time as it was last told, and as it is handed on: that never falls.
     busy_s: dict[str, float] = field(default_factory=dict)
+    used_s: dict[str, float] = field(default_factory=dict)
     last: dict[str, tuple[int, float]] = field(default_factory=dict)
     #: J by which a counter is set back, so that a reset of busy time shows as one.
     behind_j: dict[str, float] = field(default_factory=dict)
@@ -155,14 +181,16 @@ class _Rows:
                 if self.source.counts
                 else self._gauged(t_ns, unit, domain, Told({unit: busy}, told.window_s))
             )
-            self.use.append(Usage(domain.uid, MACHINE, t_ns, int(self.busy_s[unit] * 1e9)))
+            self.use.append(Usage(domain.uid, MACHINE, t_ns, int(self.used_s[unit] * 1e9)))
 
     def _counted(self, t_ns: int, unit: str, domain: Domain, busy_s: float) -> Sample:
         """Energy since the machine started: a function of time and busy time alone, the same for all recorders."""
         idle_w, more_w = self.powers.idle_w, self.powers.active_w - self.powers.idle_w
         energy_j = t_ns / 1e9 * idle_w + busy_s * more_w - self.behind_j.get(unit, 0.0)
         _, before_j = self.last.get(unit, (t_ns, energy_j))
-        if busy_s < self.busy_s.get(unit, 0.0):
+        before_s = self.busy_s.get(unit, 0.0)
+        self.used_s[unit] = self.used_s.get(unit, 0.0) + (busy_s - before_s if busy_s >= before_s else busy_s)
+        if busy_s < before_s:
             # The driver was loaded anew: what was drawn in between is nobody's knowledge.
             behind_j = energy_j - before_j + 1.0
             self.behind_j[unit] = self.behind_j.get(unit, 0.0) + behind_j
@@ -175,7 +203,10 @@ class _Rows:
         """Mean power of the window."""
         part = told.busy[unit]
         before_ns, _ = self.last.get(unit, (t_ns, 0.0))
-        self.busy_s[unit] = self.busy_s.get(unit, 0.0) + part * (t_ns - before_ns) / 1e9
+        elapsed_s = (t_ns - before_ns) / 1e9
+        # Of a time in which nothing was told, nobody knows how busy it was.
+        told_s = elapsed_s if elapsed_s <= _LONGEST * max(told.window_s, _PERIOD_S) else 0.0
+        self.used_s[unit] = self.used_s.get(unit, 0.0) + part * told_s
         self.last[unit] = t_ns, part
         power_w = self.powers.idle_w + part * (self.powers.active_w - self.powers.idle_w)
         return Sample(domain.uid, t_ns, power_w, "power", told.window_s)
@@ -195,9 +226,9 @@ def _domain(name: str, unit: str, source: Source, powers: Powers) -> Domain:
         max_power_w=powers.active_w,
         idle_w=powers.idle_w,
         refresh_s=_PERIOD_S,
-        gain=GAIN,
-        workload=WORKLOAD,
-        detail=f"{source.detail} × {powers.active_w:g} W busy, {powers.idle_w:g} W idle, as {_VARIABLE} states",
+        gain=powers.gain,
+        workload=powers.workload,
+        detail=f"{source.detail} × {powers.active_w:.4g} W busy, {powers.idle_w:.4g} W idle, {powers.why}",
     )
 
 

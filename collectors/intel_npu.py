@@ -84,6 +84,7 @@ class IntelNpuCollector:
         self._meters = SysfsMeters(host, open_file)
         self._busy: HeldFile | None = None
         self._asked_ns: int | None = None
+        self._told_us = self._used_us = 0
         self._outages = Outages()
 
     def discover(self) -> Discovery:
@@ -119,7 +120,11 @@ class IntelNpuCollector:
         text = self._busy.read()
         if text.isdigit():
             self._outages.end(UID)
-            yield Usage(UID, MACHINE, t_ns, int(text) * 1000)
+            told_us = int(text)
+            # It begins anew with the driver; what is handed on never falls.
+            self._used_us += told_us - self._told_us if told_us >= self._told_us else told_us
+            self._told_us = told_us
+            yield Usage(UID, MACHINE, t_ns, self._used_us * 1000)
         else:
             reason = f"{self._busy.path} reads {text.decode(errors='replace')!r}"
             yield from self._outages.begin(t_ns, f"{UID} utilisation", reason, "warning")
@@ -130,6 +135,7 @@ class IntelNpuCollector:
         if self._busy is not None:
             self._busy.close()
         self._busy = self._asked_ns = None
+        self._told_us = self._used_us = 0
 
 
 def _tables(sysfs: Path, guid: str) -> list[Path]:

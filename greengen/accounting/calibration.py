@@ -8,6 +8,7 @@ Robust Statistics, 5.5), so that a burst of something else behind the meter does
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,18 +27,18 @@ MIN_RANGE = 0.25
 _MIN_SIDE = 5
 
 #: Active power that is not this many times its uncertainty is not known to be there.
-_MOST_UNSURE = 2.0
+MOST_UNSURE = 2.0
 
 #: Of so many stretches in a hundred, from the quiet end and from the busy end, the range is taken.
 _EDGE = 0.05
 
 #: Tukey's constant, in standard deviations: 95 % of least squares' efficiency on normal noise.
-_TUKEY = 4.685
+TUKEY = 4.685
 
 #: The median of the absolute value of a standard normal number.
 _MAD = 0.6744897501960817
 
-_ROUNDS = 50
+ROUNDS = 50
 
 #: Deviations that go together more than this are no noise around a line.
 _ALIKE = 0.9
@@ -85,21 +86,21 @@ def fit(told: Stretches, gain: float = 0.0) -> Line:
     """
     busy, power = told.busy, told.power_w
     least, most = _range(busy)
-    a, b = _start(busy, power)
-    sd = _scale(busy, power - a - b * busy, power)
-    for _ in range(_ROUNDS):
-        weight = np.clip(1.0 - ((power - a - b * busy) / (_TUKEY * sd)) ** 2, 0.0, None) ** 2
+    a, b = start(busy, power)
+    sd = scale(busy, power - a - b * busy, power)
+    for _ in range(ROUNDS):
+        weight = tukey((power - a - b * busy) / sd)
         before = a, b
         a, b = _weighted(busy, power, weight / sd**2)
         if math.hypot(a - before[0], b - before[1]) <= 1e-10 * (abs(a) + abs(b)):
             break
     residual = power - a - b * busy
-    covariance, free = _covariance(busy, residual, sd)
-    kept = np.abs(residual) < _TUKEY * sd
+    spread, free = covariance((busy,), residual, sd)
+    kept = np.abs(residual) < TUKEY * sd
     r2 = 1.0 - float((residual[kept] ** 2).sum()) / max(float(((power[kept] - power[kept].mean()) ** 2).sum()), 1e-300)
-    wide = _student(free)
-    reach = [wide * math.sqrt(covariance[i, i]) for i in (0, 1)]
-    if b <= _MOST_UNSURE * reach[1]:
+    wide = student(free)
+    reach = [wide * math.sqrt(spread[i, i]) for i in (0, 1)]
+    if b <= MOST_UNSURE * reach[1]:
         msg = (
             f"the meter does not follow the CPU: all of it adds {b:.3g} W +- {reach[1]:.2g} W; name the meter that "
             "holds the CPU with --meter, and record a longer run with nothing else at work behind it"
@@ -113,10 +114,10 @@ def fit(told: Stretches, gain: float = 0.0) -> Line:
         raise UsageError(msg)
     return Line(
         idle_w=a,
-        idle_interval_w=_interval(a, reach[0], gain),
+        idle_interval_w=interval(a, reach[0], gain),
         active_w=b,
-        active_interval_w=_interval(b, reach[1], gain),
-        sigma=_relative(a, b, covariance) * wide / Z95,
+        active_interval_w=interval(b, reach[1], gain),
+        sigma=_relative(a, b, spread) * wide / Z95,
         residual_w=math.sqrt(float((residual[kept] ** 2).sum()) / max(int(kept.sum()) - 2, 1)),
         r2=r2,
         stretches=busy.size,
@@ -146,7 +147,7 @@ def _middle(busy: Floats) -> float:
     return float(busy.min() + busy.max()) / 2
 
 
-def _start(busy: Floats, power: Floats) -> tuple[float, float]:
+def start(busy: Floats, power: Floats) -> tuple[float, float]:
     """The median slope of all pairs that lie far enough apart, and the median of what is left."""
     first, second = np.triu_indices(busy.size, 1)
     apart = busy[second] - busy[first]
@@ -155,7 +156,7 @@ def _start(busy: Floats, power: Floats) -> tuple[float, float]:
     return median(power - slope * busy), slope
 
 
-def _scale(busy: Floats, residual: Floats, power: Floats) -> Floats:
+def scale(busy: Floats, residual: Floats, power: Floats) -> Floats:
     """The standard deviation of most residuals, shape (n,): a busy machine's power scatters more than an idle one's.
 
     By the median of the quiet stretches and that of the busy ones, and along a line through both.
@@ -169,6 +170,11 @@ def _scale(busy: Floats, residual: Floats, power: Floats) -> Floats:
     return np.maximum(sd, max(0.2 * max(scatter), 1e-9 * float(np.abs(power).max()), 1e-12))
 
 
+def tukey(deviations: Floats) -> Floats:
+    """The weights of deviations in standard deviations: none beyond Tukey's constant."""
+    return np.asarray(np.clip(1.0 - (deviations / TUKEY) ** 2, 0.0, None) ** 2)
+
+
 def _weighted(x: Floats, y: Floats, weight: Floats) -> tuple[float, float]:
     total = weight.sum()
     mean_x, mean_y = float(weight @ x / total), float(weight @ y / total)
@@ -176,21 +182,22 @@ def _weighted(x: Floats, y: Floats, weight: Floats) -> tuple[float, float]:
     return mean_y - slope * mean_x, slope
 
 
-def _covariance(busy: Floats, residual: Floats, sd: Floats) -> tuple[Floats, float]:
-    """(covariance of idle and active, degrees of freedom): Huber's sandwich of an M-estimator, as HC3 has it.
+def covariance(busy: Sequence[Floats], residual: Floats, sd: Floats) -> tuple[Floats, float]:
+    """(covariance of idle and of what each busy part adds, degrees of freedom).
 
-    Neighbours whose deviations go together (a fan, a temperature) say less than so many stretches.
+    Huber's sandwich of an M-estimator, as HC3 has it. Neighbours whose deviations go together (a fan, a temperature)
+    say less than so many stretches.
     """
-    u = np.clip(np.abs(residual) / (_TUKEY * sd), 0.0, 1.0)
+    u = np.clip(np.abs(residual) / (TUKEY * sd), 0.0, 1.0)
     psi = residual / sd * (1.0 - u**2) ** 2
     slope = (1.0 - u**2) * (1.0 - 5.0 * u**2)
-    design = np.column_stack((1.0 / sd, busy / sd))
+    design = np.column_stack((1.0 / sd, *(part / sd for part in busy)))
     bread = np.linalg.inv(design.T @ design)
     leverage = ((design @ bread) * design).sum(axis=1)
     meat = design.T @ (design * ((psi / (1.0 - leverage)) ** 2)[:, None])
     fewer = _together(psi)
-    covariance = bread @ meat @ bread / max(float(slope.mean()), 0.1) ** 2 * fewer
-    return np.asarray(covariance), max(busy.size / fewer - 2.0, 4.0)
+    spread = bread @ meat @ bread / max(float(slope.mean()), 0.1) ** 2 * fewer
+    return np.asarray(spread), max(residual.size / fewer - design.shape[1], 4.0)
 
 
 def _together(psi: Floats) -> float:
@@ -204,18 +211,19 @@ def _together(psi: Floats) -> float:
     return max((1.0 + alike) / (1.0 - alike), 1.0)
 
 
-def _relative(a: float, b: float, covariance: Floats) -> float:
+def _relative(a: float, b: float, spread: Floats) -> float:
     loads = np.linspace(0.0, 1.0, 11)
-    variance = covariance[0, 0] + 2 * loads * covariance[0, 1] + loads**2 * covariance[1, 1]
+    variance = spread[0, 0] + 2 * loads * spread[0, 1] + loads**2 * spread[1, 1]
     return float((np.sqrt(np.maximum(variance, 0.0)) / (a + b * loads)).max())
 
 
-def _interval(value: float, reach: float, gain: float) -> tuple[float, float]:
+def interval(value: float, reach: float, gain: float) -> tuple[float, float]:
+    """A power's, W, at 95 %: `reach` of the fit, and the meter's own `gain`."""
     half = math.hypot(reach, Z95 * gain * value)
     return max(value - half, 0.0), value + half
 
 
-def _student(free: float) -> float:
+def student(free: float) -> float:
     """Student's t at 95 %, two-sided: Cornish and Fisher's series, right to 1 % from 4 degrees of freedom on."""
     z = Z95
     first = (z**3 + z) / 4

@@ -38,6 +38,11 @@ _MOST = 600
 
 _TWO = 2
 
+#: Busy times that are further apart than so many times the usual have a gap between them.
+_HOLE = 3
+
+_RECORD_STEPS = "record one in which it idles for some 20 s and works for some 20 s, in turns"
+
 _RECORD = "record one where it can be read (`greengen doctor` says which), or import the log of a plug beside it"
 
 
@@ -47,6 +52,7 @@ class Source:
 
     meters  curves that together hold the CPUs: one per package, or one of all
     parts   curves of accelerators that are behind the meter too
+    load    the busy time, ns, of an accelerator that is calibrated
     info    what the run says of the machine whose CPU time it is
     """
 
@@ -55,6 +61,7 @@ class Source:
     machine: Series
     capacity: Series
     info: dict[str, object] = field(default_factory=dict)
+    load: Series | None = None
 
     @property
     def domains(self) -> tuple[Domain, ...]:
@@ -67,10 +74,11 @@ class Source:
         return max(domain.gain for domain in self.domains)
 
 
-def source(rows: Rows, names: Sequence[str] = ()) -> Source:
+def source(rows: Rows, names: Sequence[str] = (), load: str = "") -> Source:
     """The meter of a run that CPU time is held against. Raises UsageError where there is none.
 
     names  uids of its domains; none: the packages, or else what lies next around them
+    load   uid of an accelerator whose busy time is told too
     """
     with_cpu = [(line, used) for line in rows.timelines if (used := _cpu(line)) is not None]
     if len(with_cpu) != 1:
@@ -92,13 +100,15 @@ def source(rows: Rows, names: Sequence[str] = ()) -> Source:
         (other, curve)
         for other, curve in known
         if curve.domain.kind in _ACCELERATORS
+        and curve.domain.uid != load
         and (other is line or other is host)
         and (around or any(curve.domain.uid in meter.domain.contains for meter in meters))
     )
     shift_ns = 0 if line is host else _zero(host) - _zero(line)
     moved = tuple(_later(curve, shift_ns) if other is host else curve for other, curve in parts)
     machine, capacity = (_moved(series, shift_ns) for series in used)
-    return Source(meters, moved, machine, capacity, dict(host.info))
+    told = Source(meters, moved, machine, capacity, dict(host.info))
+    return replace(told, load=_moved(_used(host, load), shift_ns)) if load else told
 
 
 def stretches(told: Source) -> Stretches:
@@ -106,8 +116,47 @@ def stretches(told: Source) -> Stretches:
 
     None ends where the load changes: there the meter and the CPU time would have to agree on the moment.
     """
-    reading_s = _reading_s((*told.meters, *told.parts))
+    return between(told, _edges(told, _reading_s((*told.meters, *told.parts))))[0]
+
+
+def stretches_beside(told: Source) -> tuple[Stretches, Floats]:
+    """The same, and the busy part of the accelerator in each stretch. Nor does any end where that changes."""
+    if told.load is None or len(told.load.t_ns) < _TWO:
+        msg = "the run tells the accelerator's busy time less than twice: record a longer one"
+        raise UsageError(msg)
+    t_ns = told.load.t_ns
+    accelerator = replace(
+        told, machine=told.load, capacity=Series(t_ns, [float(t) for t in t_ns], told.load.spacing_ns)
+    )
+    reading_s = max(_reading_s((*told.meters, *told.parts)), float(np.median(_spacing(told.load))) / NS)
     edges = _edges(told, reading_s)
+    edges = edges[(edges >= t_ns[0]) & (edges <= t_ns[-1])]
+    edges = edges[_steady(accelerator, edges, reading_s)]
+    if edges.size < _TWO:
+        msg = f"the load of the accelerator never holds for {2 * reading_s:.3g} s: {_RECORD_STEPS}"
+        raise UsageError(msg)
+    busy, _ = _busy(accelerator, edges[:-1], edges[1:])
+    heard = _heard(told.load, edges)
+    found, whole = between(told, edges)
+    return Stretches(found.busy[heard[whole]], found.power_w[heard[whole]]), busy[whole & heard]
+
+
+def _heard(load: Series, edges: Ints) -> Bools:
+    """Whether the accelerator's busy time was told all through each stretch: in a gap of it nobody knows."""
+    t_ns = np.array(load.t_ns, dtype=np.int64)
+    spacing = _spacing(load)
+    lost_ns = np.concatenate(([0.0], np.cumsum(np.diff(t_ns) * (spacing > _HOLE * np.median(spacing)))))
+    return np.asarray(np.diff(np.interp((edges - t_ns[0]).astype(float), (t_ns - t_ns[0]).astype(float), lost_ns)) == 0)
+
+
+def _spacing(series: Series) -> Ints:
+    """How far apart readings were taken, ns; thinning has left out those that lay on a line."""
+    spacing = np.array(series.spacing_ns[1:], dtype=np.int64)
+    return np.where(spacing > 0, spacing, np.diff(np.array(series.t_ns, dtype=np.int64)))
+
+
+def between(told: Source, edges: Ints) -> tuple[Stretches, Bools]:
+    """(the stretches between some times in which all is known, which of them these are)."""
     power, whole = np.zeros(edges.size - 1), np.ones(edges.size - 1, dtype=bool)
     for sign, every in ((1.0, told.meters), (-1.0, told.parts)):
         for curve in every:
@@ -116,7 +165,7 @@ def stretches(told: Source) -> Stretches:
             whole &= known
     busy, given = _busy(told, edges[:-1], edges[1:])
     whole &= given
-    return Stretches(busy[whole], power[whole])
+    return Stretches(busy[whole], power[whole]), whole
 
 
 def _steady(told: Source, t_ns: Ints, reading_s: float) -> Bools:
@@ -133,6 +182,17 @@ def _busy(told: Source, start: Ints, end: Ints) -> tuple[Floats, Bools]:
     given = _at(told.capacity, end) - _at(told.capacity, start)
     known = given > 0
     return np.clip(np.divide(used, given, out=np.zeros_like(used), where=known), 0.0, 1.0), known
+
+
+def _used(line: Timeline, uid: str) -> Series:
+    """The machine's busy time of an accelerator; of recordings side by side, as the one told it that told most."""
+    every = [line.usage, *(recording.usage for recording in line.recordings)]
+    told = [series for used in every if (series := used.get((uid, MACHINE))) is not None]
+    if not told:
+        there = sorted({resource for used in every for resource, consumer in used if consumer == MACHINE} - {"cpu"})
+        msg = f"the run holds no busy time of {uid!r}: it has that of {', '.join(there) or 'no accelerator'}"
+        raise UsageError(msg)
+    return max(told, key=lambda series: len(series.t_ns))
 
 
 def _cpu(line: Timeline) -> tuple[Series, Series] | None:

@@ -5,7 +5,7 @@ fake_recording a recording by that clock: collectors are read when a test says s
 http_meters    plugs and exporters on loopback, with a planted power and their faults
 trees          sysfs and procfs trees of machines that are not at hand, faults included
 fake_commands  commands of vendors, as shell scripts on the PATH
-fake_pynvml    a stand-in for NVIDIA's library
+fake_pynvml    a stand-in for NVIDIA's library; fake_libtpu for Google's, fake_akida for BrainChip's
 planted        a meter whose truth is known: proof on a machine without counters
 serving        a simulator of inference servers, with the joules that each request really cost
 """

@@ -101,6 +101,19 @@ def test_a_file_is_not_overwritten_and_stdout_is_json(tmp_path: Path) -> None:
     greengen(tmp_path, "calibrate", "run.greengen", "-o", "cpu.json", "--force", "--meter", "rapl:package-0")
 
 
+def test_what_an_accelerator_adds(tmp_path: Path) -> None:
+    rows = planted.run_with_accelerator(3, 300, planted.Truth(5, 10, 0.01), 4.0)
+    export.write(rows, tmp_path / "run.greengen", force=False)
+    done = greengen(tmp_path, "calibrate", "run.greengen", "--accelerator", "rknpu", "-o", "npu.json")
+    told = json.loads((tmp_path / "npu.json").read_text())
+    assert (told["schema"], told["accelerator"]) == ("greengen.accelerator/1", "rknpu")
+    assert told["meter"]["domains"] == ["plug:wall"]
+    assert told["active_interval_w"][0] <= 4.0 <= told["active_interval_w"][1]
+    assert "GREENGEN_ACCELERATOR=rknpu=@npu.json" in done.stderr
+    done = greengen(tmp_path, "calibrate", "run.greengen", "--accelerator", "tpu-0", code=2)
+    assert "'accelerator:tpu-0': it has that of accelerator:rknpu" in done.stderr
+
+
 def test_a_run_that_says_too_little(tmp_path: Path) -> None:
     export.write(planted.run(1, 15, planted.Truth(8, 40)), tmp_path / "short.greengen", force=False)
     done = greengen(tmp_path, "calibrate", "short.greengen", code=2)

@@ -106,6 +106,28 @@ def run(seed: int, seconds: int, truth: Truth, change: Change | None = None) -> 
     return Rows(timelines=[timeline(seconds, {package(): counter(power)}, cpu_time(busy))])
 
 
+ACCELERATOR = "accelerator:rknpu"
+
+
+def run_with_accelerator(
+    seed: int, seconds: int, truth: Truth, added_w: float, work: Callable[[Floats, Floats], Floats] | None = None
+) -> Rows:
+    """A plug's log of the machine with an accelerator that adds `added_w` while it is busy.
+
+    work  the accelerator's busy part by the second, from the CPUs' and from one of its own; its own by default
+    """
+    rng = np.random.default_rng(seed)
+    busy, own = steps(rng, seconds), steps(rng, seconds)
+    used = own if work is None else work(busy, own)
+    power = (truth.idle_w + truth.active_w * busy + added_w * used) * (1 + truth.noise * rng.standard_normal(seconds))
+    plug = Domain(
+        "plug:wall", "plug", "wall", "plug", reading="power", contains=("*",), alternative=True, refresh_s=1.0
+    )
+    told = _series(np.arange(seconds + 1.0), np.concatenate(([0.0], np.cumsum(used))) * 1e9)
+    usage = {**cpu_time(busy), (ACCELERATOR, MACHINE): told}
+    return Rows(timelines=[timeline(seconds, {plug: gauge(np.asarray(power))}, usage)])
+
+
 def _series(at_s: Floats, values: Floats, window_s: float = 0.0) -> Series:
     t_ns = [round(float(t) * SECOND) for t in at_s]
     spacing = [0, *(b - a for a, b in itertools.pairwise(t_ns))]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -87,10 +89,56 @@ def test_nothing_is_guessed(tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_be_meant_is_said(text: str, words: str) -> None:
-    found, wrong = stated(f"tpu=90/170, {text}")
+    found, wrong = stated(f"tpu=90/170, {text}", lambda name, path: "no file")
     assert found == {"tpu": Powers(90.0, 170.0)}
     [why] = wrong
     assert words in why
+
+
+def calibration(path: Path, **changes: Any) -> str:  # noqa: ANN401 -- any JSON
+    """A file that `greengen calibrate` could have written, as the variable names it."""
+    told = {
+        "schema": "greengen.accelerator/1",
+        "accelerator": "rknpu",
+        "active_w": 2.2,
+        "sigma": 0.04,
+        "scatter": 0.4,
+        "machine": {"cpu": "a CPU of no known name", "logical_cpus": 8},
+        "meter": {"domains": ["plug:wall"], "kind": "wall", "grade": "measured", "gain": 0.02},
+        "created": "2026-05-01T10:00:00+00:00",
+    }
+    path.write_text(json.dumps({**told, **changes}), encoding="utf-8")
+    return f"rknpu=@{path}"
+
+
+def test_a_power_that_was_fitted_is_known_better(tmp_path: Path) -> None:
+    host = loading.build("rockchip", tmp_path / "m")
+    with started(states(host, calibration(tmp_path / "npu.json"))) as (collector, found):
+        [domain] = found.domains
+        assert (domain.idle_w, domain.max_power_w, domain.gain) == (0.0, 2.2, 0.02)
+        assert domain.workload == pytest.approx(math.hypot(0.4, 0.04))
+        assert "beyond idle, fitted by `greengen calibrate` on 2026-05-01 to plug:wall (measured)" in domain.detail
+        [sample] = first(collector, Sample)
+        assert sample.value == pytest.approx(0.3 * 2.2)
+    with started(states(host, calibration(tmp_path / "npu.json", scatter=0.01))) as (_, found):
+        assert found.domains[0].workload == pytest.approx(math.hypot(WORKLOAD, 0.04))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"accelerator": "tpu"}, "is of 'tpu', and not of rknpu"),
+        ({"machine": {"cpu": "another", "logical_cpus": 8}}, "of another machine"),
+        ({"schema": "greengen.calibration/1"}, "no calibration of the schema greengen.accelerator/1"),
+        ({"active_w": -1}, "is damaged"),
+    ],
+)
+def test_a_file_of_something_else_is_refused(changes: dict[str, Any], words: str, tmp_path: Path) -> None:
+    host = loading.build("rockchip", tmp_path / "m")
+    with started(states(host, calibration(tmp_path / "npu.json", **changes))) as (_, found):
+        assert found.domains == ()
+        assert words in found.unavailable[0].reason
+        assert found.unavailable[1].interface == "accelerator:rknpu"  # and so nothing is stated
 
 
 def test_one_that_is_named_and_not_here(tmp_path: Path) -> None:
@@ -174,7 +222,8 @@ def test_busy_time_makes_a_counter_that_is_the_same_for_all_recorders(tmp_path: 
 
 
 def test_a_driver_that_was_loaded_anew_shows_as_a_reset(tmp_path: Path) -> None:
-    told, _ = rows(loading.build("intel_npu", tmp_path), Powers(2.0, 4.0), [])
+    use: list[Usage] = []
+    told, _ = rows(loading.build("intel_npu", tmp_path), Powers(2.0, 4.0), use)
     busy = [100.0, 101.0, 0.5, 1.0]
     # Idle power alone would have hidden the fall.
     seconds = [0, 1, 200, 201]
@@ -187,6 +236,7 @@ def test_a_driver_that_was_loaded_anew_shows_as_a_reset(tmp_path: Path) -> None:
     assert values[1] - values[0] == pytest.approx(2.0 + 2.0)
     assert values[2] == pytest.approx(values[1] - 1.0)
     assert values[3] - values[2] == pytest.approx(2.0 + 0.5 * 2.0)
+    assert [usage.busy_ns / S for usage in use] == pytest.approx([100.0, 101.0, 101.5, 102.0])
 
 
 def test_intels_npu_is_counted_once(tmp_path: Path) -> None:
@@ -317,9 +367,10 @@ def test_tpus_without_the_library(tmp_path: Path) -> None:
 def test_busy_time_of_a_gauge_adds_up(tmp_path: Path) -> None:
     use: list[Usage] = []
     told, _ = rows(loading.build("rockchip", tmp_path), Powers(1.0, 3.0), use, "rknpu")
-    for second, part in ((0, 0.5), (1, 0.5), (3, 0.25)):
+    for second, part in ((0, 0.5), (1, 0.5), (3, 0.25), (60, 1.0), (61, 1.0)):
         list(told(second * S, Told({"": part}, 1.0)))
-    assert [usage.busy_ns for usage in use] == [0, S // 2, S]
+    # Between 3 and 60 s nothing was told.
+    assert [usage.busy_ns for usage in use] == [0, S // 2, S, S, 2 * S]
 
 
 def test_a_clock_that_stands_still_is_no_trouble(tmp_path: Path) -> None:

@@ -157,6 +157,9 @@ def test_busy_time_adds_up_over_what_was_read() -> None:
     for second in range(3):
         list(told(second * S, {"A1": CARD}))
     assert [usage.busy_ns for usage in use] == [0, S // 2, S]
+    list(told(60 * S, {"A1": CARD}))
+    list(told(61 * S, {"A1": CARD}))
+    assert [usage.busy_ns for usage in use[3:]] == [S, 3 * S // 2]  # of the time in between nobody knows
     assert {(usage.resource, usage.consumer) for usage in use} == {("maker:A1", "machine")}
 
 

@@ -57,6 +57,10 @@ def test_energy_and_busy_time(tmp_path: Path) -> None:
     assert usage == Usage(UID, "machine", clock(), 1_500_000_000)
     clock.advance(0.5)
     assert len(list(collector.read())) == 1  # busy time is asked for once a second at most
+    # The driver is loaded anew: it counts from 0, and what is handed on does not.
+    loading.show(host, "bus/pci/drivers/intel_vpu/0000:00:0b.0/npu_busy_time_us", "200000")
+    clock.advance(0.5)
+    assert list(collector.read())[1] == Usage(UID, "machine", clock(), 1_700_000_000)
     collector.close()
     assert list(collector.read()) == []
 
