@@ -43,6 +43,18 @@ def open_cpu_time(host: Host, platform: str) -> CpuTime | Unavailable:
     return cpu_time
 
 
+def is_of_lxcfs(host: Host) -> bool:
+    """Whether ``/proc/stat`` is not the kernel's: lxcfs mounts one over it that tells of this container alone.
+
+    A line of mountinfo then names the file itself, of type ``fuse.lxcfs``.
+    """
+    try:
+        lines = (host.procfs / "self/mountinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return False
+    return any(" /proc/stat " in line and " - fuse.lxcfs " in line for line in lines)
+
+
 def parse_stat(text: bytes, tick_ns: int = TICK_NS) -> tuple[int, int]:
     """Busy ns and capacity ns from the first line of ``/proc/stat``.
 

@@ -20,7 +20,9 @@ from typing import NamedTuple
 #: Engines that compute: of i915 (and amdgpu), xe, amdgpu.
 _WORK = frozenset({"render", "compute", "rcs", "ccs", "gfx"})
 _KEY = re.compile(rb"^drm-(engine-capacity|total-cycles|engine|cycles)-([\w-]+):\s*(\d+)", re.MULTILINE)
-_OWN = re.compile(rb"^drm-(pdev|client-id):\s*(\S+)", re.MULTILINE)
+_OWN = re.compile(rb"^drm-(driver|pdev|client-id):\s*(\S+)", re.MULTILINE)
+#: It leaves out engines that a client has not used; the others name all of theirs.
+_TERSE = b"amdgpu"
 _FOLDER = "/dev/dri/"
 #: A process is looked at again for files of a GPU when it is older by this part of its age: programs open theirs
 #: soon, and to look at thousands of files of others costs milliseconds.
@@ -56,12 +58,14 @@ class Scan:
 
 
 def parse(text: bytes) -> Client | None:
-    """A file's client; None where it is none of a GPU, or one that tells no use."""
+    """A file's client; None where it is none of a GPU, or one whose driver tells no use (before Linux 5.19 or so)."""
     own = dict(_OWN.findall(text))
     told: dict[bytes, dict[str, int]] = {}
     for what, engine, value in _KEY.findall(text):
         told.setdefault(what, {})[engine.decode()] = int(value)
     if b"pdev" not in own or not own.get(b"client-id", b"").isdigit():
+        return None
+    if own.get(b"driver") != _TERSE and not told:
         return None
     cycles = told.get(b"cycles", {})
     by_cycles = bool(cycles) and b"total-cycles" in told
@@ -91,7 +95,7 @@ class Clients:
         self._nodes: dict[str, str] = {}
 
     def scan(self) -> Scan:
-        """The clients now. Raises OSError where a process may not be looked at: its use would be missing."""
+        """The clients now. Raises OSError where a process may not be looked at, ValueError where use is not told."""
         t_ns = self._clock()
         awake = {device for device in self._devices if self._is_awake(device)}
         found: dict[tuple[str, int], tuple[Client, set[int]]] = {}
@@ -125,7 +129,7 @@ class Clients:
                 seen.next_ns = t_ns + min(max(age_ns // _AGES, _SOONEST_NS), _LATEST_NS)
             for fd, device in seen.files.items():
                 if device in awake:
-                    client = self._read(f"{self._procfs}/{pid}/fdinfo/{fd}")
+                    client = self._read(pid, fd)
                     if client is not None and client.device == device:
                         yield client
         except (FileNotFoundError, ProcessLookupError):
@@ -148,12 +152,18 @@ class Clients:
             self._nodes[node] = (self._sysfs / "class/drm" / node / "device").resolve().name
         return self._nodes[node]
 
-    def _read(self, path: str) -> Client | None:
+    def _read(self, pid: str, number: str) -> Client | None:
+        path = f"{self._procfs}/{pid}"
         try:
-            fd = os.open(path, os.O_RDONLY)
+            fd = os.open(f"{path}/fdinfo/{number}", os.O_RDONLY)
+            try:
+                client = parse(os.read(fd, 1 << 14))
+            finally:
+                os.close(fd)
+            # The number may be another file's by now.
+            if client is None and os.readlink(f"{path}/fd/{number}").startswith(_FOLDER):  # noqa: PTH115 -- as above
+                msg = "the GPU's driver tells no engine time of its clients: a newer kernel may"
+                raise ValueError(msg)
         except FileNotFoundError:
             return None  # it was closed
-        try:
-            return parse(os.read(fd, 1 << 14))
-        finally:
-            os.close(fd)
+        return client

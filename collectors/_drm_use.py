@@ -20,6 +20,10 @@ from greengen.collectors._poller import Poller
 from greengen.collectors._profiled_pids import profiled_pids, why_no_host_pids
 
 _PERIOD_S = 0.5
+#: A busy GPU whose clients rest for so long is told of, ns.
+_MOST_NS = 5_000_000_000
+#: Percent from which a GPU is busy: a display alone may show one or two.
+_BUSY = 10
 #: How long the cycles of a GPU's clock are counted before they are told in ns.
 _CALIBRATED_NS = 500_000_000
 
@@ -37,6 +41,8 @@ def why_not(host: Host, device: str, *, amd: bool) -> str:
     try:
         # Even root may be without the capability; a process of its own then hides nothing, and others' all.
         Clients(host.procfs, host.sysfs, frozenset({device}), host.monotonic_ns).scan()
+    except ValueError as error:
+        return str(error)
     except OSError as error:
         return f"how much others' processes use the GPU may not be read ({error}: it takes CAP_SYS_PTRACE)"
     parts = read_text(host.sysfs / "bus/pci/devices" / device / "sriov_numvfs").strip()
@@ -126,13 +132,22 @@ class DrmUse:
         clock = host.monotonic_ns
         self._poller = Poller("clients of GPUs", self._scan, period_s=_PERIOD_S, clock=clock)
         self._begun = False
+        self._told_ns: dict[str, int] = {}
         self._poller.start()
 
-    def _scan(self) -> Scan:
+    def _scan(self) -> tuple[Scan, frozenset[str]]:
+        """The clients, and the GPUs that are busy as far as another file of theirs tells."""
         hidden = _rocm(self._sysfs) if self._amd else ""
         if hidden:
             raise ValueError(hidden)
-        return self._clients.scan()
+        scan = self._clients.scan()
+        percents = {
+            device: read_text(self._sysfs / "bus/pci/devices" / device / "gpu_busy_percent").strip()
+            for device in scan.devices
+        }
+        return scan, frozenset(
+            device for device, percent in percents.items() if percent.isdigit() and int(percent) >= _BUSY
+        )
 
     def read(self) -> Iterator[Usage | Event]:
         """What has been told since the last time; waits for nothing."""
@@ -145,13 +160,22 @@ class DrmUse:
                     reason = f"{device}: its use by each process is not told: {answer.trouble}"
                     yield from self._outages.begin(answer.t_ns, resource(device), reason, "warning")
                 continue
-            yield from self._rows(answer.value)
+            yield from self._rows(*answer.value)
 
-    def _rows(self, scan: Scan) -> Iterator[Usage]:
+    def _rows(self, scan: Scan, busy: frozenset[str]) -> Iterator[Usage | Event]:
         for device, total in self._sums.items():
-            self._outages.end(resource(device))
+            before = total.machine
             if device in scan.devices:
                 total.add(scan.t_ns, scan.devices[device], self._pids.has)
+            if device in busy and total.machine <= before:
+                # Work of queues that bypass the driver, or of a client yet to be found: that is not the same as none.
+                silent_ns = scan.t_ns - self._told_ns.setdefault(device, scan.t_ns)
+                if silent_ns > _MOST_NS:
+                    reason = f"{device}: it is busy, and for {silent_ns / 1e9:.0f} s no client of its driver works"
+                    yield from self._outages.begin(scan.t_ns, resource(device), reason, "warning")
+                continue
+            self._outages.end(resource(device))
+            self._told_ns[device] = scan.t_ns
             if total.ns_per_unit is not None:
                 for consumer, used in ((MACHINE, total.machine), (PROFILED, total.profiled)):
                     yield Usage(resource(device), consumer, scan.t_ns, round(used * total.ns_per_unit))

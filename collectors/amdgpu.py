@@ -14,16 +14,19 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from greengen.collector import MACHINE, Discovery, Domain, Event, Host, Sample, Unavailable, Usage
 from greengen.collectors._cpu_info import read_text
-from greengen.collectors._drm_use import DrmUse, divide
 from greengen.collectors._gpu_metrics import APU_FORMATS, ENERGY_STEP_J, parse, read_format
 from greengen.collectors._held import HeldFile
 from greengen.collectors._hwmon import Chip, find_chips, locate
 from greengen.collectors._on_die import with_npus
 from greengen.collectors._outage import Outages
 from greengen.collectors._sysfs_meter import Meter, SysfsMeters, positive_micro
+
+if TYPE_CHECKING:
+    from greengen.collectors._drm_use import DrmUse
 
 #: ±10 % at 95 %: what the chip's firmware estimates or senses behind its regulators; a judgement.
 _GAIN = 0.05
@@ -71,6 +74,10 @@ class AmdgpuCollector:
                 problems.append(found)
                 continue
             domains[chip] = found
+        if not domains:
+            return Discovery(unavailable=tuple(problems))
+        from greengen.collectors._drm_use import divide  # noqa: PLC0415 -- only where there is such a GPU
+
         divided, self._use = divide(self._host, tuple(domains.values()), amd=True)
         for chip, domain in zip(domains, divided, strict=True):
             if domain.activity == domain.uid:

@@ -11,13 +11,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import partial
+from typing import TYPE_CHECKING
 
 from greengen.collector import Discovery, Domain, Event, Sample, Unavailable, Usage
 from greengen.collectors._base import SysfsCollector
-from greengen.collectors._drm_use import DrmUse, divide
 from greengen.collectors._held import HeldFile
 from greengen.collectors._hwmon import Chip, find_chips, locate
 from greengen.collectors._sysfs_meter import Meter, micro
+
+if TYPE_CHECKING:
+    from greengen.collectors._drm_use import DrmUse
 
 _TILE = re.compile(r"^i915_(gt\d)$")
 _NAMES = ("xe", "i915", *(f"i915_gt{number}" for number in range(10)))
@@ -52,6 +55,10 @@ class IntelGpuCollector(SysfsCollector):
         uids = {(chip.address, part): f"intel_gpu:{chip.address}/{part}" for chip, _, part in found}
         meters = [self._meter(chip, channel, part, uids) for chip, channel, part in found]
         opened = self._meters.add_all(meters, problems, "read access to energy*_input")
+        if not opened.domains:
+            return opened
+        from greengen.collectors._drm_use import divide  # noqa: PLC0415 -- only where there is such a GPU
+
         domains, self._use = divide(self._host, opened.domains)
         return Discovery(domains, opened.unavailable)
 

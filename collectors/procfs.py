@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from greengen.collector import CAPACITY, MACHINE, PROFILED, Discovery, Event, Host, Unavailable, Usage
 from greengen.collectors._cgroup import CgroupTime, OutsideTheTree, of_container
-from greengen.collectors._cpu_time import CpuTime, open_cpu_time
+from greengen.collectors._cpu_time import CpuTime, is_of_lxcfs, open_cpu_time
 from greengen.collectors._outage import Outages
 
 if TYPE_CHECKING:
@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 #: The `Usage` resource that this collector reads.
 RESOURCE = "cpu"
 
+_LXCFS = (
+    "/proc/stat is one of lxcfs, which tells of this container alone: what others on the host used is not seen, and "
+    "their part of a counter of the whole host (RAPL) counts as this container's; mount the host's procfs and name "
+    "it by GREENGEN_PROCFS"
+)
 #: The machine's busy time is read this often while readings come regularly.
 _MACHINE_NS = 450_000_000
 
@@ -46,6 +51,7 @@ class ProcfsCollector:
         self._outside: OutsideTheTree | None = None
         self._outages = Outages()
         self._machine_ns = self._call_ns = self._step_ns = 0
+        self._lxcfs = False
 
     def discover(self) -> Discovery:
         """Open the counters. There are no domains here: only what cannot be read is told."""
@@ -53,7 +59,7 @@ class ProcfsCollector:
         cpu = open_cpu_time(self._host, self._platform)
         if isinstance(cpu, Unavailable):
             return Discovery(unavailable=(cpu,))
-        self._cpu = cpu
+        self._cpu, self._lxcfs = cpu, is_of_lxcfs(self._host)
         profiled = self._open_tree() if self._host.cgroup is None else self._open_cgroup(self._host.cgroup)
         if isinstance(profiled, str):
             return Discovery(unavailable=(Unavailable("cpu time of the profiled processes", profiled),))
@@ -91,6 +97,9 @@ class ProcfsCollector:
         """The profiled processes first: what they did is then never newer than what the machine did."""
         now = self._host.monotonic_ns
         rows: list[Usage | Event] = []
+        if self._lxcfs:
+            self._lxcfs = False
+            rows.append(Event(now(), "warning", RESOURCE, _LXCFS))
         tree_ns = self._read_profiled(rows)
         if self._cpu is not None and self._machine_is_due(now()):
             if self._outside is not None and tree_ns is not None:

@@ -157,6 +157,16 @@ def test_outside_of_containers_nothing_is_compared(host: Host, container: Host) 
     assert of_container(container) is None
 
 
+def test_a_container_with_a_stat_of_its_own_is_told(host: Host) -> None:
+    mounts = host.procfs / "self/mountinfo"
+    mounts.write_text("613 415 0:140 /proc/stat /proc/stat rw,relatime - fuse.lxcfs lxcfs rw,user_id=0,allow_other\n")
+    with opened(ProcfsCollector(replace(host, cgroup=find(host, "self")))) as (collector, _):
+        [event] = events(collector)
+        assert (event.kind, event.subject) == ("warning", "cpu")
+        assert "lxcfs" in event.reason
+        assert events(collector) == []
+
+
 # --- recorded -------------------------------------------------------------------------------------------------
 
 
@@ -185,6 +195,16 @@ def test_a_recorder_outside_is_apart(host: Host, tmp_path: Path) -> None:
     recorder.stop()
     [segment] = Run(tmp_path / "run.greengen").rows().timelines[0].segments
     assert segment.info["own_process"] is True
+
+
+def test_a_tree_is_known_to_be_a_part_of_its_cgroup(host: Host, tmp_path: Path) -> None:
+    """Merged with a recording of that cgroup, it counts once."""
+    recorder = Profiler(tmp_path / "run.greengen", Options(collectors=("procfs",)), host=host)
+    recorder.start()
+    recorder.stop()
+    [segment] = Run(tmp_path / "run.greengen").rows().timelines[0].segments
+    folder = find(host, "self")
+    assert segment.info["ancestors"][-3:] == cgroups.above(folder, segment.uid.partition(":")[0])
 
 
 def test_a_program_records_no_cgroup_that_it_is_not_in(host: Host, tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ import pytest
 from greengen.accounting.usage import device_uses
 from greengen.collector import MACHINE, PROFILED, Event, Host, Usage
 from greengen.collectors import _drm_use
-from greengen.collectors._drm_clients import Client, Clients, Use, parse
-from greengen.collectors._drm_use import _Sum, divide, why_not
+from greengen.collectors._drm_clients import Client, Clients, Scan, Use, parse
+from greengen.collectors._drm_use import DrmUse, _Sum, divide, why_not
 from greengen.collectors.amdgpu import AmdgpuCollector
 from greengen.collectors.intel_gpu import IntelGpuCollector
 from greengen.rows import Series
@@ -65,6 +65,8 @@ drm-engine-gfx: 107322799 ns
         (AMD + "drm-engine-compute: 5 ns\ndrm-engine-dec: 7 ns\n", Client("0000:08:00.0", 217, 107322804, None)),
         (AMD.replace("107322799", "-1"), Client("0000:08:00.0", 217, 0, None)),
         ("pos:\t0\nflags:\t02\n", None),
+        ("\n".join(line for line in XE.splitlines() if "cycles" not in line and "engine" not in line), None),
+        ("\n".join(line for line in AMD.splitlines() if "engine" not in line), Client("0000:08:00.0", 217, 0, None)),
         (AMD.replace("drm-pdev", "pdev"), None),
         (AMD.replace("217", "x"), None),
         ("", None),
@@ -239,6 +241,21 @@ def test_virtual_machines_with_parts_of_it(arc: Host) -> None:
     assert why_not(arc, GPU, amd=False) == ""
 
 
+def test_an_older_kernel_that_tells_no_engine_time(arc: Host) -> None:
+    """Taken for no use, it would make all work on the GPU idle."""
+    gpu_file(arc, THEIRS, 3, "pos:\t0\nflags:\t0100002\nmnt_id:\t26\n")
+    assert "no engine time" in why_not(arc, GPU, amd=False)
+    # Closed, and its number given to another file: that is nothing to say.
+    (arc.procfs / f"{THEIRS}/fd/3").unlink()
+    looking = clients(arc, FakeClock())
+    gpu_file(arc, OURS, 7, i915(12))
+    assert len(looking.scan().devices[GPU]) == 1
+    gpu_file(arc, OURS, 7, "pos:\t0\n")
+    (arc.procfs / f"{OURS}/fd/7").unlink()
+    (arc.procfs / f"{OURS}/fd/7").symlink_to("/dev/null")
+    assert looking.scan().devices[GPU] == []
+
+
 def test_rocm_hides_what_it_computes(arc: Host) -> None:
     (arc.sysfs / "class/kfd/kfd/proc" / str(THEIRS)).mkdir(parents=True)
     assert f"process {THEIRS} may compute through ROCm" in why_not(arc, GPU, amd=True)
@@ -297,6 +314,27 @@ def test_an_amd_gpu_until_something_computes_through_rocm(tmp_path: Path) -> Non
         assert (domain.split, domain.activity) == (None, domain.uid)
         assert "ROCm" in domain.split_reason
         assert {row.resource for row in only(collector.read(), Usage)} == {domain.uid}
+
+
+def test_a_gpu_that_is_busy_with_what_its_driver_does_not_show(arc: Host) -> None:
+    """Queues in user space, say. With 3 s between scans, and clients that rest: nothing is told, and that is said."""
+    percent = arc.sysfs / "bus/pci/devices" / GPU / "gpu_busy_percent"
+    percent.parent.mkdir(parents=True)
+    percent.write_text("0\n")
+    use = DrmUse(arc, frozenset({GPU}), amd=True)
+    use.close()
+    scans = [Scan(3 * second * 10**9, {GPU: []}) for second in range(5)]
+    told = [list(use._rows(scan, frozenset({GPU} if place else ()))) for place, scan in enumerate(scans)]
+    assert [len(rows) for rows in told] == [2, 0, 1, 0, 0]
+    [event] = only(told[2], Event)
+    assert (event.kind, event.subject) == ("warning", f"drm:{GPU}")
+    assert "for 6 s no client" in event.reason
+    at_work = Scan(15 * 10**9, {GPU: [Use(Client(GPU, 1, 400, None), frozenset({OURS}))]})
+    assert [row.busy_ns for row in only(use._rows(at_work, frozenset({GPU})), Usage)] == [400, 400]
+    percent.write_text("97\n")
+    assert use._scan()[1] == {GPU}
+    percent.write_text("3\n")
+    assert use._scan()[1] == frozenset()
 
 
 def test_what_is_no_gpu_stays_as_it_is(arc: Host) -> None:
