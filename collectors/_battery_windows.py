@@ -45,7 +45,7 @@ def _gauge(devices: Devices, path: str, number: int) -> Gauge | None:
     """One battery; None for what does not feed this machine, or is not there. Raises OSError."""
     handle = devices.open(path, READ | WRITE)
     try:
-        return _asked(devices, handle, f"battery {number}")
+        return _asked(devices, handle, f"BAT{number}")
     except struct.error as error:
         msg = f"battery {number} answers in another form than is documented: {error}"
         raise OSError(msg) from error

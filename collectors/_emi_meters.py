@@ -13,6 +13,7 @@ from greengen.collectors._windows_devices import READ, Devices, load
 
 _EMI = "emi"
 _RAPL = re.compile(r"RAPL_Package(\d+)_(PKG|PP0|PP1|DRAM)", re.IGNORECASE)
+_PACKAGE = re.compile(r"emi:package-\d+")
 _CORE = re.compile(r"RAPL_Package\d+_Core\d+_CORE", re.IGNORECASE)
 _CLUSTER = re.compile(r"CPU_CLUSTER_(\d+)", re.IGNORECASE)
 _RAPL_KINDS = {"PKG": "package", "PP0": "core", "PP1": "uncore", "DRAM": "dram"}
@@ -63,8 +64,7 @@ class EmiMeters:
         found: dict[str, tuple[Domain, int]] = {}
         for number, path in enumerate(paths):
             try:
-                device = _opened(devices, path)
-                values = _measure(devices, device)
+                device, values = _opened(devices, path)
             except (OSError, ValueError) as error:
                 problems.append(Unavailable(f"emi:meter {number}", str(error), "update the driver of the energy meter"))
                 continue
@@ -85,8 +85,7 @@ class EmiMeters:
                 if domain:
                     yield Unavailable(f"emi:{channel}", domain)
                 continue
-            near = max(_TWIN * value, _BETWEEN_J / emi.PWH_J)
-            twins = [d.uid for d, other in found.values() if d.kind == domain.kind and abs(other - value) <= near]
+            twins = [known.uid for known, other in found.values() if _are_twins(domain, value, known, other)]
             if not value:
                 yield Unavailable(f"emi:{channel}", "its counter shows 0: there is no sensor behind it")
             elif twins:
@@ -131,7 +130,7 @@ class EmiMeters:
             msg = "it is gone"
             raise OSError(msg)
         device.looked_ns = now_ns
-        again = _opened(devices, device.path)
+        again, _ = _opened(devices, device.path)
         if again.meter != device.meter:
             devices.close(again.handle or 0)
             msg = "its channels are others than at the start"
@@ -151,17 +150,24 @@ class EmiMeters:
         self._open, self._devices = [], None
 
 
-def _opened(devices: Devices, path: str) -> _Device:
-    """A meter and what it says of itself. Raises OSError or ValueError."""
+def _are_twins(domain: Domain, value: int, other: Domain, other_value: int) -> bool:
+    """Whether two packages show one counter, which may have risen between the two questions."""
+    packages = all(_PACKAGE.fullmatch(one.uid) for one in (domain, other))
+    return packages and abs(other_value - value) <= max(_TWIN * value, _BETWEEN_J / emi.PWH_J)
+
+
+def _opened(devices: Devices, path: str) -> tuple[_Device, list[tuple[int, int]]]:
+    """A meter and what it says of itself, and its first measurement. Raises OSError or ValueError."""
     handle = devices.open(path, READ)
     try:
         spoken = emi.version(devices.ask(handle, emi.GET_VERSION, emi.VERSION_SIZE))
         length = emi.size(devices.ask(handle, emi.GET_METADATA_SIZE, emi.SIZE_SIZE))
         meter = emi.metadata(spoken, devices.ask(handle, emi.GET_METADATA, length))
+        device = _Device(path, meter, handle)
+        return device, _measure(devices, device)
     except (OSError, ValueError):
         devices.close(handle)
         raise
-    return _Device(path, meter, handle)
 
 
 def _measure(devices: Devices, device: _Device) -> list[tuple[int, int]]:

@@ -96,19 +96,25 @@ class Stream(Generic[T]):
         if found is None:
             msg = f"{self._argv[0]} is not on the PATH"
             raise FileNotFoundError(msg)
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 -- held as long as the process
-        self._held = b""
-        process = subprocess.Popen(  # noqa: S603 -- a collector's own command, without a shell
+        errors = tempfile.TemporaryFile()  # noqa: SIM115 -- held as long as the process
+        try:
+            process = self._popen(found, errors)
+        except OSError:
+            errors.close()
+            raise
+        self._process, self._errors, self._held = process, errors, b""
+        return process
+
+    def _popen(self, found: str, errors: IO[bytes]) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(  # noqa: S603 -- a collector's own command, without a shell
             [found, *self._argv[1:]],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=self._errors,  # a pipe that nobody reads would fill up
+            stderr=errors,  # a pipe that nobody reads would fill up
             bufsize=0,
             env={**self._environ, "LC_ALL": "C"},
             start_new_session=True,  # a Ctrl-C at the terminal is for the workload
         )
-        self._process = process
-        return process
 
     def _document(self) -> bytes:
         process = self._process or self._start()

@@ -92,6 +92,17 @@ UNSUPPORTED = (
         "which of them hold the others was not looked up, and adding them would count twice",
         "emi: the RAPL channels",
     ),
+    Unavailable(
+        "Android: batterystats, BatteryManager, Perfetto's battery counters",
+        "batterystats' numbers are models of the phone's maker, and which sign and unit a battery's current has is up "
+        "to it as well",
+        "greengen import odpm or perfetto, on phones whose power rails are metered",
+    ),
+    Unavailable(
+        "Apple: system power by the SMC (key PSTR), iPhones and iPads",
+        "which Macs have the key was not looked up, nor what iPhones and iPads tell",
+        "ioreport, or powermetrics",
+    ),
     Unavailable("Jetson: tegrastats", "it shows the rails that the kernel shows, rounded to mW", "jetson"),
     Unavailable(
         "Google Coral (Edge TPU): power and busy time",

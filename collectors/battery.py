@@ -22,7 +22,7 @@ from greengen.collectors._poller import Polled, Poller
 _VARIABLE = "GREENGEN_BATTERY"
 #: Names a module that stands in for Windows, for tests.
 _STAND_IN = "GREENGEN_WINDOWS"
-_PERIOD_S, _PATIENCE_S = 1.0, 15.0
+_PERIOD_S, _PATIENCE_S = 1.0, 5.0
 #: A process for each question.
 _MACOS_PERIOD_S = 5.0
 #: What gauges of batteries refresh by: 1 to 30 s.

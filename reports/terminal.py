@@ -83,7 +83,7 @@ def _summary(console: Console, document: Document, shorten: Shorten) -> None:
     console.print(lines)
     console.print()
     if words.all_modelled(document):
-        console.print(words.ALL_MODELLED, style="yellow")
+        console.print(words.modelled_note(document), style="yellow")
     console.print(words.coverage(document))
     console.print()
 

@@ -40,6 +40,12 @@ _UNITS = {
     "video_s": "second of video",
 }
 
+#: The same where something else than busy time is modelled: a maker's own estimate.
+ALL_ESTIMATED = (
+    "No power sensor was read: all joules are modelled, by what their domains say of themselves. A lower number means "
+    "less modelled energy, and the model of one machine is not that of another."
+)
+
 #: So many changes of the machine's state are told in the summary; all of them are events.
 _CHANGES = 3
 
@@ -78,6 +84,13 @@ def all_modelled(document: Mapping[str, Any]) -> bool:
     """Whether a power model stands behind every joule of the total."""
     counted = [row["grade"] for row in document["domains"] if row["in_total"]]
     return bool(counted) and set(counted) == {"modelled"}
+
+
+def modelled_note(document: Mapping[str, Any]) -> str:
+    """What that means; "" where a sensor stands behind some of the total."""
+    if not all_modelled(document):
+        return ""
+    return ALL_ESTIMATED if ALL_ESTIMATED in document["warnings"] else ALL_MODELLED
 
 
 def grades(quantity: Mapping[str, Any]) -> str:
@@ -288,4 +301,4 @@ def _by_strength(shares: Mapping[str, float]) -> list[tuple[str, float]]:
 
 def warnings(document: Mapping[str, Any]) -> list[str]:
     """The warnings that the summary does not tell already."""
-    return [warning for warning in document["warnings"] if warning != ALL_MODELLED]
+    return [warning for warning in document["warnings"] if warning not in (ALL_MODELLED, ALL_ESTIMATED)]

@@ -184,6 +184,45 @@ def codecarbon(file: Path, run_id: str | None, **given: Any) -> None:  # noqa: A
     _write(given, logs.read(file, _about("codecarbon", given), run_id=run_id, clock=_clock(given)))
 
 
+_PHONE_REQUESTS = _options(
+    click.option("--requests", type=_FILE, metavar="F", help="A table of requests, on the phone's boot clock."),
+    _MODEL,
+    _REQUESTS_CLOCK,
+    _OUT,
+)
+
+
+@command.command("odpm", short_help="A Pixel phone's power rails as text.")
+@click.argument("file", type=_FILE, metavar="F")
+@_PHONE_REQUESTS
+def odpm(file: Path, **given: Any) -> None:  # noqa: ANN401 -- click's options
+    """What `cat iio:device*/energy_value` or `dumpsys …power.stats.IPowerStats/default delta` said, again and again."""
+    from greengen.integrations import odpm as logs  # noqa: PLC0415 -- for whom it concerns
+
+    _write_phone("odpm", logs.read(file), given)
+
+
+@command.command("perfetto", short_help="Power rails of a Perfetto trace, as CSV.")
+@click.argument("file", type=_FILE, metavar="F")
+@_PHONE_REQUESTS
+def perfetto(file: Path, **given: Any) -> None:  # noqa: ANN401 -- click's options
+    """The power rails of an Android trace: ts, name and value of its counters, as the trace processor exports them."""
+    from greengen.integrations import perfetto as logs  # noqa: PLC0415 -- for whom it concerns
+
+    _write_phone("perfetto", logs.read(file), given)
+
+
+def _write_phone(format_: str, log: PowerLog, given: dict[str, Any]) -> None:
+    from greengen.integrations import _rows, requests_csv  # noqa: PLC0415 -- for whom it concerns
+
+    served = None
+    if given["requests"] is not None:
+        given |= dict.fromkeys(("timezone", "utc_offset", "epoch", "time_format"))
+        columns = requests_csv.Columns(model=given["model"])
+        served = requests_csv.read(given["requests"], columns, _clock(given, "requests_"))
+    _write(given, _rows.together(_about(format_, given), log, served))
+
+
 def _about(format_: str, given: dict[str, Any]) -> About:
     from greengen.integrations._rows import About  # noqa: PLC0415 -- for whom it concerns
 

@@ -110,9 +110,14 @@ def warnings(ledger: Ledger) -> list[str]:
     elif not totalled:
         told.append("Nothing was measured: no domain could be read on this machine. Run `greengen doctor`.")
     elif all(entries.books.domain.grade == "modelled" for entries in totalled):
+        # Who models by busy time states the power of an idle machine.
+        by_busy_time = all(entries.books.domain.idle_w is not None for entries in totalled)
         told.append(
             "No power counter was readable: all joules are modelled. A lower number means less modelled energy, "
             "because of less busy time; it says nothing of the power that was really drawn."
+            if by_busy_time
+            else "No power sensor was read: all joules are modelled, by what their domains say of themselves. A lower "
+            "number means less modelled energy, and the model of one machine is not that of another."
         )
     for chapter in ledger.chapters:
         told += [

@@ -55,12 +55,16 @@ def refused(line: int, text: str, error: LogError, *, drop_bad: bool) -> Rejecte
 
 @dataclass(slots=True)
 class Meter:
-    """The readings of one domain in time order, and how busy the device was (time, cumulated ns), if told."""
+    """The readings of one domain in time order, and how busy the device was (time, cumulated ns), if told.
+
+    Of a counter, `counter` holds the energies, J, and the readings only when and in which line.
+    """
 
     domain: Domain
     readings: list[Reading]
     window_s: float = 0.0
     busy: list[tuple[int, int]] = field(default_factory=list)
+    counter: Series | None = None
 
 
 @dataclass(slots=True)

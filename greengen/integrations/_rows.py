@@ -153,7 +153,7 @@ def _add_power(draft: Draft, power: PowerLog) -> None:
     draft.summary += power.missing
     meters = []
     for meter in power.meters:
-        readings = series(meter.readings, meter.window_s)
+        readings = series(meter.readings, meter.window_s) if meter.counter is None else meter.counter
         draft.meters.append((meter, readings))
         facts = stamps(meter.readings, power.kind)
         meters.append({"domain": meter.domain.uid, "readings": len(meter.readings), **facts})
@@ -162,7 +162,9 @@ def _add_power(draft: Draft, power: PowerLog) -> None:
         text += f", largest gap {gap:.4g} s" if gap else ""
         twice = facts["duplicate_stamps_count"]
         text += f", {twice:,} duplicate time stamp(s)" if twice else ""
-        if len(meter.readings) == 1:
+        if len(meter.readings) == 1 and meter.counter is not None:
+            text = "one reading of a counter, which is no energy"
+        elif len(meter.readings) == 1:
             text = f"one reading, {meter.readings[0].power_w:.6g} W: power at one moment is no energy"
         field = power.facts.get("power_field", {}).get(meter.domain.uid)
         draft.summary.append((meter.domain.name, f"{text}; {field}" if field else text))

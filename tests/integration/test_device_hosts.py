@@ -15,7 +15,7 @@ from greengen.testing.fake_powermetrics import install
 from tests.hosts import loading
 from tests.integration.commands import GREENGEN, balanced, environment, profile
 
-#: What is told comes in windows of half a second, and a recording of two seconds is to hold some.
+#: What is told comes in windows, of which a recording of a second is to hold some.
 pytestmark = pytest.mark.alone
 
 POWERS = {"cpu": 6.0, "gpu": 11.0, "ane": 0.5}
@@ -24,7 +24,7 @@ POWERS = {"cpu": 6.0, "gpu": 11.0, "ane": 0.5}
 def macbook(tmp_path: Path, **rig: Any) -> dict[str, str]:  # noqa: ANN401 -- the fake's
     """The environment of a Mac."""
     host = loading.build("macbook", tmp_path / "machine")
-    folder = install(tmp_path / "bin", **POWERS, **rig)
+    folder = install(tmp_path / "bin", rate_ms=100, **POWERS, **rig)
     return environment(**trees.environment(host), PATH=f"{folder}{os.pathsep}{os.environ['PATH']}")
 
 
@@ -40,8 +40,8 @@ def test_a_mac_by_powermetrics(tmp_path: Path) -> None:
     # The model of the CPU by busy time stands back.
     assert set(domains) == {"powermetrics:cpu", "powermetrics:gpu", "powermetrics:ane"}
     for rail, watts in POWERS.items():
-        assert domains[f"powermetrics:{rail}"]["live"]["power_w"] == pytest.approx(watts, rel=0.01)
-    done = profile(tmp_path, "--json", "r.json", command=["sleep", "2"], env=env)
+        assert domains[f"powermetrics:{rail}"]["live"]["power_w"] == pytest.approx(watts, rel=0.05)
+    done = profile(tmp_path, "--json", "r.json", command=["sleep", "1"], env=env)
     assert done.returncode == 0, done.stderr
     balanced(tmp_path / "run.greengen")
     found = json.loads((tmp_path / "r.json").read_text())
@@ -50,8 +50,9 @@ def test_a_mac_by_powermetrics(tmp_path: Path) -> None:
         row = rows[f"powermetrics:{rail}"]
         assert row["in_total"]
         assert row["known_s"] > 0
-        assert row["energy_j"]["value"] == pytest.approx(watts * row["known_s"], rel=0.01)
+        assert row["energy_j"]["value"] == pytest.approx(watts * row["known_s"], rel=0.05)
         assert row["energy_j"]["grade"] == "modelled"
+    assert "the model of one machine is not that of another" in found["warnings"][0]
     total = sum(rows[f"powermetrics:{rail}"]["energy_j"]["value"] for rail in POWERS)
     assert found["totals"]["energy_j"]["value"] == pytest.approx(total, rel=1e-9)
 
@@ -66,7 +67,7 @@ def test_a_mac_without_root_is_modelled_by_busy_time_and_says_why(tmp_path: Path
 
 def test_a_mac_whose_model_two_collectors_read_counts_it_once_and_one_may_be_killed(tmp_path: Path) -> None:
     watts = {"CPU Energy": ["mJ", 6.0], "GPU Energy": ["nJ", 11.0], "ANE": ["mJ", 0.5]}
-    env = macbook(tmp_path, after=3, then="exit") | {
+    env = macbook(tmp_path, after=5, then="exit") | {
         "GREENGEN_IOREPORT": "greengen.testing.fake_ioreport",
         "GREENGEN_FAKE_IOREPORT": json.dumps(watts),
     }

@@ -141,7 +141,7 @@ def test_a_windows_laptop_by_its_driver(monkeypatch: pytest.MonkeyPatch) -> None
     pack = Battery(scales=((110, 30_000), (10, 60_000)))
     with on_windows(monkeypatch, FakeWindows({"b": pack, "m": EnergyMeter({})})) as (collector, found):
         [domain] = found.domains
-        assert (domain.uid, domain.reading) == ("battery:battery 0", "energy")
+        assert (domain.uid, domain.reading) == ("battery:BAT0", "energy")
         assert domain.resolution_j == pytest.approx(36)
         gather(collector, bool)
         pack.capacity_mwh -= 20
@@ -165,8 +165,8 @@ def test_power_and_coarse_steps(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("pack", "words"),
     [
-        (Battery(state=5), "charging (battery 0 is Charging)"),
-        (Battery(state=1), "battery 0 is Not charging"),
+        (Battery(state=5), "charging (BAT0 is Charging)"),
+        (Battery(state=1), "BAT0 is Not charging"),
         (Battery(capabilities=0xC0000000), "it says no power"),
         (Battery(capacity_mwh=-1, rate_mw=-0x80000000), "it says no power"),
         (5, "cannot be opened (Windows error 5)"),

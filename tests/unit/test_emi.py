@@ -139,6 +139,15 @@ def test_meters_that_refuse(monkeypatch: pytest.MonkeyPatch) -> None:
         assert words in reason
 
 
+def test_a_meter_that_describes_itself_and_measures_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Mute(EnergyMeter):
+        def answer(self, code: int, given: bytes) -> bytes | int:
+            return b"" if code == emi.GET_MEASUREMENT else super().answer(code, given)
+
+    [why] = found(monkeypatch, Mute({"RAPL_Package0_PKG": constant(WH)})).unavailable
+    assert "0 bytes for 1 channels" in why.reason
+
+
 def test_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "no energy meter" in found(monkeypatch).unavailable[0].reason
     elsewhere = EmiCollector(replace(Host(), environ={}), platform="linux")

@@ -159,6 +159,13 @@ def test_one_that_hangs_is_a_gap_and_delays_nothing(tmp_path: Path, monkeypatch:
         assert "no answer for" in events(rows)[0].reason
 
 
+def test_one_that_is_too_slow_to_begin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(powermetrics, "_FIRST_S", 0.05)
+    folder = install(tmp_path / "bin", cpu=2.0, rate_ms=20, after=0, then="hang")
+    with reading(tmp_path, folder) as (_, found):
+        assert "no answer within 0.05 s" in found.unavailable[0].reason
+
+
 def told(*powers: dict[str, float], thermal: tuple[str, ...] = ()) -> Rows:
     rows = powermetrics._Rows({rail: powermetrics._domain(rail, "") for rail in ("cpu", "gpu")})
     found: Rows = []

@@ -49,6 +49,15 @@ def test_all_is_modelled_only_where_each_counted_domain_is() -> None:
     assert not words.all_modelled(documents.nothing_known()[0])
 
 
+def test_a_makers_own_estimate_is_not_busy_time() -> None:
+    document = documents.cpu_only()[0]
+    assert words.modelled_note(document) == words.ALL_MODELLED
+    document["warnings"].append(words.ALL_ESTIMATED)
+    assert words.modelled_note(document) == words.ALL_ESTIMATED
+    assert words.ALL_ESTIMATED not in words.warnings(document)
+    assert words.modelled_note(documents.gpu_and_cpu()[0]) == ""
+
+
 def test_how_it_is_known_names_each_grade_with_its_share() -> None:
     mixed = " ".join(words.how_known(documents.gpu_and_cpu()[0]))
     assert "14.1 % is measured" in mixed
