@@ -29,6 +29,12 @@ ALL_MODELLED = (
     "of less busy time; it says nothing of the power that was really drawn."
 )
 
+#: The same where something else than busy time is modelled: a maker's own estimate.
+ALL_ESTIMATED = (
+    "No power sensor was read: all joules are modelled, by what their domains say of themselves. A lower number means "
+    "less modelled energy, and the model of one machine is not that of another."
+)
+
 #: Said wherever choices are held against one another: nobody has reviewed the comparison.
 SCREENING = "screening comparison, not an ISO 14044 comparative assertion"
 
@@ -39,12 +45,6 @@ _UNITS = {
     "audio_s": "second of audio",
     "video_s": "second of video",
 }
-
-#: The same where something else than busy time is modelled: a maker's own estimate.
-ALL_ESTIMATED = (
-    "No power sensor was read: all joules are modelled, by what their domains say of themselves. A lower number means "
-    "less modelled energy, and the model of one machine is not that of another."
-)
 
 #: So many changes of the machine's state are told in the summary; all of them are events.
 _CHANGES = 3
