@@ -93,7 +93,7 @@ class Web:
             msg = f"{self._name}: {_said(error)}"
             raise GridError(msg) from error
         except (OSError, ValueError) as error:
-            msg = f"{self._name}: {error}"
+            msg = f"{self._name}: {getattr(error, 'strerror', None) or error}"
             raise GridError(msg) from error
 
     def json(self, path: str, query: Mapping[str, str], headers: Mapping[str, str] | None = None) -> dict[str, Any]:
