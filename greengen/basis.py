@@ -8,7 +8,7 @@ stays so: it is not the same as what another states, because nothing is guessed.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Literal, Self
 
 from greengen.errors import KindMismatchError, UsageError
@@ -19,7 +19,8 @@ Accounting = Literal["location", "market"]
 Side = Literal["generation", "consumption"]
 Losses = Literal["in", "out"]
 
-#: A part of a basis: the user stated the number; what else it is of, is as far as the user said.
+#: A part of a basis: the user stated the number. What it is of is stated as far as the user said; where
+#: that is all that a table states, too, the two mix.
 DECLARED = "declared by the user"
 
 #: A basis of its own: grams without an intensity in them (embodied ones), which add to grams of any kind.
@@ -103,10 +104,18 @@ class Basis:
 
     def differences(self, other: Basis) -> tuple[str, ...]:
         """Why the two do not mix, in words; empty where they do."""
-        found = [] if self.without_grid or other.without_grid else list(self._attributes_apart(other))
-        ours, theirs = (set(basis.also) - {NO_GRID} for basis in (self, other))
-        found += [f"one is {word!r} and the other is not" for word in sorted(ours ^ theirs)]
-        return tuple(found)
+        ours, theirs = set(self.also) - {NO_GRID}, set(other.also) - {NO_GRID}
+        attributes: tuple[str, ...] = ()
+        if self.without_grid and other.without_grid:
+            apart = min(ours - theirs, theirs - ours, key=len)
+        elif self.without_grid or other.without_grid:
+            # What the one without an intensity is of besides (an idle rule), the other has to be of, too.
+            apart = ours - theirs if self.without_grid else theirs - ours
+        else:
+            attributes = tuple(self._attributes_apart(other))
+            # Who stated a number is no kind of it, once what it is of is stated.
+            apart = (ours ^ theirs) - ({DECLARED} if self.grid and other.grid else set())
+        return (*attributes, *(f"one is {word!r} and the other is not" for word in sorted(apart)))
 
     def _attributes_apart(self, other: Basis) -> Iterable[str]:
         for name, words in _WORDS.items():
@@ -129,7 +138,7 @@ def declared(kind: str | None = None, **stated: str | None) -> Basis:
 
     Raises UsageError for an attribute or a value that is none.
     """
-    unknown = sorted(stated.keys() - {field.name for field in fields(Basis)})
+    unknown = sorted(stated.keys() - _WORDS.keys())
     if unknown:
         msg = f"a basis has no {', '.join(unknown)}: pass {', '.join(_WORDS)}"
         raise UsageError(msg)
@@ -156,9 +165,14 @@ def common(bases: Iterable[str | None], doing: str) -> str | None:
                 "Recompute both on one basis, and state it where it is not stated"
             )
             raise KindMismatchError(msg)
-        if found.without_grid and not basis.without_grid:
+        if _telling(basis) > _telling(found):
             first, found = text, basis
     return first
+
+
+def _telling(basis: Basis) -> tuple[bool, bool, int]:
+    """Which of several that mix speaks for them all: one with an intensity, one that says who stated it."""
+    return not basis.without_grid, DECLARED in basis.also, len(basis.also)
 
 
 def joined(one: str | None, other: str | None) -> str | None:

@@ -117,7 +117,7 @@ def sources(quantity: Quantity, side: str = "") -> Iterator[Source]:
         if origin is None:
             yield from (_source(error, side) for error in part.errors)
             continue
-        for nested, nested_side in _sides(part, side):
+        for nested, nested_side in _sides(origin, side):
             yield from sources(nested, nested_side)
 
 
@@ -153,7 +153,7 @@ def _term(part: Quantity, scores: Scores, side: str) -> Floats:
     origin = _origin(part)
     if origin is None:
         return _drawn(part, scores, side)
-    (a, a_side), (b, b_side) = _sides(part, side)
+    (a, a_side), (b, b_side) = _sides(origin, side)
     one, other = computed(a, scores, a_side), computed(b, scores, b_side)
     return one * other if origin.how == "product" else one / other
 
@@ -196,11 +196,7 @@ def _summands(part: Quantity) -> tuple[Quantity, ...]:
     return origin.parts if origin is not None and origin.how in ("scaled", "sum") else ()
 
 
-def _sides(part: Quantity, side: str) -> tuple[tuple[Quantity, str], tuple[Quantity, str]]:
+def _sides(origin: Origin, side: str) -> tuple[tuple[Quantity, str], tuple[Quantity, str]]:
     """The two parts of a product or a ratio, each with the side that it is drawn for."""
-    origin = _origin(part)
-    if origin is None or origin.how not in ("product", "ratio"):
-        msg = "only a product or a ratio has two sides"
-        raise TypeError(msg)
     a, b = origin.parts
     return (a, side), (b, f"{side}/" if origin.how == "ratio" else side)

@@ -237,7 +237,7 @@ STATED = st.builds(
     accounting=st.sampled_from([None, "location", "market"]),
     side=st.sampled_from([None, "generation", "consumption"]),
     losses=st.sampled_from([None, "in", "out"]),
-    also=st.sampled_from([(), ("declared by the user",), ("static capacity-share 0.5",)]),
+    also=st.sampled_from([(), ("static capacity-share 0.5",)]),
 )
 
 

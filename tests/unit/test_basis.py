@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-from importlib.resources import files
-
 import pytest
 
+from greengen import data
 from greengen.basis import DECLARED, NO_GRID, Basis, common, declared, joined
 from greengen.errors import KindMismatchError, UsageError
 from greengen.quantity import Quantity, total
@@ -25,10 +23,10 @@ class TestText:
         assert str(basis) == "average; lifecycle; generation-based"
 
     def test_every_row_that_ships_is_of_a_stated_kind(self) -> None:
-        table = files("greengen.data").joinpath("grid_intensity_country.csv").read_text(encoding="utf-8")
-        for text in {row["basis"] for row in csv.DictReader(table.splitlines())}:
-            assert Basis.parse(text).kind == "average"
-            assert Basis.parse(str(Basis.parse(text))) == Basis.parse(text)
+        for text in {row.quantity().basis for row in data.grid_intensities()}:
+            basis = Basis.parse(text)
+            assert (basis.kind, basis.also) == ("average", ())
+            assert Basis.parse(str(basis)) == basis
 
     @pytest.mark.parametrize("text", ["marginal_short", "short-run marginal", "Marginal  short-run"])
     def test_one_kind_may_be_written_in_several_ways(self, text: str) -> None:
@@ -65,9 +63,21 @@ class TestDeclared:
         assert str(declared()) == DECLARED
         assert str(declared("marginal_short", losses="in")) == f"short-run marginal; grid losses in; {DECLARED}"
 
+    def test_with_a_table_it_mixes_once_it_states_what_the_table_states(self) -> None:
+        whole = declared("average", scope="lifecycle", accounting="location", side="generation")
+        for parts in ([str(whole), TABLE], [TABLE, str(whole)], [NO_GRID, TABLE, str(whole)]):
+            assert total([grams(1.0, basis) for basis in parts], "g").basis == str(whole)
+        for less in (declared(), declared("average")):
+            with pytest.raises(KindMismatchError, match="scope is lifecycle in one and not stated in the other"):
+                _ = grams(1.0, TABLE) + grams(1.0, str(less))
+        assert (grams(1.0, DECLARED) + grams(1.0, DECLARED)).basis == DECLARED
+        with pytest.raises(KindMismatchError, match="declared by the user"):
+            _ = grams(1.0, DECLARED) + grams(1.0, None)
+
     def test_what_is_none_is_refused(self) -> None:
-        with pytest.raises(UsageError, match="has no colour"):
-            declared(colour="green")
+        for stated in ("colour", "also"):
+            with pytest.raises(UsageError, match=f"has no {stated}"):
+                declared(**{stated: "green"})
         with pytest.raises(UsageError, match="kind 'green'"):
             declared("green")
 
@@ -108,7 +118,7 @@ class TestMixing:
 class TestEmbodied:
     """Grams without an intensity in them: SCI adds them to the operational ones, of whatever kind."""
 
-    @pytest.mark.parametrize("basis", [TABLE, "short-run marginal; direct", "market-based"])
+    @pytest.mark.parametrize("basis", [TABLE, "short-run marginal; direct", DECLARED, "average; as the supplier says"])
     def test_they_add_to_any_kind_and_do_not_change_it(self, basis: str) -> None:
         operational, embodied = grams(2.0, basis), grams(1.0, NO_GRID)
         assert (operational + embodied).basis == (embodied + operational).basis == basis
@@ -124,5 +134,12 @@ class TestEmbodied:
         rules = "static capacity-share 0"
         operational = grams(1.0, joined(rules, TABLE))
         assert (operational + grams(1.0, joined(rules, NO_GRID))).basis == operational.basis
-        with pytest.raises(KindMismatchError, match="capacity-share"):
-            _ = operational + grams(1.0, NO_GRID)
+        assert (grams(1.0, NO_GRID) + grams(1.0, joined(rules, NO_GRID))).basis == joined(rules, NO_GRID)
+        assert (grams(1.0, NO_GRID) + operational).basis == operational.basis  # it states no rule of its own
+        for other in (joined("idle pro-rata", NO_GRID), joined("idle pro-rata", TABLE)):
+            with pytest.raises(KindMismatchError, match="one is 'idle pro-rata' and the other is not"):
+                _ = operational + grams(1.0, other)
+        with pytest.raises(KindMismatchError, match="is 'static capacity-share 0' and the other is not"):
+            _ = grams(1.0, joined(rules, NO_GRID)) + grams(1.0, TABLE)
+        with pytest.raises(KindMismatchError, match="and the other is not"):
+            _ = grams(1.0, joined(rules, NO_GRID)) + grams(1.0, joined("idle pro-rata", NO_GRID))

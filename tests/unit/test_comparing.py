@@ -7,6 +7,7 @@ import random
 
 import pytest
 
+from greengen import data
 from greengen.accounting.comparing import compare, p_better, p_better_drawn
 from greengen.errors import KindMismatchError, UsageError
 from greengen.quantity import Error, Quantity, known_to
@@ -45,6 +46,20 @@ class TestWorkedExample:
         gsd = math.exp(math.sqrt(2) * math.log(1.05))
         assert compared.ratio.high == pytest.approx(0.8 * gsd**1.959964)
         assert compared.p_better == pytest.approx(0.9994, abs=5e-5)
+
+
+def test_on_a_countrys_grid_two_requests_are_as_their_energies_are() -> None:
+    """The tables' intensity is one source of all grams of its zone; that of another zone is another."""
+    energies = [joules(v, Error(f"timing:{v}", v / 10), Error("gain", v / 20, gain=True)) for v in (4.0, 5.0)]
+    german, polish = (data.grid_intensity(zone).quantity() for zone in ("DEU", "POL"))
+    a, b = (energy.to("kWh").times(german, "grid intensity", unit="g") for energy in energies)
+    assert p_better(a, b) == pytest.approx(p_better(*energies))
+    assert p_better_drawn(a, b) == pytest.approx(p_better(*energies), abs=5e-3)
+    elsewhere = energies[1].to("kWh").times(polish, "grid intensity", unit="g")
+    spread = math.hypot(math.log(data.grid_intensity("DEU").gsd), math.log(data.grid_intensity("POL").gsd))
+    ratio = compare(a, elsewhere).ratio
+    by_zone = {error.name: error.sigma / (ratio.value or 0.0) for error in ratio.errors}
+    assert math.hypot(by_zone["intensity:DEU"], by_zone["intensity:POL"]) == pytest.approx(spread)
 
 
 class TestKinds:
