@@ -90,6 +90,9 @@ def _declared(told: Mapping[str, Any]) -> Site:
         from greengen.integrations import intensity_csv  # noqa: PLC0415 -- for those who have one
 
         path = Path(given)
+        if not path.exists():
+            msg = f"--intensity {str(given)!r} is neither a number, in g/kWh, nor a CSV that is there"
+            raise UsageError(msg) from None
         hours = intensity_csv.read(path, basis)
         return Site(
             hourly=hours, source=f"declared by the user, in {path.name}", chain=(f"the user's CSV: {path.name}",)

@@ -17,7 +17,9 @@ VERBS: Mapping[str, str] = MappingProxyType(
     {
         "calibrate": "Fit this machine's idle and active power to a meter.",
         "doctor": "What this machine can measure, what it cannot, and the remedy.",
+        "factors": "The tables that figures are made with, and their sources.",
         "import": "Bring in logs recorded elsewhere.",
+        "intensity": "The grid intensity in use, and where it comes from.",
         "merge": "Put several runs into one.",
         "profile": "Run a command and record what it costs.",
         "report": "Show what a run cost.",
