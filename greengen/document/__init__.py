@@ -75,7 +75,7 @@ def build(
         "recorder": notes.recorder(rows),
         "versions": {"greengen": version("greengen"), "numpy": np.__version__, "python": platform.python_version()},
     }
-    beside.add(document, ledger, asked or beside.Beside(), policy)
+    beside.add(document, footprint, asked or beside.Beside(), policy)
     return document
 
 

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -396,6 +397,22 @@ class TestReport:
             "water, on site",
         ):
             assert word in text, word
+
+    def test_training_is_told_per_request_over_a_stated_number_only(self, tmp_path: Path) -> None:
+        path = tmp_path / "train.greengen"
+        spans = [*requests(), SpanRow("b/9", "p-b", None, "train", 60 * SECOND, 90 * SECOND, model="m")]
+        export.write(Rows(timelines=[timeline([(PACKAGE, 2.0)], spans=spans)]), path, force=False)
+        where: dict[str, Any] = {"intensity": 100.0, "pue": 1.5}
+        told = Run(path).report(**where)
+        assert told["footprint"]["ai"]["provider"][0]["score_g"]["value"] == pytest.approx(90.0)
+        assert "training_g_per_request" not in told["models"][0]
+        over = Run(path).report(**where, amortise={"m": 1000})["models"][0]
+        assert over["training_g_per_request"]["value"] == pytest.approx(0.09)
+        elsewhere = Run(path).report(**where, amortise={"m": 1000}, training=Run(path))["models"][0]
+        assert elsewhere["training_g"]["value"] == pytest.approx(90.0)
+        text = " ".join(Run(path).render("terminal", **where, amortise={"m": 1000}).split())
+        assert "training of m, apart" in text
+        assert "90.0 mg" in text
 
     def test_a_label_that_is_wrong_costs_its_own_figure_alone(self, tmp_path: Path) -> None:
         path = tmp_path / "labels.greengen"
