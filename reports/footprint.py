@@ -20,11 +20,19 @@ _ROWS = (
     ("total_g", "operational and embodied"),
     ("water_on_site_l", "water, on site"),
     ("water_off_site_l", "water of generation"),
+    ("network_g", "CO2e of the network, apart"),
     ("device_g", "CO2e of the waiting device"),
+    ("market_g", "market-based CO2e, apart"),
     ("per_1000_queries_wh", "energy per 1000 queries"),
 )
 #: Shown only where they were asked for.
-_ASKED = {"water_on_site_l": "wue", "water_off_site_l": "water_offsite", "device_g": "device_w"}
+_ASKED = {
+    "water_on_site_l": "wue",
+    "water_off_site_l": "water_offsite",
+    "device_g": "device_w",
+    "network_g": "network",
+    "market_g": "matching",
+}
 
 
 def section(document: Told) -> Section | None:
@@ -36,6 +44,7 @@ def section(document: Told) -> Section | None:
         _row(name, told[key]) for key, name in _ROWS if key not in _ASKED or told[_ASKED[key]] is not None
     ]
     rows += [_row(f"SCI per {words.unit(each['unit'])}", each["score_g"]) for each in told["sci"]]
+    rows += [_row(f"training of {each['model']}, apart", each["score_g"]) for each in told["ai"]["provider"]]
     return Section(
         id="footprint",
         title="Footprint",
@@ -65,7 +74,16 @@ def _notes(told: Told) -> Iterator[str]:
     if told["pue_on"]:
         for place in told["pue_not_on"]:
             yield f"PUE is not on {place['name']}: {place['why']}."
+    if told["market_g"]["value"] is not None:
+        yield f"Market-based: {told['market_g']['note']}; beside the location-based figure, and in no sum with it."
+    if told["network"] is not None and told["network_g"]["value"] is not None:
+        yield f"Network: {told['network']}, by its power; no tier's meter reads it, so it is in no sum."
+    if told["ai"]["provider"]:
+        yield "Training is the provider's score of SCI for AI, which is never added to what using a model costs."
+    yield from (f"Not counted: {problem}." for problem in told["wrong_labels"])
     reasons = dict.fromkeys(
-        told[key]["reason"] for key in ("embodied_g", "operational_g") if told[key]["value"] is None
+        told[key]["reason"]
+        for key in ("embodied_g", "operational_g", *(key for key, asked in _ASKED.items() if told[asked] is not None))
+        if told[key]["value"] is None
     )
     yield from (f"Not measured: {reason}." for reason in reasons)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-from importlib.resources import files
-
 import pytest
 
+from greengen import data
 from greengen.basis import DECLARED, NO_GRID, Basis, common, declared, joined
 from greengen.errors import KindMismatchError, UsageError
 from greengen.quantity import Quantity, total
@@ -25,10 +23,10 @@ class TestText:
         assert str(basis) == "average; lifecycle; generation-based"
 
     def test_every_row_that_ships_is_of_a_stated_kind(self) -> None:
-        table = files("greengen.data").joinpath("grid_intensity_country.csv").read_text(encoding="utf-8")
-        for text in {row["basis"] for row in csv.DictReader(table.splitlines())}:
-            assert Basis.parse(text).kind == "average"
-            assert Basis.parse(str(Basis.parse(text))) == Basis.parse(text)
+        for text in {row.quantity().basis for row in data.grid_intensities()}:
+            basis = Basis.parse(text)
+            assert (basis.kind, basis.also) == ("average", ())
+            assert Basis.parse(str(basis)) == basis
 
     @pytest.mark.parametrize("text", ["marginal_short", "short-run marginal", "Marginal  short-run"])
     def test_one_kind_may_be_written_in_several_ways(self, text: str) -> None:
