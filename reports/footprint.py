@@ -40,6 +40,7 @@ def section(document: Told) -> Section | None:
     told = document.get("footprint")
     if not told or not told["asked"]:
         return None
+    several = len(document["models"]) > 1
     rows: list[tuple[Cell, ...]] = [
         _row(name, told[key]) for key, name in _ROWS if key not in _ASKED or told[_ASKED[key]] is not None
     ]
@@ -51,7 +52,7 @@ def section(document: Told) -> Section | None:
         lead=_LEAD,
         columns=(Column("figure", number=False), Column("value", bounds=True), Column("grade", number=False)),
         rows=rows,
-        notes=tuple(_notes(told)),
+        notes=(*_notes(told), *([f"Models beside one another: {words.SCREENING}."] if several else [])),
     )
 
 

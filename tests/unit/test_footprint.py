@@ -414,6 +414,13 @@ class TestReport:
         assert "training of m, apart" in text
         assert "90.0 mg" in text
 
+    def test_models_beside_one_another_are_a_screening(self, tmp_path: Path) -> None:
+        path = tmp_path / "two.greengen"
+        spans = [replace(span, model=f"m{i}") for i, span in enumerate(requests())]
+        export.write(Rows(timelines=[timeline([(PACKAGE, 1.0)], spans=spans)]), path, force=False)
+        text = " ".join(Run(path).render("markdown", intensity=100.0).split())
+        assert "screening comparison, not an ISO 14044 comparative assertion" in text
+
     def test_a_label_that_is_wrong_costs_its_own_figure_alone(self, tmp_path: Path) -> None:
         path = tmp_path / "labels.greengen"
         labels = {"images": "many", "audio_s": "2", "network_bytes": "1000", "network_s": "soon"}
