@@ -9,13 +9,16 @@ from __future__ import annotations
 import csv
 import io
 import sys
+import tomllib
 from dataclasses import fields
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from greengen.cli import main
+from greengen.cli.report import FORMATS
 from greengen.errors import LogError
 from greengen.integrations import codecarbon
 from greengen.integrations._rows import About
@@ -213,7 +216,7 @@ class TestImpactFramework:
         assert list(manifest["initialize"]["plugins"]) == ["operational"]
         assert "sci" not in manifest["tree"]["children"]["run"]["outputs"][0]
         text = impact_framework.render(Run(tmp_path / "run.greengen").report())
-        assert text.startswith("# left out: no grid intensity was given")
+        assert "\n# left out: no grid intensity was given" in text
         assert "pass --hardware" in text
 
     def test_no_text_of_a_user_gets_out_of_its_place(self, tmp_path: Path) -> None:
@@ -223,3 +226,12 @@ class TestImpactFramework:
         told = yaml.safe_load(impact_framework.render(Run(path).report(intensity=100.0)))
         assert told["name"] == f"greengen {path.name}"
         assert set(told) == {"name", "description", "tags", "initialize", "tree"}
+
+
+def test_every_format_of_the_command_line_is_an_entry_point() -> None:
+    pyproject = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))
+    entries = pyproject["project"]["entry-points"]["greengen.reports"]
+    assert set(FORMATS) == set(entries)
+    for value in entries.values():
+        module, _, name = value.partition(":")
+        assert callable(getattr(import_module(module), name))
