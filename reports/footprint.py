@@ -44,6 +44,8 @@ def section(document: Told) -> Section | None:
     rows: list[tuple[Cell, ...]] = [
         _row(name, told[key]) for key, name in _ROWS if key not in _ASKED or told[_ASKED[key]] is not None
     ]
+    if told["widened"] is not None:
+        rows.insert(1, _row(f"the same, {told['widened']['to']}", told["widened"]["operational_g"]))
     rows += [_row(f"SCI per {words.unit(each['unit'])}", each["score_g"]) for each in told["sci"]]
     rows += [_row(f"training of {each['model']}, apart", each["score_g"]) for each in told["ai"]["provider"]]
     return Section(
@@ -75,6 +77,9 @@ def _notes(told: Told) -> Iterator[str]:
     if told["pue_on"]:
         for place in told["pue_not_on"]:
             yield f"PUE is not on {place['name']}: {place['why']}."
+    if told["widened"] is not None:
+        by = ", ".join(f"{name} {fmt.number(by)}" for name, by in told["widened"]["multipliers"].items())
+        yield f"To the boundary {told['widened']['to']} by stated multipliers: {by}."
     if told["market_g"]["value"] is not None:
         yield f"Market-based: {told['market_g']['note']}; beside the location-based figure, and in no sum with it."
     if told["network"] is not None and told["network_g"]["value"] is not None:

@@ -1,9 +1,9 @@
 """The footprint as a manifest of the Impact Framework (Green Software Foundation), to be read and computed again.
 
-Shape as of `if` 1.0 (github.com/Green-Software-Foundation/if: src/common/util/validations.ts, builtins Multiply, Sum
-and Sci): `if-run` reproduces `outputs` from `inputs`. Units are theirs: kWh, g, s. SCI needs embodied emissions and
-requests, and operational carbon a grid intensity: what the run does not have is left out, with a line that says why.
-YAML is written here as indented keys with JSON scalars, which YAML 1.2 reads as they are.
+Shape as of `if` 1.1.0 (github.com/Green-Software-Foundation/if: src/common/util/validations.ts, builtins Multiply, Sum
+and Sci), whose `if-run` reproduces `outputs` from `inputs`. Units are theirs: kWh, g, s. SCI needs embodied emissions
+and requests, and operational carbon a grid intensity: what the run does not have is left out, with a line that says
+why. YAML is written here as indented keys with JSON scalars, which YAML 1.2 reads as they are.
 """
 
 from __future__ import annotations

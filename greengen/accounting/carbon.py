@@ -97,7 +97,9 @@ class Footprint:
         here = self.boundary
         if here is None:
             return self.total()
-        return self.carbon(boundary.widened(self.facility.total(), here, to, multipliers))
+        # Up to the machine there is no PUE in it: the step to the facility is the multiplier's.
+        energy = self.facility.total() if here == "facility" else self.ledger.total()
+        return self.carbon(boundary.widened(energy, here, to, multipliers))
 
     def embodied(self) -> Quantity:
         """gCO2e of making the stated hardware that fall on the recorded time; missing where none is stated."""

@@ -366,6 +366,8 @@ class TestNetwork:
 def test_under_a_wider_boundary_only_by_stated_multipliers() -> None:
     told = footprint(timeline([(GPU, 1.0)]), intensity=100.0)
     assert told.widened("facility", {"machine": 1.5, "facility": 1.1}).value == pytest.approx(165.0)
+    with_pue = footprint(timeline([(GPU, 1.0)]), intensity=100.0, pue=1.2)
+    assert with_pue.widened("facility", {"machine": 1.5, "facility": 1.1}).value == pytest.approx(165.0)
     with pytest.raises(UsageError, match="a multiplier for machine"):
         told.widened("facility", {"facility": 1.1})
     assert footprint(intensity=100.0).widened("facility", {}).value is None
@@ -413,6 +415,19 @@ class TestReport:
         text = " ".join(Run(path).render("terminal", **where, amortise={"m": 1000}).split())
         assert "training of m, apart" in text
         assert "90.0 mg" in text
+
+    def test_a_wider_boundary_is_told_by_its_multipliers(self, run: Run) -> None:
+        where: dict[str, Any] = {"intensity": 100.0, "widen": "comprehensive:facility=1.1,comprehensive=1.2"}
+        told = run.report(**where)["footprint"]
+        assert told["boundary"] == "machine"
+        assert told["widened"]["operational_g"]["value"] == pytest.approx(2 * 100 * 1.1 * 1.2)
+        text = " ".join(run.render("terminal", **where).split())
+        assert "To the boundary comprehensive by stated multipliers: facility 1.10, comprehensive 1.20" in text
+        with pytest.raises(UsageError, match="a multiplier for facility is needed"):
+            run.report(intensity=100.0, widen="comprehensive:comprehensive=1.2")
+        for wrong in ("planet:machine=2", "facility:machine", "facility:chip=2"):
+            with pytest.raises(UsageError, match="widen"):
+                site(widen=wrong)
 
     def test_models_beside_one_another_are_a_screening(self, tmp_path: Path) -> None:
         path = tmp_path / "two.greengen"
