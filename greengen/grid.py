@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 OPTIONS = {
     "zone": "grid zone: an ISO-3 country such as DEU, or a zone within one such as USA-CA, SE3",
     "intensity": "gCO2e per kWh instead of a zone: a number, or a CSV with time and g_per_kwh",
-    "cloud": "cloud region, such as aws:eu-west-3: its zone, PUE and WUE, where nothing else says them",
+    "cloud": "cloud region, such as aws:eu-west-3, or auto to ask this machine's own: zone, PUE and WUE, if not stated",
     "kind": "average, marginal_short or marginal_long",
     "scope": "lifecycle or direct",
     "live": "live source to ask for the hours of the run, or SOURCE:ZONE with a zone of its own",
@@ -145,6 +145,10 @@ def _region(cloud: str | None) -> Region | None:
         return None
     from greengen.data.cloud import region  # noqa: PLC0415 -- tables are for those who ask
 
+    if cloud == "auto":
+        from greengen.integrations import instance_metadata  # noqa: PLC0415 -- for those who ask
+
+        cloud = instance_metadata.region(os.environ)
     return region(cloud)
 
 

@@ -69,7 +69,7 @@ def _grid() -> Sequence[Callable[[F], F]]:
         click.option(
             "--intensity", metavar="G", help="Grid intensity, gCO2e per kWh, instead of a zone: a number or a CSV."
         ),
-        click.option("--cloud", metavar="P:R", help="Cloud region such as aws:eu-west-3: its zone, PUE and WUE."),
+        click.option("--cloud", metavar="P:R", help="Cloud region such as aws:eu-west-3, or auto: its zone, PUE, WUE."),
         click.option("--zone", metavar="Z", help="Grid zone: an ISO-3 country such as DEU, or USA-CA, SE3."),
     )
 

@@ -112,6 +112,10 @@ class TestWattTime:
         with pytest.raises(GridError, match=why):
             ask("watttime", replies.watttime({"2026-11-20T10:00:00+00:00": 1000.0}, **meta))
 
+    def test_a_month_is_asked_for_at_once(self, ask: Ask, server: GridServer) -> None:
+        ask("watttime", replies.watttime({}), 24 * 70)
+        assert [path for path, _, _ in server.asked] == ["/login"] + ["/v3/historical"] * 3
+
     @pytest.mark.parametrize("body", ['{"token": 5}', "{}", '{"token": "a\\r\\nHost: b"}'])
     def test_a_login_without_a_token(self, ask: Ask, body: str) -> None:
         with pytest.raises(GridError, match="no token"):
