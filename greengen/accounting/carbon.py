@@ -168,6 +168,8 @@ class Footprint:
             asked = Purchases(_per_kwh(residual), bought_kwh, _per_kwh(instrument), matching)
         if asked is None:
             return Quantity.missing("g", "no residual mix was stated: pass --residual G_PER_KWH")
+        if not hours.dated(self.ledger):
+            return Quantity.missing("g", "the imported log does not say in which hours it was recorded")
         load = hours.by_hour(self.facility)
         bought = asked.by_hour(list(load))
         return market.based(list(load.values()), bought, asked.residual, asked.instrument, matching=asked.matching)

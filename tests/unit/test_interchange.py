@@ -81,6 +81,10 @@ class TestReadCodecarbon:
         told = imported(tmp_path, IDS[0], clock=clock("Europe/Berlin")).report()["run"]["started"]
         assert told.startswith("2026-11-21T10:14:10")
 
+    def test_what_is_of_no_known_hour_is_matched_with_none(self, tmp_path: Path) -> None:
+        assert imported(tmp_path, IDS[0], clock=clock("UTC")).footprint().market(400.0).known
+        assert "in which hours" in imported(tmp_path, IDS[0]).footprint().market(400.0).reason
+
     def test_the_same_line_is_the_same_run(self, tmp_path: Path) -> None:
         for name in ("a", "b"):
             (tmp_path / name).mkdir()
