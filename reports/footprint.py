@@ -74,6 +74,9 @@ def _notes(told: Told) -> Iterator[str]:
             f"{one['count']:g} x {one['name']}{part}: {fmt.quantity(one['made_g'])} each, over "
             f"{fmt.quantity(one['lifetime_y'])}{use} ({one['source']})."
         )
+    if len({place["tier"] for place in told["pue_on"]}) > 1:
+        on = ", ".join(f"{place['name']} ({place['tier'] or 'no stated tier'})" for place in told["pue_on"])
+        yield f"PUE is on {on}."
     if told["pue_on"]:
         for place in told["pue_not_on"]:
             yield f"PUE is not on {place['name']}: {place['why']}."

@@ -10,14 +10,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from greengen import data
 from greengen.accounting.carbon import Footprint, Site
+from greengen.accounting.comparing import compare
+from greengen.accounting.drawing import draw
 from greengen.accounting.embodied import Hardware
 from greengen.accounting.hourly import Hour
 from greengen.accounting.hours import by_hour, recorded_s
 from greengen.accounting.ledger import build
+from greengen.accounting.tornado import tornado
 from greengen.cli import main
 from greengen.collector import Domain
 from greengen.errors import KindMismatchError, UsageError
@@ -269,6 +273,18 @@ class TestSci:
         assert "pass --hardware" in refused.reason
         assert told.operational().value == pytest.approx(2 * data.grid_intensity("DEU").value)
 
+    def test_what_drives_it_can_be_told_and_drawn(self, run: Run) -> None:
+        """Every source keeps its name through the whole formula, so that shared ones move two results together."""
+        told = run.footprint(zone="DEU", pue=1.1, hardware="h100*20000")
+        score = told.sci("request")
+        swings = {swing.source: swing.share for swing in tornado(score)}
+        assert {"intensity:DEU", "embodied:h100", "lifetime:gpu-server", "gain:host-b:rapl:package-0"} <= swings.keys()
+        assert math.fsum(swings.values()) == pytest.approx(1.0)
+        drawn = draw(score, 20_000)
+        assert float(np.median(drawn.values)) == pytest.approx(score.value or 0, rel=0.1)
+        other = run.footprint(zone="DEU", pue=1.1, hardware="h100*20000:utilisation=0.9").sci("request")
+        assert compare(score, other).p_better == pytest.approx(1.0)
+
     def test_units_that_requests_tell(self) -> None:
         spans = requests(labels={"images": "2", "audio_s": "1.5"})
         told = footprint(timeline([(PACKAGE, 2.0)], spans=spans), intensity=100.0, hardware="h100")
@@ -459,6 +475,14 @@ class TestReport:
         export.write(Rows(timelines=[timeline([(PACKAGE, 1.0)], boot="a"), timeline([(WALL, 1.0)])]), path, force=False)
         text = " ".join(Run(path).render("terminal", intensity=100.0, pue=1.2).split())
         assert "PUE is not on plug: a wall meter does not read the IT energy of a data centre" in text
+
+    def test_on_which_tiers_pue_is_is_told(self, tmp_path: Path) -> None:
+        path = tmp_path / "tiers.greengen"
+        tiers = [timeline([(PACKAGE, 1.0)], tier=tier, boot=tier) for tier in ("cloud", "edge", "device")]
+        export.write(Rows(timelines=tiers), path, force=False)
+        text = " ".join(Run(path).render("markdown", intensity=100.0, pue=1.2).split())
+        assert "PUE is on CPU (cloud), CPU (edge)." in text
+        assert "PUE is not on CPU: the device tier is in no data centre." in text
 
 
 class TestSiteFile:
