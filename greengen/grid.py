@@ -82,14 +82,17 @@ def _declared(told: Mapping[str, Any]) -> Site:
     from greengen.basis import declared  # noqa: PLC0415 -- the same
 
     given = told["intensity"]
+    if isinstance(given, bool) or not isinstance(given, str | int | float | Path):
+        msg = f"intensity {given!r} is neither a number, in g/kWh, nor the path of a CSV"
+        raise UsageError(msg)
     stated = {"scope": told["scope"]} if told.get("scope") is not None else {}
     basis = str(declared(told.get("kind"), **stated))
     try:
-        number = float(given)
-    except (TypeError, ValueError):
+        number = float(str(given))
+    except ValueError:
         from greengen.integrations import intensity_csv  # noqa: PLC0415 -- for those who have one
 
-        path = Path(given)
+        path = Path(str(given))
         if not path.exists():
             msg = f"--intensity {str(given)!r} is neither a number, in g/kWh, nor a CSV that is there"
             raise UsageError(msg) from None

@@ -21,6 +21,7 @@ from greengen.accounting import (
     network,
     sci,
     tally,
+    timed,
     transfer,
     water,
 )
@@ -52,17 +53,22 @@ class Footprint:
     """What stands behind a ledger.
 
     facility  the ledger with PUE on the domains where it belongs
+    pieces    the same hour by hour, where the site's intensity is by the hour and the run lies in several
     """
 
     ledger: Ledger
     site: Site
     facility: Ledger = field(init=False)
+    pieces: tuple[timed.Piece, ...] = field(init=False, default=())
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "facility", tally.at_facility(self.ledger, self.site.overhead))
         if self.site.hourly:
-            intensity = of_run(self.facility, self.site.hourly)
-            object.__setattr__(self, "site", replace(self.site, intensity=intensity))
+            found = timed.pieces(self.ledger, self.site.hourly, self.site.overhead)
+            mean = of_run(self.facility, self.site.hourly)
+            note = f"{mean.note}; each request is told at its own hours" if found and mean.note else mean.note
+            object.__setattr__(self, "pieces", found)
+            object.__setattr__(self, "site", replace(self.site, intensity=replace(mean, note=note)))
 
     def carbon(self, energy: Quantity) -> Quantity:
         """The gCO2e of using an energy, PUE or not; missing, with the remedy, where no intensity was given."""
@@ -80,11 +86,12 @@ class Footprint:
         """The gCO2e of what `tell` reads off a ledger; `energy`: what it read off this one, where that is known."""
         if energy is None or self.facility is not self.ledger:
             energy = tell(self.facility)
-        return self.carbon(energy)
+        at = timed.intensity(self.pieces, tell)
+        return self.carbon(energy) if at is None else grams(energy, at, source=self.site.source)
 
     def __getitem__(self, span: object) -> Quantity:
         """The gCO2e of one span."""
-        return self.carbon(self.facility[span])
+        return self.of(lambda ledger: ledger[span])
 
     @property
     def boundary(self) -> Boundary | None:
