@@ -207,7 +207,7 @@ class Footprint:
 
         requests  a lifetime's requests over which to tell it; None: the whole, for there is no default
         """
-        whole = self.carbon(amortised.training(self.facility, model))
+        whole = self._trained(model)
         if not whole.known:
             return whole
         if self.site.hardware:
@@ -220,12 +220,16 @@ class Footprint:
 
     def consumer(self, unit: str = functional.REQUEST) -> Quantity:
         """The consumer's score of SCI for AI per functional unit: all energy and hardware time but training's."""
-        energy, seconds = self.facility.total(), hours.recorded_s(self.ledger)
+        operational, seconds = self.total(), hours.recorded_s(self.ledger)
         for model in amortised.trained(self.ledger):
-            energy = replace(energy - amortised.training(self.facility, model), signed=False)
+            operational = replace(operational - self._trained(model), signed=False)
             seconds -= amortised.training_s(self.ledger, model)
         made = embodied.together(self.site.hardware, max(seconds, 0.0))
-        return sci.score(self.carbon(energy), made, self.count(unit), unit, "consumer")
+        return sci.score(operational, made, self.count(unit), unit, "consumer")
+
+    def _trained(self, model: str) -> Quantity:
+        """The operational gCO2e of training a model, at its own hours."""
+        return self.of(lambda ledger: amortised.training(ledger, model))
 
     def _read(self) -> Iterator[SpanRow]:
         """The requests that were read for any part of their time: others have no joules in a total."""

@@ -317,6 +317,20 @@ class TestSci:
             replace(consumer, unit="g") + trained
         assert told.training("other").value is None
 
+    def test_training_by_night_is_at_the_nights_intensity(self) -> None:
+        """An hour of requests at 300 g/kWh, then an hour of training at 100: 1 kWh each."""
+        midnight = (EPOCH_S - 1800) * SECOND
+        hour_ns = 3600 * SECOND
+        spans = [SpanRow("b/9", "p-b", None, "train", hour_ns, 2 * hour_ns, model="m")]
+        rows = Rows(timelines=[timeline([(PACKAGE, 2.0)], seconds=7200, spans=spans, epoch_s=EPOCH_S - 1800)])
+        grid = tuple(
+            Hour(midnight + i * hour_ns, midnight + (i + 1) * hour_ns, Quantity(g, "g/kWh", "declared"))
+            for i, g in enumerate((300.0, 100.0))
+        )
+        told = Footprint(build(rows), Site(hourly=grid, pue=1.5))
+        assert told.total().value == pytest.approx(1.5 * 400.0)
+        assert told.training("m").value == pytest.approx(1.5 * 100.0)
+
 
 class TestWater:
     def test_on_site_of_it_and_off_site_of_the_facility(self) -> None:
