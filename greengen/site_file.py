@@ -42,6 +42,7 @@ KEYS: Mapping[str, type] = {
     "water_offsite": float,
     "device_power": float,
     "network": str,
+    "widen": str,
     "residual": float,
     "bought": list,
     "instrument": float,

@@ -23,6 +23,7 @@ OPTIONS = {
     "water_offsite": "water of electricity generation, L per kWh, instead of the zone's",
     "device_power": "what a user's device draws while it waits for an answer, W",
     "network": "the line that requests' bytes go through: fixed:users=2 or mobile, with view=marginal",
+    "widen": "a wider boundary and each multiplier to it: facility:machine=1.5,facility=1.1",
     "residual": "gCO2e per kWh of the residual mix, for the market-based figure",
     "bought": "kWh bought in each hour of the run, a list or `2,0,0.5`",
     "instrument": "gCO2e per kWh of what was bought; 0 where it is not told",
@@ -63,6 +64,10 @@ def site(period: tuple[int, int] | None = None, **told: Any) -> Site:  # noqa: A
         from greengen.data.networks import way  # noqa: PLC0415 -- tables are for those who ask
 
         more["network"] = way(told["network"])
+    if "widen" in told:
+        from greengen.accounting.boundary import widening  # noqa: PLC0415 -- with what only footprints need
+
+        more["widen"] = widening(told["widen"])
     more["market"] = _purchases(told)
     if "water_offsite" not in numbers and found.zone is not None:
         more["water_offsite"] = _water_of(found.zone)

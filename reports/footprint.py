@@ -40,9 +40,12 @@ def section(document: Told) -> Section | None:
     told = document.get("footprint")
     if not told or not told["asked"]:
         return None
+    several = len(document["models"]) > 1
     rows: list[tuple[Cell, ...]] = [
         _row(name, told[key]) for key, name in _ROWS if key not in _ASKED or told[_ASKED[key]] is not None
     ]
+    if told["widened"] is not None:
+        rows.insert(1, _row(f"the same, {told['widened']['to']}", told["widened"]["operational_g"]))
     rows += [_row(f"SCI per {words.unit(each['unit'])}", each["score_g"]) for each in told["sci"]]
     rows += [_row(f"training of {each['model']}, apart", each["score_g"]) for each in told["ai"]["provider"]]
     return Section(
@@ -51,7 +54,7 @@ def section(document: Told) -> Section | None:
         lead=_LEAD,
         columns=(Column("figure", number=False), Column("value", bounds=True), Column("grade", number=False)),
         rows=rows,
-        notes=tuple(_notes(told)),
+        notes=(*_notes(told), *([f"Models beside one another: {words.SCREENING}."] if several else [])),
     )
 
 
@@ -71,9 +74,15 @@ def _notes(told: Told) -> Iterator[str]:
             f"{one['count']:g} x {one['name']}{part}: {fmt.quantity(one['made_g'])} each, over "
             f"{fmt.quantity(one['lifetime_y'])}{use} ({one['source']})."
         )
+    if len({place["tier"] for place in told["pue_on"]}) > 1:
+        on = ", ".join(f"{place['name']} ({place['tier'] or 'no stated tier'})" for place in told["pue_on"])
+        yield f"PUE is on {on}."
     if told["pue_on"]:
         for place in told["pue_not_on"]:
             yield f"PUE is not on {place['name']}: {place['why']}."
+    if told["widened"] is not None:
+        by = ", ".join(f"{name} {fmt.number(by)}" for name, by in told["widened"]["multipliers"].items())
+        yield f"To the boundary {told['widened']['to']} by stated multipliers: {by}."
     if told["market_g"]["value"] is not None:
         yield f"Market-based: {told['market_g']['note']}; beside the location-based figure, and in no sum with it."
     if told["network"] is not None and told["network_g"]["value"] is not None:

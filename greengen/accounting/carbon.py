@@ -104,7 +104,9 @@ class Footprint:
         here = self.boundary
         if here is None:
             return self.total()
-        return self.carbon(boundary.widened(self.facility.total(), here, to, multipliers))
+        # Up to the machine there is no PUE in it: the step to the facility is the multiplier's.
+        energy = self.facility.total() if here == "facility" else self.ledger.total()
+        return self.carbon(boundary.widened(energy, here, to, multipliers))
 
     def embodied(self) -> Quantity:
         """gCO2e of making the stated hardware that fall on the recorded time; missing where none is stated."""
@@ -173,6 +175,8 @@ class Footprint:
             asked = Purchases(_per_kwh(residual), bought_kwh, _per_kwh(instrument), matching)
         if asked is None:
             return Quantity.missing("g", "no residual mix was stated: pass --residual G_PER_KWH")
+        if not hours.dated(self.ledger):
+            return Quantity.missing("g", "the imported log does not say in which hours it was recorded")
         load = hours.by_hour(self.facility)
         bought = asked.by_hour(list(load))
         return market.based(list(load.values()), bought, asked.residual, asked.instrument, matching=asked.matching)
@@ -203,7 +207,7 @@ class Footprint:
 
         requests  a lifetime's requests over which to tell it; None: the whole, for there is no default
         """
-        whole = self.carbon(amortised.training(self.facility, model))
+        whole = self._trained(model)
         if not whole.known:
             return whole
         if self.site.hardware:
@@ -216,12 +220,16 @@ class Footprint:
 
     def consumer(self, unit: str = functional.REQUEST) -> Quantity:
         """The consumer's score of SCI for AI per functional unit: all energy and hardware time but training's."""
-        energy, seconds = self.facility.total(), hours.recorded_s(self.ledger)
+        operational, seconds = self.total(), hours.recorded_s(self.ledger)
         for model in amortised.trained(self.ledger):
-            energy = replace(energy - amortised.training(self.facility, model), signed=False)
+            operational = replace(operational - self._trained(model), signed=False)
             seconds -= amortised.training_s(self.ledger, model)
         made = embodied.together(self.site.hardware, max(seconds, 0.0))
-        return sci.score(self.carbon(energy), made, self.count(unit), unit, "consumer")
+        return sci.score(operational, made, self.count(unit), unit, "consumer")
+
+    def _trained(self, model: str) -> Quantity:
+        """The operational gCO2e of training a model, at its own hours."""
+        return self.of(lambda ledger: amortised.training(ledger, model))
 
     def _read(self) -> Iterator[SpanRow]:
         """The requests that were read for any part of their time: others have no joules in a total."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from greengen.accounting import facility
+from greengen.accounting.boundary import Widening
 from greengen.accounting.embodied import Hardware
 from greengen.accounting.hourly import Hour
 from greengen.accounting.market import Purchases
@@ -31,6 +32,7 @@ class Site:
     water_offsite  water of generation, L per kWh
     device_w       what a user's device draws while it waits for an answer, W
     network        the line that requests' bytes go through, by its power
+    widen          a wider boundary, and the multipliers that lead to it
     market         purchases and the residual mix, for the market-based figure
     hourly         the intensity by the hour; a footprint has its mean, weighted with the run's energy
     chain          what was asked for an intensity, in order, and what came of it
@@ -48,6 +50,7 @@ class Site:
     device_w: Quantity | None = None
     network: Way | None = None
     market: Purchases | None = None
+    widen: Widening | None = None
     hourly: tuple[Hour, ...] = ()
     chain: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()

@@ -30,6 +30,7 @@ def site(command: F) -> F:
             "--bought", metavar="KWH,KWH", help="kWh bought in each hour of the run, for the market-based figure."
         ),
         click.option("--residual", type=float, metavar="G", help="Residual mix, gCO2e per kWh: adds that figure."),
+        click.option("--widen", metavar="B", help="A wider boundary: facility:machine=1.5,facility=1.1."),
         click.option("--network", metavar="L", help="Line of the requests' bytes: fixed:users=2 or mobile."),
         click.option("--device-power", type=float, metavar="W", help="What a user's device draws while it waits."),
         click.option("--wue", type=float, metavar="L", help="On-site water, L per kWh of data-centre IT energy."),

@@ -28,6 +28,7 @@ def told(footprint: Footprint, kwh_per_gb: float | None = None) -> dict[str, Any
         "boundary_holds": None if covers is None else boundary.MEANING[covers],
         "facility_j": footprint.facility.total().as_dict(),
         "operational_g": operational.as_dict(),
+        "widened": _widened(footprint),
         "embodied_g": embodied.as_dict(),
         "total_g": footprint.both().as_dict(),
         "sci": [{"unit": unit, "score_g": footprint.sci(unit).as_dict()} for unit in units],
@@ -80,6 +81,14 @@ def _units(footprint: Footprint) -> tuple[list[str], list[str]]:
             continue
         units += [unit] if told is not None or unit == functional.REQUEST else []
     return units, wrong
+
+
+def _widened(footprint: Footprint) -> dict[str, Any] | None:
+    asked = footprint.site.widen
+    if asked is None:
+        return None
+    told = footprint.widened(asked.to, asked.multipliers).as_dict()
+    return {"to": asked.to, "multipliers": dict(asked.multipliers), "operational_g": told}
 
 
 def _or_missing(tell: Callable[[], Quantity]) -> Quantity:

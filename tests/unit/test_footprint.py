@@ -10,14 +10,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from greengen import data
 from greengen.accounting.carbon import Footprint, Site
+from greengen.accounting.comparing import compare
+from greengen.accounting.drawing import draw
 from greengen.accounting.embodied import Hardware
 from greengen.accounting.hourly import Hour
 from greengen.accounting.hours import by_hour, recorded_s
 from greengen.accounting.ledger import build
+from greengen.accounting.tornado import tornado
 from greengen.cli import main
 from greengen.collector import Domain
 from greengen.errors import KindMismatchError, UsageError
@@ -269,6 +273,18 @@ class TestSci:
         assert "pass --hardware" in refused.reason
         assert told.operational().value == pytest.approx(2 * data.grid_intensity("DEU").value)
 
+    def test_what_drives_it_can_be_told_and_drawn(self, run: Run) -> None:
+        """Every source keeps its name through the whole formula, so that shared ones move two results together."""
+        told = run.footprint(zone="DEU", pue=1.1, hardware="h100*20000")
+        score = told.sci("request")
+        swings = {swing.source: swing.share for swing in tornado(score)}
+        assert {"intensity:DEU", "embodied:h100", "lifetime:gpu-server", "gain:host-b:rapl:package-0"} <= swings.keys()
+        assert math.fsum(swings.values()) == pytest.approx(1.0)
+        drawn = draw(score, 20_000)
+        assert float(np.median(drawn.values)) == pytest.approx(score.value or 0, rel=0.1)
+        other = run.footprint(zone="DEU", pue=1.1, hardware="h100*20000:utilisation=0.9").sci("request")
+        assert compare(score, other).p_better == pytest.approx(1.0)
+
     def test_units_that_requests_tell(self) -> None:
         spans = requests(labels={"images": "2", "audio_s": "1.5"})
         told = footprint(timeline([(PACKAGE, 2.0)], spans=spans), intensity=100.0, hardware="h100")
@@ -300,6 +316,20 @@ class TestSci:
         with pytest.raises(KindMismatchError):
             replace(consumer, unit="g") + trained
         assert told.training("other").value is None
+
+    def test_training_by_night_is_at_the_nights_intensity(self) -> None:
+        """An hour of requests at 300 g/kWh, then an hour of training at 100: 1 kWh each."""
+        midnight = (EPOCH_S - 1800) * SECOND
+        hour_ns = 3600 * SECOND
+        spans = [SpanRow("b/9", "p-b", None, "train", hour_ns, 2 * hour_ns, model="m")]
+        rows = Rows(timelines=[timeline([(PACKAGE, 2.0)], seconds=7200, spans=spans, epoch_s=EPOCH_S - 1800)])
+        grid = tuple(
+            Hour(midnight + i * hour_ns, midnight + (i + 1) * hour_ns, Quantity(g, "g/kWh", "declared"))
+            for i, g in enumerate((300.0, 100.0))
+        )
+        told = Footprint(build(rows), Site(hourly=grid, pue=1.5))
+        assert told.total().value == pytest.approx(1.5 * 400.0)
+        assert told.training("m").value == pytest.approx(1.5 * 100.0)
 
 
 class TestWater:
@@ -366,6 +396,8 @@ class TestNetwork:
 def test_under_a_wider_boundary_only_by_stated_multipliers() -> None:
     told = footprint(timeline([(GPU, 1.0)]), intensity=100.0)
     assert told.widened("facility", {"machine": 1.5, "facility": 1.1}).value == pytest.approx(165.0)
+    with_pue = footprint(timeline([(GPU, 1.0)]), intensity=100.0, pue=1.2)
+    assert with_pue.widened("facility", {"machine": 1.5, "facility": 1.1}).value == pytest.approx(165.0)
     with pytest.raises(UsageError, match="a multiplier for machine"):
         told.widened("facility", {"facility": 1.1})
     assert footprint(intensity=100.0).widened("facility", {}).value is None
@@ -414,6 +446,26 @@ class TestReport:
         assert "training of m, apart" in text
         assert "90.0 mg" in text
 
+    def test_a_wider_boundary_is_told_by_its_multipliers(self, run: Run) -> None:
+        where: dict[str, Any] = {"intensity": 100.0, "widen": "comprehensive:facility=1.1,comprehensive=1.2"}
+        told = run.report(**where)["footprint"]
+        assert told["boundary"] == "machine"
+        assert told["widened"]["operational_g"]["value"] == pytest.approx(2 * 100 * 1.1 * 1.2)
+        text = " ".join(run.render("terminal", **where).split())
+        assert "To the boundary comprehensive by stated multipliers: facility 1.10, comprehensive 1.20" in text
+        with pytest.raises(UsageError, match="a multiplier for facility is needed"):
+            run.report(intensity=100.0, widen="comprehensive:comprehensive=1.2")
+        for wrong in ("planet:machine=2", "facility:machine", "facility:chip=2"):
+            with pytest.raises(UsageError, match="widen"):
+                site(widen=wrong)
+
+    def test_models_beside_one_another_are_a_screening(self, tmp_path: Path) -> None:
+        path = tmp_path / "two.greengen"
+        spans = [replace(span, model=f"m{i}") for i, span in enumerate(requests())]
+        export.write(Rows(timelines=[timeline([(PACKAGE, 1.0)], spans=spans)]), path, force=False)
+        text = " ".join(Run(path).render("markdown", intensity=100.0).split())
+        assert "screening comparison, not an ISO 14044 comparative assertion" in text
+
     def test_a_label_that_is_wrong_costs_its_own_figure_alone(self, tmp_path: Path) -> None:
         path = tmp_path / "labels.greengen"
         labels = {"images": "many", "audio_s": "2", "network_bytes": "1000", "network_s": "soon"}
@@ -437,6 +489,14 @@ class TestReport:
         export.write(Rows(timelines=[timeline([(PACKAGE, 1.0)], boot="a"), timeline([(WALL, 1.0)])]), path, force=False)
         text = " ".join(Run(path).render("terminal", intensity=100.0, pue=1.2).split())
         assert "PUE is not on plug: a wall meter does not read the IT energy of a data centre" in text
+
+    def test_on_which_tiers_pue_is_is_told(self, tmp_path: Path) -> None:
+        path = tmp_path / "tiers.greengen"
+        tiers = [timeline([(PACKAGE, 1.0)], tier=tier, boot=tier) for tier in ("cloud", "edge", "device")]
+        export.write(Rows(timelines=tiers), path, force=False)
+        text = " ".join(Run(path).render("markdown", intensity=100.0, pue=1.2).split())
+        assert "PUE is on CPU (cloud), CPU (edge)." in text
+        assert "PUE is not on CPU: the device tier is in no data centre." in text
 
 
 class TestSiteFile:
