@@ -80,28 +80,35 @@ class Client:
         self._tls = ssl.create_default_context(cafile=cafile) if tls else None
         self._sock: socket.socket | None = None
 
-    def get(self, path: str, auth: Auth = "", headers: Mapping[str, str] | None = None) -> bytes:
+    def get(
+        self,
+        path: str,
+        auth: Auth = "",
+        headers: Mapping[str, str] | None = None,
+        method: Literal["GET", "PUT"] = "GET",
+    ) -> bytes:
         """The body of a 200 answer. Raises OSError, StatusError or ValueError; all say why, and none repeats the query.
 
         auth     how user and password are sent: RFC 7617, or RFC 7616 with SHA-256, which takes two requests
         headers  to send beside our own
+        method   PUT, without a body, is how some give out a token
         """
         where, deadline = self._where, time.monotonic() + self._timeout_s
         header = ""
         if auth == "basic" and where.user:
             header = f"Basic {base64.b64encode(f'{where.user}:{where.password}'.encode()).decode()}"
-        response, body = self._ask(path, header, deadline, headers)
+        response, body = self._ask((method, path), header, deadline, headers)
         challenge = response.getheader("WWW-Authenticate", "")
         if response.status == http.client.UNAUTHORIZED and auth == "digest" and where.user:
             header = authorization(challenge, (where.user, where.password), path, secrets.token_hex(16))
-            response, body = self._ask(path, header, deadline, headers)
+            response, body = self._ask((method, path), header, deadline, headers)
         if response.status != http.client.OK:
-            msg = f"GET {path.partition('?')[0]}: {response.status} {response.reason}"
+            msg = f"{method} {path.partition('?')[0]}: {response.status} {response.reason}"
             raise StatusError(msg, response.status, _seconds(response.getheader("Retry-After")))
         return body
 
     def _ask(
-        self, path: str, header: str, deadline: float, more: Mapping[str, str] | None
+        self, asked: tuple[str, str], header: str, deadline: float, more: Mapping[str, str] | None
     ) -> tuple[http.client.HTTPResponse, bytes]:
         headers = {"Connection": "close", "Accept": "*/*", "User-Agent": "greengen", **(more or {})}
         if header:
@@ -110,7 +117,7 @@ class Client:
         try:
             connection.connect()
             self._sock = connection.sock
-            connection.request("GET", path, headers=headers)
+            connection.request(*asked, headers=headers)
             # The response holds the socket until it is read to its end, which an empty one never is.
             with connection.getresponse() as response:
                 return response, _body(response, deadline)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 OPTIONS = {
     "zone": "grid zone: an ISO-3 country such as DEU, or a zone within one such as USA-CA, SE3",
     "intensity": "gCO2e per kWh instead of a zone: a number, or a CSV with time and g_per_kwh",
-    "cloud": "cloud region, such as aws:eu-west-3: its zone, PUE and WUE, where nothing else says them",
+    "cloud": "cloud region, such as aws:eu-west-3, or auto to ask this machine's own: zone, PUE and WUE, if not stated",
     "kind": "average, marginal_short or marginal_long",
     "scope": "lifecycle or direct",
     "live": "live source to ask for the hours of the run, or SOURCE:ZONE with a zone of its own",
@@ -67,9 +67,9 @@ def _check(told: Mapping[str, Any]) -> None:
 
     Basis(kind=told.get("kind"), scope=told.get("scope"))
     if told.get("intensity") is not None:
-        for other in ("zone", "live"):
+        for other, named in (("zone", "a zone"), ("live", "a live source")):
             if told.get(other) is not None:
-                msg = f"pass {other} or intensity, not both: they are two answers to one question"
+                msg = f"pass {named} or an intensity, not both: they are two answers to one question"
                 raise UsageError(msg)
     if told.get("strict") and told.get("live") is None:
         msg = "strict says nothing without a live source: pass --live with it"
@@ -82,14 +82,17 @@ def _declared(told: Mapping[str, Any]) -> Site:
     from greengen.basis import declared  # noqa: PLC0415 -- the same
 
     given = told["intensity"]
+    if isinstance(given, bool) or not isinstance(given, str | int | float | Path):
+        msg = f"intensity {given!r} is neither a number, in g/kWh, nor the path of a CSV"
+        raise UsageError(msg)
     stated = {"scope": told["scope"]} if told.get("scope") is not None else {}
     basis = str(declared(told.get("kind"), **stated))
     try:
-        number = float(given)
-    except (TypeError, ValueError):
+        number = float(str(given))
+    except ValueError:
         from greengen.integrations import intensity_csv  # noqa: PLC0415 -- for those who have one
 
-        path = Path(given)
+        path = Path(str(given))
         if not path.exists():
             msg = f"--intensity {str(given)!r} is neither a number, in g/kWh, nor a CSV that is there"
             raise UsageError(msg) from None
@@ -145,6 +148,10 @@ def _region(cloud: str | None) -> Region | None:
         return None
     from greengen.data.cloud import region  # noqa: PLC0415 -- tables are for those who ask
 
+    if cloud == "auto":
+        from greengen.integrations import instance_metadata  # noqa: PLC0415 -- for those who ask
+
+        cloud = instance_metadata.region(os.environ)
     return region(cloud)
 
 

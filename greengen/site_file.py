@@ -6,6 +6,9 @@
     wue = 0.4               # L per kWh of IT energy, on site
     water_offsite = 3.7     # L per kWh generated
     device_power = 2.0      # W of a user's device that waits
+    network = "fixed:users=2"
+    residual = 700          # g/kWh: the market-based figure beside the location-based one
+    bought = [2, 0, 0.5]    # kWh in each hour of the run
     lifetime = 5            # years, and
     utilisation = 0.6       # the part of them in use: of all hardware that says nothing else
 
@@ -38,6 +41,12 @@ KEYS: Mapping[str, type] = {
     "wue": float,
     "water_offsite": float,
     "device_power": float,
+    "network": str,
+    "widen": str,
+    "residual": float,
+    "bought": list,
+    "instrument": float,
+    "matching": str,
     "lifetime": float,
     "utilisation": float,
 }
@@ -84,6 +93,7 @@ def _checked(path: str | Path, key: str, value: object) -> object:
     if wanted is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if not isinstance(value, wanted):
-        msg = f"site file {path}: {key} {value!r} is no {'number' if wanted is float else 'text'}"
+        told = {float: "number", list: "list"}.get(wanted, "text")
+        msg = f"site file {path}: {key} {value!r} is no {told}"
         raise UsageError(msg)
     return value

@@ -12,6 +12,7 @@ from greengen.errors import UsageError
 if TYPE_CHECKING:
     from greengen.accounting.carbon import Site
     from greengen.accounting.embodied import Hardware
+    from greengen.accounting.market import Purchases
 
 #: What `Run.footprint` and `Run.report` take of a site, and what it is.
 OPTIONS = {
@@ -21,6 +22,12 @@ OPTIONS = {
     "wue": "on-site water, L per kWh of IT energy",
     "water_offsite": "water of electricity generation, L per kWh, instead of the zone's",
     "device_power": "what a user's device draws while it waits for an answer, W",
+    "network": "the line that requests' bytes go through: fixed:users=2 or mobile, with view=marginal",
+    "widen": "a wider boundary and each multiplier to it: facility:machine=1.5,facility=1.1",
+    "residual": "gCO2e per kWh of the residual mix, for the market-based figure",
+    "bought": "kWh bought in each hour of the run, a list or `2,0,0.5`",
+    "instrument": "gCO2e per kWh of what was bought; 0 where it is not told",
+    "matching": "hourly or annual: over which time purchases are set against the load",
     "site": "a site file that says the same, for all that is not passed",
 }
 
@@ -53,6 +60,15 @@ def site(period: tuple[int, int] | None = None, **told: Any) -> Site:  # noqa: A
         for name, value in numbers.items():
             field, unit = units[name]
             more[field] = factor(value, unit, f"{name}, as declared")
+    if "network" in told:
+        from greengen.data.networks import way  # noqa: PLC0415 -- tables are for those who ask
+
+        more["network"] = way(told["network"])
+    if "widen" in told:
+        from greengen.accounting.boundary import widening  # noqa: PLC0415 -- with what only footprints need
+
+        more["widen"] = widening(told["widen"])
+    more["market"] = _purchases(told)
     if "water_offsite" not in numbers and found.zone is not None:
         more["water_offsite"] = _water_of(found.zone)
     return replace(found, **more)
@@ -77,6 +93,35 @@ def _of_file(told: dict[str, Any]) -> dict[str, Any]:
     if told.keys() & {"zone", "intensity", "cloud", "live"}:
         said = {name: value for name, value in said.items() if name not in grid.OPTIONS}
     return said | told
+
+
+def _purchases(told: dict[str, Any]) -> Purchases | None:
+    """What was bought. Raises UsageError where it is not said what the rest is."""
+    if "residual" not in told:
+        given = [name for name in ("bought", "instrument", "matching") if name in told]
+        if given:
+            msg = f"{given[0]} says nothing without the residual mix on what no purchase covers: pass --residual G"
+            raise UsageError(msg)
+        return None
+    from greengen.accounting.declared import factor  # noqa: PLC0415 -- with what only footprints need
+    from greengen.accounting.market import Purchases, unmatched  # noqa: PLC0415 -- the same
+
+    rest, free = (_number(name, told.get(name, 0.0)) for name in ("residual", "instrument"))
+    bought, matching = told.get("bought", ()), told.get("matching", "hourly")
+    if isinstance(bought, str):
+        try:
+            bought = [float(each) for each in bought.split(",")]
+        except ValueError:
+            msg = f"bought {bought!r} is no list of numbers: pass the kWh of each hour, such as 2,0,0.5"
+            raise UsageError(msg) from None
+    bought = [_number("bought", each) for each in bought]
+    unmatched([0.0] * len(bought), bought, matching)  # tells an unknown matching now
+    return Purchases(
+        factor(rest, "g/kWh", "residual mix, as declared"),
+        bought,
+        factor(free, "g/kWh", "instrument, as declared"),
+        matching,
+    )
 
 
 def _water_of(zone: str) -> Any:  # noqa: ANN401 -- a Quantity or None

@@ -60,6 +60,8 @@ def _training(document: Document) -> Section | None:
     rows = [row for row in document["models"] if "training_requests" in row]
     if not rows:
         return None
+    # Grams where a grid was stated: the provider's score, in no sum with what requests cost.
+    grams = any((row.get("training_g_per_request") or {}).get("value") is not None for row in rows)
     return Section(
         id="training",
         title="Training, amortised",
@@ -69,6 +71,7 @@ def _training(document: Document) -> Section | None:
             Column("training"),
             Column("over requests"),
             Column("training per request", bounds=True),
+            *([Column("CO2e per request")] if grams else []),
             Column("grade", number=False),
         ),
         rows=[
@@ -77,6 +80,7 @@ def _training(document: Document) -> Section | None:
                 row["training_j"],
                 row["training_requests"],
                 row["training_j_per_request"],
+                *([row["training_g_per_request"]] if grams else []),
                 words.grades(row["training_j"]) or "not known",
             )
             for row in rows

@@ -20,11 +20,19 @@ _ROWS = (
     ("total_g", "operational and embodied"),
     ("water_on_site_l", "water, on site"),
     ("water_off_site_l", "water of generation"),
+    ("network_g", "CO2e of the network, apart"),
     ("device_g", "CO2e of the waiting device"),
+    ("market_g", "market-based CO2e, apart"),
     ("per_1000_queries_wh", "energy per 1000 queries"),
 )
 #: Shown only where they were asked for.
-_ASKED = {"water_on_site_l": "wue", "water_off_site_l": "water_offsite", "device_g": "device_w"}
+_ASKED = {
+    "water_on_site_l": "wue",
+    "water_off_site_l": "water_offsite",
+    "device_g": "device_w",
+    "network_g": "network",
+    "market_g": "matching",
+}
 
 
 def section(document: Told) -> Section | None:
@@ -32,17 +40,21 @@ def section(document: Told) -> Section | None:
     told = document.get("footprint")
     if not told or not told["asked"]:
         return None
+    several = len(document["models"]) > 1
     rows: list[tuple[Cell, ...]] = [
         _row(name, told[key]) for key, name in _ROWS if key not in _ASKED or told[_ASKED[key]] is not None
     ]
+    if told["widened"] is not None:
+        rows.insert(1, _row(f"the same, {told['widened']['to']}", told["widened"]["operational_g"]))
     rows += [_row(f"SCI per {words.unit(each['unit'])}", each["score_g"]) for each in told["sci"]]
+    rows += [_row(f"training of {each['model']}, apart", each["score_g"]) for each in told["ai"]["provider"]]
     return Section(
         id="footprint",
         title="Footprint",
         lead=_LEAD,
         columns=(Column("figure", number=False), Column("value", bounds=True), Column("grade", number=False)),
         rows=rows,
-        notes=tuple(_notes(told)),
+        notes=(*_notes(told), *([f"Models beside one another: {words.SCREENING}."] if several else [])),
     )
 
 
@@ -62,10 +74,25 @@ def _notes(told: Told) -> Iterator[str]:
             f"{one['count']:g} x {one['name']}{part}: {fmt.quantity(one['made_g'])} each, over "
             f"{fmt.quantity(one['lifetime_y'])}{use} ({one['source']})."
         )
+    if len({place["tier"] for place in told["pue_on"]}) > 1:
+        on = ", ".join(f"{place['name']} ({place['tier'] or 'no stated tier'})" for place in told["pue_on"])
+        yield f"PUE is on {on}."
     if told["pue_on"]:
         for place in told["pue_not_on"]:
             yield f"PUE is not on {place['name']}: {place['why']}."
+    if told["widened"] is not None:
+        by = ", ".join(f"{name} {fmt.number(by)}" for name, by in told["widened"]["multipliers"].items())
+        yield f"To the boundary {told['widened']['to']} by stated multipliers: {by}."
+    if told["market_g"]["value"] is not None:
+        yield f"Market-based: {told['market_g']['note']}; beside the location-based figure, and in no sum with it."
+    if told["network"] is not None and told["network_g"]["value"] is not None:
+        yield f"Network: {told['network']}, by its power; no tier's meter reads it, so it is in no sum."
+    if told["ai"]["provider"]:
+        yield "Training is the provider's score of SCI for AI, which is never added to what using a model costs."
+    yield from (f"Not counted: {problem}." for problem in told["wrong_labels"])
     reasons = dict.fromkeys(
-        told[key]["reason"] for key in ("embodied_g", "operational_g") if told[key]["value"] is None
+        told[key]["reason"]
+        for key in ("embodied_g", "operational_g", *(key for key, asked in _ASKED.items() if told[asked] is not None))
+        if told[key]["value"] is None
     )
     yield from (f"Not measured: {reason}." for reason in reasons)

@@ -1,19 +1,23 @@
 """The footprint as a manifest of the Impact Framework (Green Software Foundation), to be read and computed again.
 
-Shape as of `if` 1.0 (github.com/Green-Software-Foundation/if: src/common/util/validations.ts, builtins Multiply, Sum
-and Sci): `if-run` reproduces `outputs` from `inputs`. Units are theirs: kWh, g, s. SCI needs embodied emissions and
-requests, and operational carbon a grid intensity: what the run does not have is left out, with a line that says why.
-YAML is written here as indented keys with JSON scalars, which YAML 1.2 reads as they are.
+Shape as of `if` 1.1.0 (github.com/Green-Software-Foundation/if: src/common/util/validations.ts, builtins Multiply, Sum
+and Sci), whose `if-run` reproduces `outputs` from `inputs`. Units are theirs: kWh, g, s. SCI needs embodied emissions
+and requests, and operational carbon a grid intensity: what the run does not have is left out, with a line that says
+why. YAML is written here as indented keys with JSON scalars, which YAML 1.2 reads as they are.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from greengen.quantity import convert
+
+#: Keys that YAML takes for text without quotes.
+_PLAIN = re.compile(r"[a-z][a-z/-]*")
 
 Yaml = Mapping[str, Any] | Sequence[Any] | str | float | None
 
@@ -28,7 +32,8 @@ def render(document: Mapping[str, Any]) -> str:
         "initialize": {"plugins": _plugins(document)},
         "tree": {"children": {"run": _component(document)}},
     }
-    return "".join(f"# {' '.join(line.split())}\n" for line in said) + "\n".join(_lines(manifest)) + "\n"
+    head = ["greengen report, as a manifest of the Impact Framework", *said]
+    return "".join(f"# {' '.join(line.split())}\n" for line in head) + "\n".join(_lines(manifest)) + "\n"
 
 
 def _component(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -131,9 +136,9 @@ def _lines(value: Yaml, indent: int = 0) -> list[str]:
     if isinstance(value, Mapping):
         for key, item in value.items():
             if _nested(item):
-                lines += [f"{pad}{_scalar(key)}:", *_lines(item, indent + 2)]
+                lines += [f"{pad}{_key(key)}:", *_lines(item, indent + 2)]
             else:
-                lines.append(f"{pad}{_scalar(key)}: {_scalar(item)}")
+                lines.append(f"{pad}{_key(key)}: {_scalar(item)}")
     elif isinstance(value, Sequence) and not isinstance(value, str):
         for item in value:
             if _nested(item):
@@ -142,6 +147,10 @@ def _lines(value: Yaml, indent: int = 0) -> list[str]:
             else:
                 lines.append(f"{pad}- {_scalar(item)}")
     return lines
+
+
+def _key(key: str) -> str:
+    return key if _PLAIN.fullmatch(key) else _scalar(key)
 
 
 def _nested(item: Yaml) -> bool:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from greengen.accounting.curves import Bools
+from greengen.accounting.curves import NS, Bools
 from greengen.accounting.table import SpanTable
 from greengen.quantity import Quantity, total
 
@@ -46,6 +46,19 @@ def training(ledger: Ledger, model: str) -> Quantity:
     if not parts:
         return Quantity.missing("J", f"no training of {model} was recorded")
     return total(parts, "J", skip_missing=True)
+
+
+def training_s(ledger: Ledger, model: str) -> float:
+    """For how long a model was being trained: what was trained at the same time counts once, by host."""
+    seconds = 0.0
+    for chapter in ledger.chapters:
+        table = chapter.table
+        inside = _training(table) & np.array([row.model == model for row in table.rows], dtype=bool)
+        reached = 0
+        for start, end in sorted(zip(table.t0_ns[inside].tolist(), table.t1_ns[inside].tolist(), strict=True)):
+            seconds += max(0, end - max(start, reached)) / NS
+            reached = max(reached, end)
+    return seconds
 
 
 def per_request(energy: Quantity, requests: int) -> Quantity:

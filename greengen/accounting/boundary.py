@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Literal, cast
 
 from greengen.accounting.declared import factor
 from greengen.errors import KindMismatchError, UsageError
@@ -29,7 +29,35 @@ MEANING: Mapping[str, str] = {
     "comprehensive": "the facility, with idle machines held ready for the work",
 }
 
+_FORM = "facility:machine=1.5,facility=1.1"
+
 _ACCELERATORS = frozenset({"gpu", "npu"})
+
+
+@dataclass(frozen=True, slots=True)
+class Widening:
+    """To which boundary a figure is to be taken, and by which stated multipliers."""
+
+    to: Boundary
+    multipliers: Mapping[str, float]
+
+
+def widening(text: str) -> Widening:
+    """As written on a command line: `facility:machine=1.5,facility=1.1`. Raises UsageError."""
+    to, _, steps = text.partition(":")
+    told: dict[str, float] = {}
+    for step in filter(None, (part.strip() for part in steps.split(","))):
+        name, _, by = step.partition("=")
+        try:
+            told[name.strip()] = float(by)
+        except ValueError:
+            msg = f"widen {text!r}: {step!r} is no multiplier; write {_FORM}"
+            raise UsageError(msg) from None
+    for name in (to, *told):
+        if name not in BOUNDARIES:
+            msg = f"widen {text!r}: {name!r} is none of {', '.join(BOUNDARIES)}; write {_FORM}"
+            raise UsageError(msg)
+    return Widening(cast("Boundary", to), told)
 
 
 def of_domains(kinds: Iterable[str], pue: float | None) -> Boundary | None:

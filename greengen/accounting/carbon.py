@@ -11,74 +11,36 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from greengen.accounting import amortised, boundary, embodied, facility, functional, hours, market, sci, tally, water
+from greengen.accounting import (
+    amortised,
+    boundary,
+    embodied,
+    functional,
+    hours,
+    market,
+    network,
+    sci,
+    tally,
+    timed,
+    transfer,
+    water,
+)
 from greengen.accounting.boundary import Boundary
-from greengen.accounting.embodied import Hardware
-from greengen.accounting.hourly import Hour, of_run
+from greengen.accounting.declared import factor
+from greengen.accounting.hourly import of_run
 from greengen.accounting.ledger import Ledger
-from greengen.accounting.market import Matching
-from greengen.accounting.sci import Score
-from greengen.errors import UsageError
+from greengen.accounting.market import Matching, Purchases
+from greengen.accounting.site import MOST_G_PER_KWH, REMEDY, Site, declared_intensity
 from greengen.quantity import Quantity, total
 from greengen.rows import SpanRow
 
-#: What to say where no intensity was given: nothing is guessed.
-REMEDY = "pass --zone ZONE (an ISO-3 country such as DEU) or --intensity G_PER_KWH"
-
-#: No grid emits more, not even of the worst lignite: what is above is of another unit.
-MOST_G_PER_KWH = 2000.0
+__all__ = ["MOST_G_PER_KWH", "REMEDY", "Footprint", "Site", "declared_intensity", "grams"]
 
 _NO_WUE = "no water usage effectiveness was stated: pass --wue L_PER_KWH"
 _NO_WATER = (
     "no water of electricity generation is known: pass a zone whose figure ships, or the site file's water_offsite"
 )
 _NOT_INSIDE = "nothing was read that is IT of a data centre"
-
-
-@dataclass(frozen=True, slots=True)
-class Site:
-    """Where the energy was used, and with what.
-
-    intensity      gCO2e per kWh, with its error, basis and grade; None: not given
-    source         where the intensity comes from, in words
-    pue            facility energy per IT energy, a number or one with its error; None: the IT boundary, not 1.0
-    hardware       what the run had to itself; none: not stated, so there is no embodied figure
-    wue            on-site water, L per kWh of IT energy
-    water_offsite  water of generation, L per kWh
-    device_w       what a user's device draws while it waits for an answer, W
-    hourly         the intensity by the hour; a footprint has its mean, weighted with the run's energy
-    chain          what was asked for an intensity, in order, and what came of it
-    notes          what a reader must know of it: fallbacks, a table past its date
-    """
-
-    intensity: Quantity | None = None
-    source: str = ""
-    zone: str | None = None
-    year: str = ""
-    pue: float | Quantity | None = None
-    hardware: tuple[Hardware, ...] = ()
-    wue: Quantity | None = None
-    water_offsite: Quantity | None = None
-    device_w: Quantity | None = None
-    hourly: tuple[Hour, ...] = ()
-    chain: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        if self.pue_value is not None:
-            facility.checked(self.pue_value)
-
-    @property
-    def pue_value(self) -> float | None:
-        """The PUE as a number."""
-        return self.pue.value if isinstance(self.pue, Quantity) else self.pue
-
-    @property
-    def overhead(self) -> Quantity | None:
-        """The PUE as a factor."""
-        if self.pue is None or isinstance(self.pue, Quantity):
-            return self.pue
-        return Quantity(float(self.pue), "", "declared")
 
 
 def grams(energy: Quantity, intensity: Quantity, *, source: str = "") -> Quantity:
@@ -91,17 +53,22 @@ class Footprint:
     """What stands behind a ledger.
 
     facility  the ledger with PUE on the domains where it belongs
+    pieces    the same hour by hour, where the site's intensity is by the hour and the run lies in several
     """
 
     ledger: Ledger
     site: Site
     facility: Ledger = field(init=False)
+    pieces: tuple[timed.Piece, ...] = field(init=False, default=())
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "facility", tally.at_facility(self.ledger, self.site.overhead))
         if self.site.hourly:
-            intensity = of_run(self.facility, self.site.hourly)
-            object.__setattr__(self, "site", replace(self.site, intensity=intensity))
+            found = timed.pieces(self.ledger, self.site.hourly, self.site.overhead)
+            mean = of_run(self.facility, self.site.hourly)
+            note = f"{mean.note}; each request is told at its own hours" if found and mean.note else mean.note
+            object.__setattr__(self, "pieces", found)
+            object.__setattr__(self, "site", replace(self.site, intensity=replace(mean, note=note)))
 
     def carbon(self, energy: Quantity) -> Quantity:
         """The gCO2e of using an energy, PUE or not; missing, with the remedy, where no intensity was given."""
@@ -119,11 +86,12 @@ class Footprint:
         """The gCO2e of what `tell` reads off a ledger; `energy`: what it read off this one, where that is known."""
         if energy is None or self.facility is not self.ledger:
             energy = tell(self.facility)
-        return self.carbon(energy)
+        at = timed.intensity(self.pieces, tell)
+        return self.carbon(energy) if at is None else grams(energy, at, source=self.site.source)
 
     def __getitem__(self, span: object) -> Quantity:
         """The gCO2e of one span."""
-        return self.carbon(self.facility[span])
+        return self.of(lambda ledger: ledger[span])
 
     @property
     def boundary(self) -> Boundary | None:
@@ -136,7 +104,9 @@ class Footprint:
         here = self.boundary
         if here is None:
             return self.total()
-        return self.carbon(boundary.widened(self.facility.total(), here, to, multipliers))
+        # Up to the machine there is no PUE in it: the step to the facility is the multiplier's.
+        energy = self.facility.total() if here == "facility" else self.ledger.total()
+        return self.carbon(boundary.widened(energy, here, to, multipliers))
 
     def embodied(self) -> Quantity:
         """gCO2e of making the stated hardware that fall on the recorded time; missing where none is stated."""
@@ -146,13 +116,12 @@ class Footprint:
         """Operational and embodied gCO2e, O + M; missing where either is."""
         return sci.with_embodied(self.total(), self.embodied())
 
-    def sci(self, unit: str = functional.REQUEST, *, of: Score | None = None) -> Quantity:
+    def sci(self, unit: str = functional.REQUEST) -> Quantity:
         """ISO/IEC 21031: (O + M) per functional unit, over all energy of the run; missing without embodied M.
 
         unit  request, output_token, input_token, image, audio_s, video_s
-        of    consumer or provider: as that score of SCI for AI, which the other is never added to
         """
-        return sci.score(self.total(), self.embodied(), self.count(unit), unit, of)
+        return sci.score(self.total(), self.embodied(), self.count(unit), unit)
 
     def count(self, unit: str) -> float | None:
         """How many of a functional unit the run made; None where no request tells. Raises UsageError."""
@@ -189,29 +158,38 @@ class Footprint:
 
     def market(
         self,
-        bought_kwh: Sequence[float] | Mapping[int, float],
-        residual: Quantity | float,
+        residual: Quantity | float | None = None,
+        bought_kwh: Sequence[float] | Mapping[int, float] = (),
         instrument: Quantity | float = 0.0,
         matching: Matching = "hourly",
     ) -> Quantity:
         """The market-based gCO2e, GHG-Protocol scope 2: beside the location-based figure and in no sum with it.
 
-        bought_kwh  purchases by hour: from the recording's first on, or by the hour's start (s since 1970, UTC)
-        residual    g/kWh of the residual mix, on what no purchase covers
-        instrument  g/kWh of what was bought
+        residual, instrument  g/kWh of the residual mix and of what was bought; None: what the site says
+        bought_kwh            as of `market.Purchases`
 
         Raises UsageError, KindMismatchError.
         """
+        asked = self.site.market
+        if residual is not None:
+            asked = Purchases(_per_kwh(residual), bought_kwh, _per_kwh(instrument), matching)
+        if asked is None:
+            return Quantity.missing("g", "no residual mix was stated: pass --residual G_PER_KWH")
+        if not hours.dated(self.ledger):
+            return Quantity.missing("g", "the imported log does not say in which hours it was recorded")
         load = hours.by_hour(self.facility)
-        if isinstance(bought_kwh, Mapping):
-            bought = [float(bought_kwh.get(hour, 0.0)) for hour in load]
-        else:
-            bought = [float(each) for each in bought_kwh]
-        factors = [
-            of if isinstance(of, Quantity) else Quantity(float(of), "g/kWh", "declared")
-            for of in (residual, instrument)
-        ]
-        return market.based(list(load.values()), bought, *factors, matching=matching)
+        bought = asked.by_hour(list(load))
+        return market.based(list(load.values()), bought, asked.residual, asked.instrument, matching=asked.matching)
+
+    def network(self, kwh_per_gb: float | None = None) -> Quantity:
+        """gCO2e of the bytes that requests tell; by the power of the site's line, else by kWh per GB, which says so.
+
+        On the run's grid; PUE is not on it, and it is in no total: no tier's meter reads it.
+        """
+        spans = [row for chapter in self.ledger.chapters for row in chapter.table.rows]
+        if self.site.network is not None:
+            return self.carbon(transfer.of_spans(spans, self.site.network))
+        return self.carbon(network.energy(network.told(spans).total, kwh_per_gb))
 
     def device(self) -> Quantity:
         """gCO2e of a user's device while it waits for each answer, where its power was stated; PUE is not on it."""
@@ -225,11 +203,33 @@ class Footprint:
     def training(self, model: str, requests: int | None = None) -> Quantity:
         """gCO2e of training a model, as the provider's score: apart from what serving it costs.
 
+        With the embodied share of its time where hardware was stated, else operational alone, and its note says so.
+
         requests  a lifetime's requests over which to tell it; None: the whole, for there is no default
         """
-        whole = self.carbon(amortised.training(self.facility, model))
+        whole = self._trained(model)
+        if not whole.known:
+            return whole
+        if self.site.hardware:
+            seconds = amortised.training_s(self.ledger, model)
+            whole = sci.with_embodied(whole, embodied.together(self.site.hardware, seconds))
+        else:
+            whole = replace(whole, note="operational alone: no hardware was stated")
         told = whole if requests is None else amortised.per_request(whole, requests)
-        return sci.named(told, "provider") if told.known else told
+        return sci.named(told, "provider")
+
+    def consumer(self, unit: str = functional.REQUEST) -> Quantity:
+        """The consumer's score of SCI for AI per functional unit: all energy and hardware time but training's."""
+        operational, seconds = self.total(), hours.recorded_s(self.ledger)
+        for model in amortised.trained(self.ledger):
+            operational = replace(operational - self._trained(model), signed=False)
+            seconds -= amortised.training_s(self.ledger, model)
+        made = embodied.together(self.site.hardware, max(seconds, 0.0))
+        return sci.score(operational, made, self.count(unit), unit, "consumer")
+
+    def _trained(self, model: str) -> Quantity:
+        """The operational gCO2e of training a model, at its own hours."""
+        return self.of(lambda ledger: amortised.training(ledger, model))
 
     def _read(self) -> Iterator[SpanRow]:
         """The requests that were read for any part of their time: others have no joules in a total."""
@@ -242,10 +242,5 @@ class Footprint:
                     yield row
 
 
-def declared_intensity(g_per_kwh: float) -> Site:
-    """A site whose intensity the user states. Raises UsageError for a negative one, and for one of no grid."""
-    if not 0.0 <= g_per_kwh <= MOST_G_PER_KWH:
-        msg = f"intensity {g_per_kwh:g} g/kWh is not possible: pass 0 or more, at most {MOST_G_PER_KWH:,.0f}"
-        raise UsageError(msg)
-    value = Quantity(float(g_per_kwh), "g/kWh", "declared", basis="declared by the user")
-    return Site(intensity=value, source="declared by the user")
+def _per_kwh(of: Quantity | float) -> Quantity:
+    return of if isinstance(of, Quantity) else factor(float(of), "g/kWh", "contracts, as declared")

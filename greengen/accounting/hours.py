@@ -38,6 +38,12 @@ def epoch_offset_ns(chapter: Chapter) -> int:
     return 0 if first is None else first.epoch_ns - first.t0_ns
 
 
+def dated(ledger: Ledger) -> bool:
+    """Whether it is known when all of it was recorded: of an imported log, only where the log says so."""
+    imported = [s.info.get("imported") for chapter in ledger.chapters for s in chapter.timeline.segments]
+    return all(bool(told.get("date_known")) for told in imported if isinstance(told, dict))
+
+
 def recorded_s(ledger: Ledger) -> float:
     """For how long anything was recorded: what hosts recorded at the same time counts once."""
     if len(ledger.chapters) == 1:

@@ -8,8 +8,8 @@ revision asks for hours, and for the residual mix, not the grid's average, on wh
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from greengen.basis import Basis
@@ -17,6 +17,31 @@ from greengen.errors import KindMismatchError, UsageError
 from greengen.quantity import Quantity, total
 
 Matching = Literal["hourly", "annual"]
+
+
+@dataclass(frozen=True, slots=True)
+class Purchases:
+    """What was bought, and what the rest is.
+
+    residual    g/kWh of the residual mix, on what no purchase covers
+    bought_kwh  by hour: from the recording's first on, or by the hour's start (s since 1970, UTC); none: nothing
+    instrument  g/kWh of what was bought
+    """
+
+    residual: Quantity
+    bought_kwh: Sequence[float] | Mapping[int, float] = ()
+    instrument: Quantity = field(default_factory=lambda: Quantity(0.0, "g/kWh", "declared"))
+    matching: Matching = "hourly"
+
+    def by_hour(self, starts: Sequence[int]) -> list[float]:
+        """kWh in each hour that a run touched. Raises UsageError for more hours than it did."""
+        if isinstance(self.bought_kwh, Mapping):
+            return [float(self.bought_kwh.get(start, 0.0)) for start in starts]
+        bought = [float(each) for each in self.bought_kwh]
+        if len(bought) > len(starts):
+            msg = f"{len(bought)} hours of purchases, and the run touched {len(starts)}: give both for the same hours"
+            raise UsageError(msg)
+        return bought + [0.0] * (len(starts) - len(bought))
 
 
 def unmatched(load: Sequence[float], bought: Sequence[float], matching: Matching = "hourly") -> list[float]:

@@ -9,15 +9,20 @@ line draws its baseline with or without the transfer.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from greengen.accounting import network
 from greengen.accounting.declared import factor
 from greengen.errors import UsageError
 from greengen.quantity import Quantity, total
+from greengen.rows import SpanRow
 
 View = Literal["attributional", "marginal"]
+
+#: The label by which a span tells for how long its bytes went, s.
+SECONDS = "network_s"
 
 _BITS = 8.0
 _MEGA = 1e6
@@ -40,6 +45,15 @@ class Stage:
         if not 0.0 < self.users < math.inf:
             msg = f"{self.users:g} users of {self.name} are not possible: pass a number above 0"
             raise UsageError(msg)
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """All stages that a transfer goes through, in words and under one view."""
+
+    name: str
+    stages: tuple[Stage, ...]
+    view: View = "attributional"
 
 
 def power(stage: Stage, mbps: float, view: View = "attributional") -> Quantity:
@@ -67,6 +81,37 @@ def joules(way: Sequence[Stage], seconds: float, moved_bytes: float, view: View 
     watts = total([power(stage, mbps, view) for stage in way], "W")
     energy = replace(watts.scaled(seconds), unit="J")
     return replace(energy, note=f"network by power, {view}, at {mbps:.3g} Mbps over {', '.join(s.name for s in way)}")
+
+
+def of_spans(rows: Iterable[SpanRow], way: Way) -> Quantity:
+    """The energy of the bytes that spans tell (`network_bytes`), J; missing where none does.
+
+    A transfer takes the seconds of the label `network_s`, else as long as its span: the line is held meanwhile.
+    Raises UsageError for a label that is no time.
+    """
+    parts = []
+    for row in rows:
+        moved_bytes = network.moved(row)
+        if moved_bytes is not None:
+            parts.append(joules(way.stages, _seconds(row), float(moved_bytes), way.view))
+    return total(parts, "J") if parts else Quantity.missing("J", f"no span tells its {network.LABEL}")
+
+
+def _seconds(row: SpanRow) -> float:
+    text = row.labels.get(SECONDS)
+    if text is None:
+        if row.t1_ns is None or row.t1_ns <= row.t0_ns:
+            msg = f"span {row.uid} tells {network.LABEL} and has no length: label it with {SECONDS}, s"
+            raise UsageError(msg)
+        return (row.t1_ns - row.t0_ns) / 1e9
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0.0 < seconds < math.inf:
+        msg = f"span {row.uid} tells {SECONDS} {text!r}: pass seconds above 0"
+        raise UsageError(msg)
+    return seconds
 
 
 def by_volume(moved_bytes: float, kwh_per_gb: float, *, name: str, gsd: float = 2.0) -> Quantity:

@@ -26,6 +26,12 @@ def site(command: F) -> F:
             metavar="FILE",
             help="A greengen.toml that says zone, PUE, hardware, WUE; none is read unless it is named.",
         ),
+        click.option(
+            "--bought", metavar="KWH,KWH", help="kWh bought in each hour of the run, for the market-based figure."
+        ),
+        click.option("--residual", type=float, metavar="G", help="Residual mix, gCO2e per kWh: adds that figure."),
+        click.option("--widen", metavar="B", help="A wider boundary: facility:machine=1.5,facility=1.1."),
+        click.option("--network", metavar="L", help="Line of the requests' bytes: fixed:users=2 or mobile."),
         click.option("--device-power", type=float, metavar="W", help="What a user's device draws while it waits."),
         click.option("--wue", type=float, metavar="L", help="On-site water, L per kWh of data-centre IT energy."),
         click.option(
@@ -63,7 +69,7 @@ def _grid() -> Sequence[Callable[[F], F]]:
         click.option(
             "--intensity", metavar="G", help="Grid intensity, gCO2e per kWh, instead of a zone: a number or a CSV."
         ),
-        click.option("--cloud", metavar="P:R", help="Cloud region such as aws:eu-west-3: its zone, PUE and WUE."),
+        click.option("--cloud", metavar="P:R", help="Cloud region such as aws:eu-west-3, or auto: its zone, PUE, WUE."),
         click.option("--zone", metavar="Z", help="Grid zone: an ISO-3 country such as DEU, or USA-CA, SE3."),
     )
 

@@ -70,12 +70,12 @@ def build(
         "events": notes.events(ledger),
         "warnings": [*notes.warnings(ledger), *site.notes],
         "imported": imported(rows),
-        "footprint": footprints.told(footprint),
+        "footprint": footprints.told(footprint, None if asked is None else asked.network_kwh_per_gb),
         "factors": notes.factors(site),
         "recorder": notes.recorder(rows),
         "versions": {"greengen": version("greengen"), "numpy": np.__version__, "python": platform.python_version()},
     }
-    beside.add(document, ledger, asked or beside.Beside(), policy)
+    beside.add(document, footprint, asked or beside.Beside(), policy)
     return document
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from greengen.accounting import amortised, marginal, network
 from greengen.accounting import ledger as ledgers
+from greengen.accounting.carbon import Footprint
 from greengen.accounting.choice import Plan
 from greengen.accounting.ledger import Ledger
 from greengen.errors import UsageError
@@ -52,12 +53,13 @@ class Beside:
             raise UsageError(msg)
 
 
-def add(document: dict[str, Any], ledger: Ledger, asked: Beside, plan: str | Plan) -> None:
+def add(document: dict[str, Any], footprint: Footprint, asked: Beside, plan: str | Plan) -> None:
     """Add to a document what is asked for; existing keys stay as they are."""
+    ledger = footprint.ledger
     listed = {row["id"] for row in (*document["spans"], *document["requests"])}
     document["marginal"] = _marginal(ledger, listed) if asked.marginal else None
     if asked.amortise:
-        _amortise(document["models"], ledger, asked, plan)
+        _amortise(document["models"], footprint, asked, plan)
     _network(document, ledger, asked.network_kwh_per_gb, listed)
 
 
@@ -102,8 +104,11 @@ def _marginal(ledger: Ledger, listed: set[str]) -> dict[str, Any]:
     }
 
 
-def _amortise(models: Sequence[dict[str, Any]], ledger: Ledger, asked: Beside, plan: str | Plan) -> None:
-    elsewhere = ledger if asked.training is None else ledgers.build(asked.training, policy=plan)
+def _amortise(models: Sequence[dict[str, Any]], footprint: Footprint, asked: Beside, plan: str | Plan) -> None:
+    if asked.training is not None:
+        # Trained elsewhere is told as on this site: state another one to a report of that run.
+        footprint = Footprint(ledgers.build(asked.training, policy=plan), footprint.site)
+    elsewhere = footprint.ledger
     where = asked.source or "this run"
     served, known = {row["model"]: row for row in models}, amortised.trained(elsewhere)
     for model, requests in asked.amortise.items():
@@ -121,6 +126,8 @@ def _amortise(models: Sequence[dict[str, Any]], ledger: Ledger, asked: Beside, p
             "training_requests": int(requests),
             "training_j_per_request": amortised.per_request(energy, int(requests)).as_dict(),
             "training_source": where,
+            "training_g": footprint.training(model).as_dict(),
+            "training_g_per_request": footprint.training(model, int(requests)).as_dict(),
         }
 
 

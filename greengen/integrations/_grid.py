@@ -10,7 +10,7 @@ import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 from urllib.parse import urlencode
 
 from greengen.accounting.carbon import MOST_G_PER_KWH
@@ -72,22 +72,32 @@ class Web:
         """`GREENGEN_<NAME>_URL` of the environment is asked instead of `url`: a mirror, or a test's server."""
         self._name = name
         url = environ.get(f"GREENGEN_{name.upper()}_URL", url)
-        self._where = address(url, ("https", "http"))
-        self._timeout_s = float(environ.get(TIMEOUT, _TIMEOUT_S))
+        try:
+            self._where = address(url, ("https", "http"))
+        except ValueError as error:
+            msg = f"GREENGEN_{name.upper()}_URL: {error}"
+            raise UsageError(msg) from error
+        self._timeout_s = _seconds(environ.get(TIMEOUT, ""))
         self._client: Client | None = None
 
-    def get(self, path: str, query: Mapping[str, str], headers: Mapping[str, str] | None = None) -> bytes:
+    def get(
+        self,
+        path: str,
+        query: Mapping[str, str],
+        headers: Mapping[str, str] | None = None,
+        method: Literal["GET", "PUT"] = "GET",
+    ) -> bytes:
         """The body of an answer. Raises GridError."""
         asked = f"{self._where.path}{path}" + (f"?{urlencode(query)}" if query else "")
         if self._client is None:  # the system's certificates take a while to load
             self._client = Client(self._where, self._timeout_s, tls=self._where.scheme == "https")
         try:
-            return self._client.get(asked, headers=headers)
+            return self._client.get(asked, headers=headers, method=method)
         except StatusError as error:
             msg = f"{self._name}: {_said(error)}"
             raise GridError(msg) from error
         except (OSError, ValueError) as error:
-            msg = f"{self._name}: {error}"
+            msg = f"{self._name}: {getattr(error, 'strerror', None) or error}"
             raise GridError(msg) from error
 
     def json(self, path: str, query: Mapping[str, str], headers: Mapping[str, str] | None = None) -> dict[str, Any]:
@@ -97,6 +107,18 @@ class Web:
         except ValueError as error:
             msg = f"{self._name}: {error}"
             raise GridError(msg) from error
+
+
+def _seconds(told: str) -> float:
+    """How long to wait for an answer. Raises UsageError."""
+    try:
+        found = float(told) if told else _TIMEOUT_S
+    except ValueError:
+        found = 0.0
+    if not 0 < found < float("inf"):
+        msg = f"{TIMEOUT}={told} is no time: set seconds, such as 10"
+        raise UsageError(msg)
+    return found
 
 
 def _said(error: StatusError) -> str:

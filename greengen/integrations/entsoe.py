@@ -35,6 +35,9 @@ _STORES = {"B10": "pumped", "B25": "other"}
 #: Of generation, this part must have a factor; with less than `_WELL` it is an estimate.
 _ENOUGH, _WELL = 0.5, 0.95
 
+#: One request spans 14 days at most: a day has some 100 kB.
+_MOST_NS = 14 * 24 * HOUR_NS
+
 #: Areas report some plants by the hour and some by its quarters: all are put into these.
 _STEP_NS = 900 * NS
 
@@ -62,20 +65,24 @@ class Entsoe:
 
     def points(self, zone: str, start_ns: int, end_ns: int, basis: Basis) -> list[Point]:  # noqa: ARG002 -- it has one
         """By quarter, half or whole hours, as the area reports."""
-        form = "%Y%m%d%H%M"
-        query = {"securityToken": self._token, "documentType": "A75", "processType": "A16", "in_Domain": zone}
-        query["periodStart"] = _grid.written(start_ns - start_ns % HOUR_NS, form)
-        query["periodEnd"] = _grid.written(end_ns + (-end_ns) % HOUR_NS, form)
         mix: dict[int, dict[str, float]] = {}
-        for plant, at_ns, power_mw in self._generation(self._web.get("/api", query), zone):
-            here = mix.setdefault(at_ns, {})
-            here[plant] = here.get(plant, 0.0) + power_mw
+        first_ns, last_ns = start_ns - start_ns % HOUR_NS, end_ns + (-end_ns) % HOUR_NS
+        for at_ns in range(first_ns, last_ns, _MOST_NS):
+            body = self._web.get("/api", self._query(zone, at_ns, min(at_ns + _MOST_NS, last_ns)))
+            for plant, quarter_ns, power_mw in self._generation(body, zone):
+                here = mix.setdefault(quarter_ns, {})
+                here[plant] = here.get(plant, 0.0) + power_mw
         usual: dict[str, float] = {}
         for plants in mix.values():
             for plant, power_mw in plants.items():
                 usual[plant] = usual.get(plant, 0.0) + power_mw / len(mix)
         factors = {fuel: row.value for fuel, row in data.table("fuel_factors").items()}
         return [_point(at_ns, plants, usual, factors) for at_ns, plants in sorted(mix.items())]
+
+    def _query(self, zone: str, start_ns: int, end_ns: int) -> dict[str, str]:
+        form = "%Y%m%d%H%M"
+        period = {"periodStart": _grid.written(start_ns, form), "periodEnd": _grid.written(end_ns, form)}
+        return {"securityToken": self._token, "documentType": "A75", "processType": "A16", "in_Domain": zone} | period
 
     def _generation(self, body: bytes, zone: str) -> Iterator[tuple[str, int, float]]:
         """(psrType, start, MW) of each quarter of an hour; what a store takes in is no generation."""

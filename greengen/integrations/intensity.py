@@ -148,6 +148,8 @@ def _live(
             if stale:
                 chain.append(f"cache of {provider.name}, past its date: {len(stale)} of {len(hours)} hours")
                 notes.append(f"{trouble}: {len(stale)} hour(s) are as they were kept earlier, with wider intervals.")
+            if len(stale) < len(wanted):
+                notes.append(f"{trouble}: {len(wanted) - len(stale)} of {len(hours)} hour(s) have no value.")
         else:
             chain.append(f"live {provider.name}: zone {zone}")
             stored = [cache.put(hour, by, now_ns) for hour, by in _by_hour(points, wanted).items()]
@@ -185,7 +187,7 @@ def _hour(point: Point, provider: Provider, of: tuple[str, Basis], wider: float)
     factors = (provider.gsd, _ESTIMATED if point.estimated else 1.0, _FORECAST if point.forecast else 1.0, wider)
     sigma = point.g_per_kwh * math.sqrt(sum(math.log(gsd) ** 2 for gsd in factors))
     error = Error(f"intensity:{provider.name}:{zone}", sigma, gain=True, log=True)
-    value = Quantity(point.g_per_kwh, "g/kWh", "modelled", (error,), basis=str(basis))
+    value = Quantity(point.g_per_kwh, "g/kWh", "declared", (error,), basis=str(basis))
     return Hour(point.start_ns, point.end_ns, value)
 
 

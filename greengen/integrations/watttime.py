@@ -14,8 +14,11 @@ from greengen.basis import Basis
 from greengen.collectors._http import number
 from greengen.errors import UsageError
 from greengen.integrations import _grid
-from greengen.integrations._grid import NS, GridError, Point
+from greengen.integrations._grid import HOUR_NS, NS, GridError, Point
 from greengen.quantity import convert
+
+#: One request spans 32 days at most: there is a point for every five minutes.
+_MOST_NS = 32 * 24 * HOUR_NS
 
 
 class WattTime:
@@ -45,6 +48,12 @@ class WattTime:
         if not isinstance(token, str) or not token.isascii() or not token.isprintable():
             msg = f"{self.name}: its answer to the login holds no token"
             raise GridError(msg)
+        found: list[Point] = []
+        for first_ns in range(start_ns, end_ns, _MOST_NS):
+            found += self._range(token, zone, first_ns, min(first_ns + _MOST_NS, end_ns))
+        return found
+
+    def _range(self, token: str, zone: str, start_ns: int, end_ns: int) -> list[Point]:
         query = {"region": zone, "signal_type": "co2_moer"}
         query |= {"start": _grid.written(start_ns), "end": _grid.written(end_ns + 60 * NS - 1)}
         told = self._web.json("/v3/historical", query, {"Authorization": f"Bearer {token}"})

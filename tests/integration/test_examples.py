@@ -65,17 +65,19 @@ def python_in_the_readme() -> list[str]:
 
 
 def test_the_code_in_the_readme_runs(tmp_path: Path) -> None:
-    code, _ = python_in_the_readme()
+    code, _, footprint = python_in_the_readme()
     (tmp_path / "readme.py").write_text(
-        f"prompt, generate = 'p', lambda p: sum(range(10**7))\n{code}", encoding="utf-8"
+        f"prompt, generate = 'p', lambda p: sum(range(10**7))\n{code}{footprint}print(footprint.sci('request'))",
+        encoding="utf-8",
     )
     printed = start(sys.executable, "readme.py", cwd=tmp_path)
     assert re.search(r"^llama-3\.2-1b-int8 +1 ", printed, re.MULTILINE)
     assert (tmp_path / "chat.greengen").exists()
+    assert re.search(r"^[\d.e-]+ g/request \[", printed, re.MULTILINE)
 
 
 def test_the_code_in_the_readme_for_engines_runs(tmp_path: Path) -> None:
-    _, code = python_in_the_readme()
+    _, code, _ = python_in_the_readme()
     setup = f"""
 import sys
 sys.path.insert(0, {str(EXAMPLES)!r})

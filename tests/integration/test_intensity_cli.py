@@ -166,6 +166,12 @@ class TestRun:
         assert told["totals"]["carbon_g"]["basis"] == "average; declared by the user"
         assert told["factors"]["intensity"]["value"] == pytest.approx(250.0)
         assert "mean of 2 values" in told["factors"]["intensity"]["note"]
+        # The request's kWh is all in the first hour, and what is idle in the second.
+        [request] = told["requests"]
+        assert request["carbon_g"]["value"] == pytest.approx(100.0)
+        accounts = {account["account"]: account["carbon_g"]["value"] for account in told["accounts"]}
+        assert accounts["request"] == pytest.approx(100.0)
+        assert sum(value or 0.0 for value in accounts.values()) == pytest.approx(1000.0)
         assert told["factors"]["intensity_chain"] == ["the user's CSV: grid.csv"]
         again = report(greengen, run, "--intensity", "500")
         assert again["totals"]["carbon_g"]["value"] == pytest.approx(2000.0)

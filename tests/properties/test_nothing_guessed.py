@@ -69,6 +69,12 @@ def test_an_impossible_intensity_is_refused(g_per_kwh: float) -> None:
         declared_intensity(g_per_kwh)
 
 
+@pytest.mark.parametrize("wrong", [True, [100.0], {}])
+def test_an_intensity_of_another_type_is_refused(wrong: object) -> None:
+    with pytest.raises(UsageError, match="neither a number"):
+        site(intensity=wrong)
+
+
 @pytest.mark.parametrize("pue", [0.99, -1.0, math.nan, math.inf])
 def test_an_impossible_pue_is_refused(pue: float) -> None:
     with pytest.raises(UsageError, match="not possible"):

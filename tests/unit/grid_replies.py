@@ -52,7 +52,7 @@ class GridServer:
     def environ(self, cache: object) -> dict[str, str]:
         """An environment in which every source is this server, with keys, and an empty cache."""
         url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        urls = {f"GREENGEN_{name}_URL": url for name in ("ELECTRICITYMAPS", "WATTTIME", "UK", "ENTSOE")}
+        urls = {f"GREENGEN_{name}_URL": url for name in ("ELECTRICITYMAPS", "WATTTIME", "UK", "ENTSOE", "METADATA")}
         return {**DEFAULT, **urls, "XDG_CACHE_HOME": str(cache)}
 
     def __enter__(self) -> Self:
@@ -69,6 +69,9 @@ class GridServer:
         server = self
 
         class Handler(BaseHTTPRequestHandler):
+            def do_PUT(self) -> None:
+                self.do_GET()
+
             def do_GET(self) -> None:
                 parts = urlsplit(self.path)
                 query = dict(parse_qsl(parts.query))

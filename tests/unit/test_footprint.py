@@ -8,14 +8,20 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from greengen import data
 from greengen.accounting.carbon import Footprint, Site
+from greengen.accounting.comparing import compare
+from greengen.accounting.drawing import draw
 from greengen.accounting.embodied import Hardware
+from greengen.accounting.hourly import Hour
 from greengen.accounting.hours import by_hour, recorded_s
 from greengen.accounting.ledger import build
+from greengen.accounting.tornado import tornado
 from greengen.cli import main
 from greengen.collector import Domain
 from greengen.errors import KindMismatchError, UsageError
@@ -129,6 +135,23 @@ def test_one_recording_is_told_for_any_place(run: Run) -> None:
     assert run.footprint(zone="DEU").ledger.total().value == run.footprint(intensity=1.0).ledger.total().value
 
 
+def test_one_recording_is_told_for_another_hour() -> None:
+    """From 00:30 to 01:30 UTC: on a grid of 100 g/kWh until 01:00 and 300 after, and on one of 300 and 500."""
+    ledger = build(Rows(timelines=[timeline([(PACKAGE, 2.0)], seconds=3600)]))
+    midnight = (EPOCH_S - 1800) * SECOND
+    hour_ns = 3600 * SECOND
+
+    def grid(*g_per_kwh: float) -> Site:
+        told = [Quantity(g, "g/kWh", "declared") for g in g_per_kwh]
+        return Site(
+            hourly=tuple(Hour(midnight + i * hour_ns, midnight + (i + 1) * hour_ns, q) for i, q in enumerate(told))
+        )
+
+    assert Footprint(ledger, grid(100.0, 300.0)).total().value == pytest.approx(2 * 200.0)
+    assert Footprint(ledger, grid(300.0, 500.0)).total().value == pytest.approx(2 * 400.0)
+    assert Footprint(ledger, grid(100.0)).total().value is None
+
+
 class TestHours:
     def test_the_hours_sum_to_the_total_over_a_change_of_clocks(self) -> None:
         """Three hours from 00:30 UTC on: the hour that wall clocks skip is an hour like any other."""
@@ -152,20 +175,37 @@ class TestMarket:
     def test_by_the_hour_and_by_the_year(self) -> None:
         """The example of the reference on a recording of three hours of 1 kWh each: 600 g and 200 g."""
         told = footprint(timeline([(PACKAGE, 3.0)], seconds=3 * 3600, epoch_s=EPOCH_S + 1800), intensity=350.0)
-        assert told.market([2.0, 0.0, 0.5], 400.0).value == pytest.approx(600.0)
-        assert told.market([2.0, 0.0, 0.5], 400.0, matching="annual").value == pytest.approx(200.0)
+        assert told.market(400.0, [2.0, 0.0, 0.5]).value == pytest.approx(600.0)
+        assert told.market(400.0, [2.0, 0.0, 0.5], matching="annual").value == pytest.approx(200.0)
         by_start = {EPOCH_S + 1800 + 7200: 0.5, EPOCH_S + 1800: 2.0}
-        assert told.market(by_start, 400.0).value == pytest.approx(600.0)
+        assert told.market(400.0, by_start).value == pytest.approx(600.0)
         assert told.total().value == pytest.approx(3 * 350.0)
+        assert told.market().value is None
+        of_site = replace(told.site, market=site(residual=400.0, bought="2,0,0.5").market)
+        assert Footprint(told.ledger, of_site).market().value == pytest.approx(600.0)
 
     def test_it_is_in_no_sum_with_the_other(self) -> None:
         told = footprint(timeline([(PACKAGE, 3.0)]), zone="DEU")
         with pytest.raises(KindMismatchError):
-            told.total() + told.market([0.0], 400.0)
+            told.total() + told.market(400.0)
         with pytest.raises(KindMismatchError, match="location-based"):
-            told.market([0.0], data.grid_intensity("DEU").quantity())
-        with pytest.raises(UsageError, match="the same periods"):
-            told.market([0.0] * 9, 400.0)
+            told.market(data.grid_intensity("DEU").quantity())
+        with pytest.raises(UsageError, match="9 hours of purchases"):
+            told.market(400.0, [0.0] * 9)
+
+    @pytest.mark.parametrize(
+        ("wrong", "said"),
+        [
+            ({"bought": [1.0]}, "bought says nothing without the residual mix"),
+            ({"residual": -1.0}, "residual -1"),
+            ({"residual": 400.0, "bought": "1,x"}, "no list of numbers"),
+            ({"residual": 400.0, "bought": [-1.0]}, "bought -1"),
+            ({"residual": 400.0, "matching": "weekly"}, "pass hourly or annual"),
+        ],
+    )
+    def test_what_was_not_bought(self, wrong: dict[str, object], said: str) -> None:
+        with pytest.raises(UsageError, match=said):
+            site(**wrong)
 
 
 class TestEmbodied:
@@ -233,6 +273,18 @@ class TestSci:
         assert "pass --hardware" in refused.reason
         assert told.operational().value == pytest.approx(2 * data.grid_intensity("DEU").value)
 
+    def test_what_drives_it_can_be_told_and_drawn(self, run: Run) -> None:
+        """Every source keeps its name through the whole formula, so that shared ones move two results together."""
+        told = run.footprint(zone="DEU", pue=1.1, hardware="h100*20000")
+        score = told.sci("request")
+        swings = {swing.source: swing.share for swing in tornado(score)}
+        assert {"intensity:DEU", "embodied:h100", "lifetime:gpu-server", "gain:host-b:rapl:package-0"} <= swings.keys()
+        assert math.fsum(swings.values()) == pytest.approx(1.0)
+        drawn = draw(score, 20_000)
+        assert float(np.median(drawn.values)) == pytest.approx(score.value or 0, rel=0.1)
+        other = run.footprint(zone="DEU", pue=1.1, hardware="h100*20000:utilisation=0.9").sci("request")
+        assert compare(score, other).p_better == pytest.approx(1.0)
+
     def test_units_that_requests_tell(self) -> None:
         spans = requests(labels={"images": "2", "audio_s": "1.5"})
         told = footprint(timeline([(PACKAGE, 2.0)], spans=spans), intensity=100.0, hardware="h100")
@@ -246,16 +298,38 @@ class TestSci:
         spans = [*requests(), SpanRow("b/9", "p-b", None, "train", 60 * SECOND, 90 * SECOND, model="m")]
         told = footprint(timeline([(PACKAGE, 2.0)], spans=spans), intensity=100.0, pue=1.5, hardware="h100")
         trained = told.training("m")
-        assert trained.value == pytest.approx(100 * 1.5 * 2.0 * 0.3)
+        made = 164_000 / (4 * 365 * 86400)
+        assert trained.value == pytest.approx(100 * 1.5 * 2.0 * 0.3 + made * 30)
         assert "provider" in (trained.basis or "")
+        # What using costs and what making costs are the whole, and each joule and second is in one of them.
+        consumer = told.consumer("request")
+        assert consumer.value == pytest.approx((100 * 1.5 * 2.0 * 0.7 + made * 70) / 4)
+        assert (consumer.value or 0) * 4 + (trained.value or 0) == pytest.approx(told.both().value)
+        alone = Footprint(told.ledger, replace(told.site, hardware=()))
+        assert alone.training("m").note == "operational alone: no hardware was stated"
+        assert alone.consumer().value is None
         with pytest.raises(KindMismatchError):
             trained + told.total()
         per_request = told.training("m", 1000)
-        assert per_request.value == pytest.approx(0.09)
+        assert per_request.value == pytest.approx((trained.value or 0) / 1000)
         assert "over 1,000 requests, as stated" in per_request.note
         with pytest.raises(KindMismatchError):
-            replace(told.sci(of="consumer"), unit="g") + replace(told.sci(of="provider"), unit="g")
+            replace(consumer, unit="g") + trained
         assert told.training("other").value is None
+
+    def test_training_by_night_is_at_the_nights_intensity(self) -> None:
+        """An hour of requests at 300 g/kWh, then an hour of training at 100: 1 kWh each."""
+        midnight = (EPOCH_S - 1800) * SECOND
+        hour_ns = 3600 * SECOND
+        spans = [SpanRow("b/9", "p-b", None, "train", hour_ns, 2 * hour_ns, model="m")]
+        rows = Rows(timelines=[timeline([(PACKAGE, 2.0)], seconds=7200, spans=spans, epoch_s=EPOCH_S - 1800)])
+        grid = tuple(
+            Hour(midnight + i * hour_ns, midnight + (i + 1) * hour_ns, Quantity(g, "g/kWh", "declared"))
+            for i, g in enumerate((300.0, 100.0))
+        )
+        told = Footprint(build(rows), Site(hourly=grid, pue=1.5))
+        assert told.total().value == pytest.approx(1.5 * 400.0)
+        assert told.training("m").value == pytest.approx(1.5 * 100.0)
 
 
 class TestWater:
@@ -285,9 +359,45 @@ def test_a_device_that_waits_draws_what_was_declared_and_no_pue() -> None:
     assert "--device-power" in footprint(timeline([(PACKAGE, 2.0)])).device().reason
 
 
+class TestNetwork:
+    def test_by_the_power_of_the_line_and_without_pue(self) -> None:
+        """1 GB in 12.5 s four times: half of 18 W, and 0.05 W per Mbps, on the run's grid."""
+        spans = requests(labels={"network_bytes": "1000000000"})
+        told = footprint(timeline([(PACKAGE, 2.0)], spans=spans), intensity=360.0, pue=2.0, network="fixed:users=2")
+        joules = 4 * (18 / 2 + 0.05 * 640) * 12.5
+        assert told.network().value == pytest.approx(joules / 3.6e6 * 360)
+        marginal = replace(told.site, network=site(network="fixed:view=marginal").network)
+        assert Footprint(told.ledger, marginal).network().value == pytest.approx(4 * 32 * 12.5 / 3.6e6 * 360)
+
+    def test_without_a_line_by_volume_and_labelled(self) -> None:
+        spans = requests(labels={"network_bytes": "1000000000"})
+        told = footprint(timeline([(PACKAGE, 2.0)], spans=spans), intensity=360.0)
+        by_volume = told.network(0.0065)
+        assert by_volume.value == pytest.approx(4 * 0.0065 * 360)
+        assert "does not follow load" in by_volume.note
+        assert told.network().value is None
+
+    def test_a_time_of_its_own(self) -> None:
+        spans = requests(labels={"network_bytes": "1000000", "network_s": "0.1"})
+        told = footprint(timeline([(PACKAGE, 2.0)], spans=spans), intensity=360.0, network="mobile")
+        assert told.network().value == pytest.approx(4 * (1.2 + (1.5 + 0.03) * 80) * 0.1 / 3.6e6 * 360)
+        wrong = requests(labels={"network_bytes": "1000000", "network_s": "soon"})
+        with pytest.raises(UsageError, match="network_s 'soon'"):
+            footprint(timeline([(PACKAGE, 2.0)], spans=wrong), intensity=1.0, network="mobile").network()
+
+    @pytest.mark.parametrize(
+        "wrong", ["satellite", "fixed", "fixed:users=0", "mobile:view=both", "mobile:users", "fixed:users=x"]
+    )
+    def test_what_no_line_is(self, wrong: str) -> None:
+        with pytest.raises(UsageError):
+            site(network=wrong)
+
+
 def test_under_a_wider_boundary_only_by_stated_multipliers() -> None:
     told = footprint(timeline([(GPU, 1.0)]), intensity=100.0)
     assert told.widened("facility", {"machine": 1.5, "facility": 1.1}).value == pytest.approx(165.0)
+    with_pue = footprint(timeline([(GPU, 1.0)]), intensity=100.0, pue=1.2)
+    assert with_pue.widened("facility", {"machine": 1.5, "facility": 1.1}).value == pytest.approx(165.0)
     with pytest.raises(UsageError, match="a multiplier for machine"):
         told.widened("facility", {"facility": 1.1})
     assert footprint(intensity=100.0).widened("facility", {}).value is None
@@ -320,6 +430,53 @@ class TestReport:
         ):
             assert word in text, word
 
+    def test_training_is_told_per_request_over_a_stated_number_only(self, tmp_path: Path) -> None:
+        path = tmp_path / "train.greengen"
+        spans = [*requests(), SpanRow("b/9", "p-b", None, "train", 60 * SECOND, 90 * SECOND, model="m")]
+        export.write(Rows(timelines=[timeline([(PACKAGE, 2.0)], spans=spans)]), path, force=False)
+        where: dict[str, Any] = {"intensity": 100.0, "pue": 1.5}
+        told = Run(path).report(**where)
+        assert told["footprint"]["ai"]["provider"][0]["score_g"]["value"] == pytest.approx(90.0)
+        assert "training_g_per_request" not in told["models"][0]
+        over = Run(path).report(**where, amortise={"m": 1000})["models"][0]
+        assert over["training_g_per_request"]["value"] == pytest.approx(0.09)
+        elsewhere = Run(path).report(**where, amortise={"m": 1000}, training=Run(path))["models"][0]
+        assert elsewhere["training_g"]["value"] == pytest.approx(90.0)
+        text = " ".join(Run(path).render("terminal", **where, amortise={"m": 1000}).split())
+        assert "training of m, apart" in text
+        assert "90.0 mg" in text
+
+    def test_a_wider_boundary_is_told_by_its_multipliers(self, run: Run) -> None:
+        where: dict[str, Any] = {"intensity": 100.0, "widen": "comprehensive:facility=1.1,comprehensive=1.2"}
+        told = run.report(**where)["footprint"]
+        assert told["boundary"] == "machine"
+        assert told["widened"]["operational_g"]["value"] == pytest.approx(2 * 100 * 1.1 * 1.2)
+        text = " ".join(run.render("terminal", **where).split())
+        assert "To the boundary comprehensive by stated multipliers: facility 1.10, comprehensive 1.20" in text
+        with pytest.raises(UsageError, match="a multiplier for facility is needed"):
+            run.report(intensity=100.0, widen="comprehensive:comprehensive=1.2")
+        for wrong in ("planet:machine=2", "facility:machine", "facility:chip=2"):
+            with pytest.raises(UsageError, match="widen"):
+                site(widen=wrong)
+
+    def test_models_beside_one_another_are_a_screening(self, tmp_path: Path) -> None:
+        path = tmp_path / "two.greengen"
+        spans = [replace(span, model=f"m{i}") for i, span in enumerate(requests())]
+        export.write(Rows(timelines=[timeline([(PACKAGE, 1.0)], spans=spans)]), path, force=False)
+        text = " ".join(Run(path).render("markdown", intensity=100.0).split())
+        assert "screening comparison, not an ISO 14044 comparative assertion" in text
+
+    def test_a_label_that_is_wrong_costs_its_own_figure_alone(self, tmp_path: Path) -> None:
+        path = tmp_path / "labels.greengen"
+        labels = {"images": "many", "audio_s": "2", "network_bytes": "1000", "network_s": "soon"}
+        export.write(Rows(timelines=[timeline([(PACKAGE, 1.0)], spans=requests(labels=labels))]), path, force=False)
+        told = Run(path).report(intensity=100.0, hardware="h100", network="mobile")["footprint"]
+        assert [each["unit"] for each in told["sci"]] == ["request", "output_token", "audio_s"]
+        assert told["network_g"]["value"] is None
+        text = " ".join(Run(path).render("terminal", intensity=100.0, network="mobile").split())
+        assert "tells images 'many'" in text
+        assert "tells network_s 'soon'" in text
+
     def test_where_nothing_of_a_site_is_said_nothing_is_shown(self, run: Run) -> None:
         assert "Footprint" not in run.render("terminal")
         assert run.report()["footprint"]["operational_g"]["value"] is None
@@ -332,6 +489,14 @@ class TestReport:
         export.write(Rows(timelines=[timeline([(PACKAGE, 1.0)], boot="a"), timeline([(WALL, 1.0)])]), path, force=False)
         text = " ".join(Run(path).render("terminal", intensity=100.0, pue=1.2).split())
         assert "PUE is not on plug: a wall meter does not read the IT energy of a data centre" in text
+
+    def test_on_which_tiers_pue_is_is_told(self, tmp_path: Path) -> None:
+        path = tmp_path / "tiers.greengen"
+        tiers = [timeline([(PACKAGE, 1.0)], tier=tier, boot=tier) for tier in ("cloud", "edge", "device")]
+        export.write(Rows(timelines=tiers), path, force=False)
+        text = " ".join(Run(path).render("markdown", intensity=100.0, pue=1.2).split())
+        assert "PUE is on CPU (cloud), CPU (edge)." in text
+        assert "PUE is not on CPU: the device tier is in no data centre." in text
 
 
 class TestSiteFile:

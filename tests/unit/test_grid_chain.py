@@ -60,7 +60,7 @@ def test_hours_from_the_source(environ: dict[str, str], server: GridServer) -> N
     assert (found.year, found.notes) == ("2026", ())
     first = found.hours[0]
     assert (first.start_ns, first.end_ns) == (AT, AT + HOUR_NS)
-    assert (first.intensity.grade, first.intensity.errors[0].name) == ("modelled", "intensity:electricitymaps:DE")
+    assert (first.intensity.grade, first.intensity.errors[0].name) == ("declared", "intensity:electricitymaps:DE")
     assert Basis.parse(first.intensity.basis) == Basis("average", "lifecycle", "location", "consumption", "out")
 
 

@@ -112,6 +112,10 @@ class TestWattTime:
         with pytest.raises(GridError, match=why):
             ask("watttime", replies.watttime({"2026-11-20T10:00:00+00:00": 1000.0}, **meta))
 
+    def test_a_month_is_asked_for_at_once(self, ask: Ask, server: GridServer) -> None:
+        ask("watttime", replies.watttime({}), 24 * 70)
+        assert [path for path, _, _ in server.asked] == ["/login"] + ["/v3/historical"] * 3
+
     @pytest.mark.parametrize("body", ['{"token": 5}', "{}", '{"token": "a\\r\\nHost: b"}'])
     def test_a_login_without_a_token(self, ask: Ask, body: str) -> None:
         with pytest.raises(GridError, match="no token"):
@@ -293,6 +297,15 @@ def test_our_zones_in_their_words(name: str, zone: str, theirs: str) -> None:
 def test_zones_that_they_do_not_have(name: str, zone: str) -> None:
     with pytest.raises(UsageError, match=zone):
         opened(name, replies.DEFAULT).zone(zone)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"GREENGEN_UK_URL": "ftp://a"}, {"GREENGEN_UK_URL": "here"}, {_grid.TIMEOUT: "soon"}, {_grid.TIMEOUT: "0"}],
+)
+def test_an_environment_that_says_nothing_is_told(wrong: dict[str, str]) -> None:
+    with pytest.raises(UsageError, match=next(iter(wrong))):
+        opened("uk", wrong)
 
 
 def test_an_unknown_source_lists_those_known() -> None:

@@ -9,13 +9,16 @@ from __future__ import annotations
 import csv
 import io
 import sys
+import tomllib
 from dataclasses import fields
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from greengen.cli import main
+from greengen.cli.report import FORMATS
 from greengen.errors import LogError
 from greengen.integrations import codecarbon
 from greengen.integrations._rows import About
@@ -77,6 +80,10 @@ class TestReadCodecarbon:
         assert imported(tmp_path, IDS[0]).report()["run"]["started"] is None
         told = imported(tmp_path, IDS[0], clock=clock("Europe/Berlin")).report()["run"]["started"]
         assert told.startswith("2026-11-21T10:14:10")
+
+    def test_what_is_of_no_known_hour_is_matched_with_none(self, tmp_path: Path) -> None:
+        assert imported(tmp_path, IDS[0], clock=clock("UTC")).footprint().market(400.0).known
+        assert "in which hours" in imported(tmp_path, IDS[0]).footprint().market(400.0).reason
 
     def test_the_same_line_is_the_same_run(self, tmp_path: Path) -> None:
         for name in ("a", "b"):
@@ -213,7 +220,7 @@ class TestImpactFramework:
         assert list(manifest["initialize"]["plugins"]) == ["operational"]
         assert "sci" not in manifest["tree"]["children"]["run"]["outputs"][0]
         text = impact_framework.render(Run(tmp_path / "run.greengen").report())
-        assert text.startswith("# left out: no grid intensity was given")
+        assert "\n# left out: no grid intensity was given" in text
         assert "pass --hardware" in text
 
     def test_no_text_of_a_user_gets_out_of_its_place(self, tmp_path: Path) -> None:
@@ -223,3 +230,12 @@ class TestImpactFramework:
         told = yaml.safe_load(impact_framework.render(Run(path).report(intensity=100.0)))
         assert told["name"] == f"greengen {path.name}"
         assert set(told) == {"name", "description", "tags", "initialize", "tree"}
+
+
+def test_every_format_of_the_command_line_is_an_entry_point() -> None:
+    pyproject = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))
+    entries = pyproject["project"]["entry-points"]["greengen.reports"]
+    assert set(FORMATS) == set(entries)
+    for value in entries.values():
+        module, _, name = value.partition(":")
+        assert callable(getattr(import_module(module), name))
