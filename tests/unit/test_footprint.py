@@ -414,6 +414,9 @@ class TestReport:
         assert [each["unit"] for each in told["sci"]] == ["request", "output_token"]
         assert told["sci"][0]["score_g"]["value"] == pytest.approx(told["total_g"]["value"] / 4)
         assert [one["name"] for one in told["hardware"]] == ["h100"]
+        # Of the whole run at the facility, idle time included; and of a model's own requests as they were read.
+        assert told["per_1000_queries_wh"]["value"] == pytest.approx(2400 / 4 * 1000)
+        assert document["models"][0]["energy_wh_per_1000_queries"]["value"] == pytest.approx(1000 / 4 * 1000)
         assert told["pue_not_on"] == []
         assert {place["domain"] for place in told["pue_on"]} == {"rapl:package-0", "nvml:GPU-1"}
 
@@ -489,6 +492,15 @@ class TestReport:
         export.write(Rows(timelines=[timeline([(PACKAGE, 1.0)], boot="a"), timeline([(WALL, 1.0)])]), path, force=False)
         text = " ".join(Run(path).render("terminal", intensity=100.0, pue=1.2).split())
         assert "PUE is not on plug: a wall meter does not read the IT energy of a data centre" in text
+
+    def test_a_pue_that_is_on_nothing_is_told(self, tmp_path: Path) -> None:
+        path = tmp_path / "plug.greengen"
+        export.write(Rows(timelines=[timeline([(WALL, 1.0)])]), path, force=False)
+        run = Run(path)
+        assert run.footprint(intensity=100.0, pue=1.2).total().value == pytest.approx(100.0)
+        text = " ".join(run.render("terminal", intensity=100.0, pue=1.2).split())
+        assert "PUE 1.20 (on nothing that was read)" in text
+        assert "PUE is not on plug: a wall meter" in text
 
     def test_on_which_tiers_pue_is_is_told(self, tmp_path: Path) -> None:
         path = tmp_path / "tiers.greengen"
