@@ -223,6 +223,10 @@ class TestEmbodied:
         (two,) = site(hardware={"name": "board", "kg": 20, "lifetime": 6, "share": 0.5}).hardware
         assert (two.made.value, two.share, two.source) == (20.0, 0.5, "declared by the user")
         assert site(hardware=[own, "a100-40gb"]).hardware[0] is own
+        # A data sheet's total of a whole life is no embodied figure: the use phase is taken off.
+        (sheet,) = site(hardware="server:kg=6270,use_share=0.8,lifetime=4").hardware
+        assert sheet.made.value == pytest.approx(1254.0)
+        assert sheet.source == "declared by the user, without its use"
 
     def test_what_nobody_published_is_built_from_its_parts(self) -> None:
         parts = {"name": "host", "lifetime": 4, "dies_mm2": [400, 400], "ram_gb": 512, "boards": 1, "psu_kg": 6}
@@ -244,6 +248,8 @@ class TestEmbodied:
             ("h100:years=4", "known are count, lifetime"),
             ("h100:lifetime", "is not understood"),
             ("h100*2:count=3", "told twice"),
+            ("h100:use_share=0.5", "says nothing without the kg"),
+            ("x:kg=5,lifetime=4,use_share=1", "use share 1"),
             ("x:kg=5", "nothing published says how long it serves"),
             (":kg=5", "without a name"),
             ({"name": "x", "kg": True, "lifetime": 1}, "kg True"),
