@@ -67,9 +67,9 @@ def _check(told: Mapping[str, Any]) -> None:
 
     Basis(kind=told.get("kind"), scope=told.get("scope"))
     if told.get("intensity") is not None:
-        for other in ("zone", "live"):
+        for other, named in (("zone", "a zone"), ("live", "a live source")):
             if told.get(other) is not None:
-                msg = f"pass {other} or intensity, not both: they are two answers to one question"
+                msg = f"pass {named} or an intensity, not both: they are two answers to one question"
                 raise UsageError(msg)
     if told.get("strict") and told.get("live") is None:
         msg = "strict says nothing without a live source: pass --live with it"

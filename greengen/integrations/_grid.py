@@ -72,8 +72,12 @@ class Web:
         """`GREENGEN_<NAME>_URL` of the environment is asked instead of `url`: a mirror, or a test's server."""
         self._name = name
         url = environ.get(f"GREENGEN_{name.upper()}_URL", url)
-        self._where = address(url, ("https", "http"))
-        self._timeout_s = float(environ.get(TIMEOUT, _TIMEOUT_S))
+        try:
+            self._where = address(url, ("https", "http"))
+        except ValueError as error:
+            msg = f"GREENGEN_{name.upper()}_URL: {error}"
+            raise UsageError(msg) from error
+        self._timeout_s = _seconds(environ.get(TIMEOUT, ""))
         self._client: Client | None = None
 
     def get(
@@ -103,6 +107,18 @@ class Web:
         except ValueError as error:
             msg = f"{self._name}: {error}"
             raise GridError(msg) from error
+
+
+def _seconds(told: str) -> float:
+    """How long to wait for an answer. Raises UsageError."""
+    try:
+        found = float(told) if told else _TIMEOUT_S
+    except ValueError:
+        found = 0.0
+    if not 0 < found < float("inf"):
+        msg = f"{TIMEOUT}={told} is no time: set seconds, such as 10"
+        raise UsageError(msg)
+    return found
 
 
 def _said(error: StatusError) -> str:

@@ -299,6 +299,15 @@ def test_zones_that_they_do_not_have(name: str, zone: str) -> None:
         opened(name, replies.DEFAULT).zone(zone)
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [{"GREENGEN_UK_URL": "ftp://a"}, {"GREENGEN_UK_URL": "here"}, {_grid.TIMEOUT: "soon"}, {_grid.TIMEOUT: "0"}],
+)
+def test_an_environment_that_says_nothing_is_told(wrong: dict[str, str]) -> None:
+    with pytest.raises(UsageError, match=next(iter(wrong))):
+        opened("uk", wrong)
+
+
 def test_an_unknown_source_lists_those_known() -> None:
     with pytest.raises(UsageError, match="electricitymaps, entsoe, uk, watttime"):
         opened("iea", {})
