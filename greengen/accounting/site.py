@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from greengen.accounting import facility
 from greengen.accounting.boundary import Widening
 from greengen.accounting.embodied import Hardware
-from greengen.accounting.hourly import Hour
+from greengen.accounting.hour import Hour
 from greengen.accounting.market import Purchases
 from greengen.accounting.transfer import Way
 from greengen.errors import UsageError
 from greengen.quantity import Quantity
+
 
 #: What to say where no intensity was given: nothing is guessed.
 REMEDY = "pass --zone ZONE (an ISO-3 country such as DEU) or --intensity G_PER_KWH"

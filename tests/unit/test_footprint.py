@@ -18,7 +18,7 @@ from greengen.accounting.carbon import Footprint, Site
 from greengen.accounting.comparing import compare
 from greengen.accounting.drawing import draw
 from greengen.accounting.embodied import Hardware
-from greengen.accounting.hourly import Hour
+from greengen.accounting.hour import Hour
 from greengen.accounting.hours import by_hour, recorded_s
 from greengen.accounting.ledger import build
 from greengen.accounting.tornado import tornado
