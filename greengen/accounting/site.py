@@ -13,7 +13,6 @@ from greengen.accounting.transfer import Way
 from greengen.errors import UsageError
 from greengen.quantity import Quantity
 
-
 #: What to say where no intensity was given: nothing is guessed.
 REMEDY = "pass --zone ZONE (an ISO-3 country such as DEU) or --intensity G_PER_KWH"
 
