@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from greengen.errors import UsageError
 
 if TYPE_CHECKING:
-    from greengen.accounting.carbon import Site
+    from greengen.accounting.site import Site
     from greengen.data.cloud import Region
     from greengen.integrations.intensity import Asked
     from greengen.rows import Rows
@@ -43,7 +43,7 @@ def located(told: Mapping[str, Any], period: tuple[int, int] | None = None) -> S
     if zone is None and region is not None:
         zone = region.zone
     if zone is None and told.get("live") is None:
-        from greengen.accounting.carbon import Site  # noqa: PLC0415 -- numpy is for those who ask
+        from greengen.accounting.site import Site  # noqa: PLC0415 -- for those who ask
 
         return Site()
     return _of_cloud(_found(told, zone, region, period), region)
@@ -78,7 +78,7 @@ def _check(told: Mapping[str, Any]) -> None:
 
 def _declared(told: Mapping[str, Any]) -> Site:
     """A figure of the user's own, or a CSV of them by the hour."""
-    from greengen.accounting.carbon import Site, declared_intensity  # noqa: PLC0415 -- numpy is for those who ask
+    from greengen.accounting.site import Site, declared_intensity  # noqa: PLC0415 -- for those who ask
     from greengen.basis import declared  # noqa: PLC0415 -- the same
 
     given = told["intensity"]
@@ -107,7 +107,7 @@ def _declared(told: Mapping[str, Any]) -> Site:
 
 def _found(told: Mapping[str, Any], zone: str | None, region: Region | None, period: tuple[int, int] | None) -> Site:
     """From the chain of live source, cache and tables."""
-    from greengen.accounting.carbon import Site  # noqa: PLC0415 -- numpy is for those who ask
+    from greengen.accounting.site import Site  # noqa: PLC0415 -- for those who ask
     from greengen.integrations import intensity  # noqa: PLC0415 -- the same
 
     asked = _asked(told, zone, region, period)

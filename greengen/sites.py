@@ -10,9 +10,9 @@ from greengen import grid
 from greengen.errors import UsageError
 
 if TYPE_CHECKING:
-    from greengen.accounting.carbon import Site
     from greengen.accounting.embodied import Hardware
     from greengen.accounting.market import Purchases
+    from greengen.accounting.site import Site
 
 #: What `Run.footprint` and `Run.report` take of a site, and what it is.
 OPTIONS = {

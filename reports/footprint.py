@@ -54,7 +54,10 @@ def section(document: Told) -> Section | None:
         lead=_LEAD,
         columns=(Column("figure", number=False), Column("value", bounds=True), Column("grade", number=False)),
         rows=rows,
-        notes=(*_notes(told), *([f"Models beside one another: {words.SCREENING}."] if several else [])),
+        notes=(
+            *_notes(told, pue=document["factors"]["pue"] is not None),
+            *([f"Models beside one another: {words.SCREENING}."] if several else []),
+        ),
     )
 
 
@@ -64,7 +67,7 @@ def _row(name: str, quantity: Told) -> tuple[Cell, ...]:
     return name, shown, words.grades(quantity).rpartition(", ")[2] or "not known"
 
 
-def _notes(told: Told) -> Iterator[str]:
+def _notes(told: Told, *, pue: bool) -> Iterator[str]:
     if told["boundary"]:
         yield f"Boundary: {told['boundary']}, {told['boundary_holds']}."
     for one in told["hardware"]:
@@ -77,7 +80,7 @@ def _notes(told: Told) -> Iterator[str]:
     if len({place["tier"] for place in told["pue_on"]}) > 1:
         on = ", ".join(f"{place['name']} ({place['tier'] or 'no stated tier'})" for place in told["pue_on"])
         yield f"PUE is on {on}."
-    if told["pue_on"]:
+    if pue:
         for place in told["pue_not_on"]:
             yield f"PUE is not on {place['name']}: {place['why']}."
     if told["widened"] is not None:

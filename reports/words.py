@@ -150,6 +150,8 @@ def carbon_factors(document: Mapping[str, Any]) -> str:
     grid = f"grid intensity {fmt.quantity(factors['intensity'])} {factors['intensity']['grade']}"
     parts = [grid, factors["intensity"].get("basis"), factors["zone"]]
     pue = "PUE not given" if factors["pue"] is None else f"PUE {fmt.number(factors['pue'])}"
+    if factors["pue"] is not None and not document.get("footprint", {"pue_on": True})["pue_on"]:
+        pue = f"{pue} (on nothing that was read)"
     return ", ".join(str(part) for part in (*parts, factors["year"], pue, factors["intensity_source"]) if part)
 
 

@@ -14,22 +14,11 @@ from typing import Any
 import numpy as np
 
 from greengen.accounting.curves import Floats, Ints
+from greengen.accounting.hour import Hour
 from greengen.accounting.hours import epoch_offset_ns
 from greengen.accounting.ledger import Ledger
 from greengen.errors import UsageError
 from greengen.quantity import Quantity, total
-
-
-@dataclass(frozen=True, slots=True)
-class Hour:
-    """From `start_ns` to before `end_ns`, ns since 1970 in UTC, the grid's intensity is this, in g/kWh.
-
-    Most are hours; a provider's may be shorter, and one between two of the user's rows longer.
-    """
-
-    start_ns: int
-    end_ns: int
-    intensity: Quantity
 
 
 @dataclass(frozen=True, slots=True)

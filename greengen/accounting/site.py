@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from greengen.accounting import facility
 from greengen.accounting.boundary import Widening
 from greengen.accounting.embodied import Hardware
-from greengen.accounting.hourly import Hour
+from greengen.accounting.hour import Hour
 from greengen.accounting.market import Purchases
 from greengen.accounting.transfer import Way
 from greengen.errors import UsageError

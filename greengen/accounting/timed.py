@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 from greengen.accounting import tally
 from greengen.accounting.chapter import open_chapter
-from greengen.accounting.hourly import Hour, ordered
+from greengen.accounting.hour import Hour
+from greengen.accounting.hourly import ordered
 from greengen.accounting.hours import epoch_offset_ns
 from greengen.accounting.ledger import Ledger
 from greengen.quantity import Quantity, total

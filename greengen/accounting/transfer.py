@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from greengen.accounting import network
-from greengen.accounting.declared import factor
 from greengen.errors import UsageError
 from greengen.quantity import Quantity, total
 from greengen.rows import SpanRow
@@ -112,14 +111,3 @@ def _seconds(row: SpanRow) -> float:
         msg = f"span {row.uid} tells {SECONDS} {text!r}: pass seconds above 0"
         raise UsageError(msg)
     return seconds
-
-
-def by_volume(moved_bytes: float, kwh_per_gb: float, *, name: str, gsd: float = 2.0) -> Quantity:
-    """The energy of a transfer by an average of all traffic, J; labelled as such. Raises UsageError."""
-    if not 0.0 <= moved_bytes < math.inf:
-        msg = f"{moved_bytes:g} bytes are not possible: pass 0 or more"
-        raise UsageError(msg)
-    price = factor(kwh_per_gb, "kWh/GB", f"network:{name}", gsd=gsd)
-    gigabytes = Quantity(float(moved_bytes), "B", "declared").to("GB")
-    energy = gigabytes.times(price, f"network intensity, {name}", unit="kWh", source="declared").to("J")
-    return replace(energy, note=f"network by kWh per GB, {name}: an average that does not follow the rate")

@@ -13,7 +13,7 @@ from typing import Any
 
 from greengen import data
 from greengen.accounting.declared import factor
-from greengen.accounting.embodied import Hardware, Parts, bottom_up
+from greengen.accounting.embodied import Hardware, Parts, bottom_up, of_life_cycle
 from greengen.errors import UsageError
 from greengen.quantity import Quantity
 
@@ -24,6 +24,7 @@ TOLD = {
     "utilisation": "the part of its lifetime in which it is in use",
     "share": "the part of each that was reserved",
     "kg": "gCO2e of making one, in kg: goes before a published figure",
+    "use_share": "the part of kg that is use, where kg is a data sheet's total of a whole life",
 }
 
 #: The same of hardware that is built from its parts.
@@ -64,6 +65,11 @@ def from_table(told: Mapping[str, Any]) -> Hardware:
         raise UsageError(msg)
     numbers = {key: _checked(name, key, told[key]) for key in TOLD if key in told}
     made, source, row = _made(name, told, numbers.get("kg"))
+    if "use_share" in numbers:
+        if "kg" not in numbers:
+            msg = f"use_share of {name} says nothing without the kg that it is a part of"
+            raise UsageError(msg)
+        made, source = of_life_cycle(made, numbers["use_share"]), f"{source}, without its use"
     return Hardware(
         name=name,
         made=made,

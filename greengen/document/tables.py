@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from greengen.accounting import remainder
+from greengen.accounting import functional, remainder
 from greengen.accounting import spread as policies
 from greengen.accounting.carbon import Footprint
 from greengen.accounting.chapter import Chapter
@@ -134,6 +134,7 @@ def models(ledger: Ledger, footprint: Footprint, spread: Spread) -> list[dict[st
                 "energy_j_per_success": per_success.as_dict(),
                 "energy_j_wasted": _wasted(ledger, model, rows, energy).as_dict(),
                 "energy_j_per_output_token": per_token.as_dict(),
+                "energy_wh_per_1000_queries": functional.watt_hours(energy, divisor).as_dict(),
                 "carbon_g": carbon.as_dict(),
                 "carbon_g_per_request": (carbon / divisor).as_dict(),
                 "energy_j_by_policy": _of_model(spread, ledger, model),

@@ -13,7 +13,7 @@ from http import HTTPStatus
 from typing import Any, Literal, Protocol
 from urllib.parse import urlencode
 
-from greengen.accounting.carbon import MOST_G_PER_KWH
+from greengen.accounting.site import MOST_G_PER_KWH
 from greengen.basis import Basis
 from greengen.collectors._http import Client, StatusError, address, parse_object
 from greengen.errors import GreengenError, UsageError

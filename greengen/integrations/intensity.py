@@ -16,7 +16,7 @@ from importlib import import_module
 from types import MappingProxyType
 
 from greengen import data
-from greengen.accounting.hourly import Hour
+from greengen.accounting.hour import Hour
 from greengen.basis import Basis
 from greengen.errors import UsageError
 from greengen.integrations import _grid, _grid_cache

@@ -12,8 +12,8 @@ import math
 from itertools import pairwise
 from pathlib import Path
 
-from greengen.accounting.carbon import MOST_G_PER_KWH
-from greengen.accounting.hourly import Hour
+from greengen.accounting.hour import Hour
+from greengen.accounting.site import MOST_G_PER_KWH
 from greengen.errors import UsageError
 from greengen.integrations._grid import HOUR_NS, ns_of
 from greengen.quantity import Quantity

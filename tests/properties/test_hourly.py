@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greengen.accounting.hourly import Hour, integrate, mean, split
+from greengen.accounting.hour import Hour
+from greengen.accounting.hourly import integrate, mean, split
 from greengen.basis import Basis
 from greengen.errors import KindMismatchError, UsageError
 from greengen.quantity import Error, Quantity

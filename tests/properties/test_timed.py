@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from greengen.accounting.carbon import Footprint, Site
-from greengen.accounting.hourly import Hour
+from greengen.accounting.hour import Hour
 from greengen.accounting.hours import epoch_offset_ns
 from greengen.accounting.ledger import Ledger, build
 from greengen.quantity import Quantity

@@ -18,7 +18,7 @@ from greengen.accounting.carbon import Footprint, Site
 from greengen.accounting.comparing import compare
 from greengen.accounting.drawing import draw
 from greengen.accounting.embodied import Hardware
-from greengen.accounting.hourly import Hour
+from greengen.accounting.hour import Hour
 from greengen.accounting.hours import by_hour, recorded_s
 from greengen.accounting.ledger import build
 from greengen.accounting.tornado import tornado
@@ -223,6 +223,10 @@ class TestEmbodied:
         (two,) = site(hardware={"name": "board", "kg": 20, "lifetime": 6, "share": 0.5}).hardware
         assert (two.made.value, two.share, two.source) == (20.0, 0.5, "declared by the user")
         assert site(hardware=[own, "a100-40gb"]).hardware[0] is own
+        # A data sheet's total of a whole life is no embodied figure: the use phase is taken off.
+        (sheet,) = site(hardware="server:kg=6270,use_share=0.8,lifetime=4").hardware
+        assert sheet.made.value == pytest.approx(1254.0)
+        assert sheet.source == "declared by the user, without its use"
 
     def test_what_nobody_published_is_built_from_its_parts(self) -> None:
         parts = {"name": "host", "lifetime": 4, "dies_mm2": [400, 400], "ram_gb": 512, "boards": 1, "psu_kg": 6}
@@ -244,6 +248,8 @@ class TestEmbodied:
             ("h100:years=4", "known are count, lifetime"),
             ("h100:lifetime", "is not understood"),
             ("h100*2:count=3", "told twice"),
+            ("h100:use_share=0.5", "says nothing without the kg"),
+            ("x:kg=5,lifetime=4,use_share=1", "use share 1"),
             ("x:kg=5", "nothing published says how long it serves"),
             (":kg=5", "without a name"),
             ({"name": "x", "kg": True, "lifetime": 1}, "kg True"),
@@ -414,6 +420,9 @@ class TestReport:
         assert [each["unit"] for each in told["sci"]] == ["request", "output_token"]
         assert told["sci"][0]["score_g"]["value"] == pytest.approx(told["total_g"]["value"] / 4)
         assert [one["name"] for one in told["hardware"]] == ["h100"]
+        # Of the whole run at the facility, idle time included; and of a model's own requests as they were read.
+        assert told["per_1000_queries_wh"]["value"] == pytest.approx(2400 / 4 * 1000)
+        assert document["models"][0]["energy_wh_per_1000_queries"]["value"] == pytest.approx(1000 / 4 * 1000)
         assert told["pue_not_on"] == []
         assert {place["domain"] for place in told["pue_on"]} == {"rapl:package-0", "nvml:GPU-1"}
 
@@ -489,6 +498,15 @@ class TestReport:
         export.write(Rows(timelines=[timeline([(PACKAGE, 1.0)], boot="a"), timeline([(WALL, 1.0)])]), path, force=False)
         text = " ".join(Run(path).render("terminal", intensity=100.0, pue=1.2).split())
         assert "PUE is not on plug: a wall meter does not read the IT energy of a data centre" in text
+
+    def test_a_pue_that_is_on_nothing_is_told(self, tmp_path: Path) -> None:
+        path = tmp_path / "plug.greengen"
+        export.write(Rows(timelines=[timeline([(WALL, 1.0)])]), path, force=False)
+        run = Run(path)
+        assert run.footprint(intensity=100.0, pue=1.2).total().value == pytest.approx(100.0)
+        text = " ".join(run.render("terminal", intensity=100.0, pue=1.2).split())
+        assert "PUE 1.20 (on nothing that was read)" in text
+        assert "PUE is not on plug: a wall meter" in text
 
     def test_on_which_tiers_pue_is_is_told(self, tmp_path: Path) -> None:
         path = tmp_path / "tiers.greengen"

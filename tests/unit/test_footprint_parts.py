@@ -27,6 +27,7 @@ from greengen.accounting.carbon import grams
 from greengen.accounting.embodied import Hardware, Parts
 from greengen.accounting.transfer import Stage
 from greengen.basis import Basis
+from greengen.data import networks
 from greengen.errors import KindMismatchError, UsageError
 from greengen.quantity import Error, Quantity, total
 from greengen.rows import SpanRow
@@ -76,8 +77,6 @@ class TestFacility:
     def test_only_where_it_belongs(self, kind: str, tier: str | None, belongs: bool) -> None:  # noqa: FBT001 -- a table
         assert facility.applies(kind, tier) is belongs
         assert bool(facility.why_not(kind, tier)) is not belongs
-        parts = [(stated(2.0, "J"), kind, tier), (stated(3.0, "J"), "package", "cloud")]
-        assert facility.joules(parts, 1.5).value == pytest.approx(2.0 * (1.5 if belongs else 1.0) + 4.5)
 
     @pytest.mark.parametrize("pue", [0.99, -1.0, math.inf, math.nan])
     def test_what_no_facility_has(self, pue: float) -> None:
@@ -200,11 +199,13 @@ class TestNetwork:
             transfer.joules((self.FIXED,), 8.0, 1e9, "marginal").value
         )
 
-    def test_by_volume_is_labelled(self) -> None:
-        energy = transfer.by_volume(1e9, 0.1, name="mobile")
-        assert energy.value == pytest.approx(0.1 * 3.6e6)
-        assert "does not follow the rate" in energy.note
-        assert energy.value == pytest.approx(network.energy(10**9, 0.1).value)
+    def test_by_volume_is_another_figure_and_labelled(self) -> None:
+        """1 GB over a mobile line: 0.1 kWh by volume, and 12 kJ by power at 80 Mbps."""
+        by_volume = network.energy(10**9, 0.1)
+        assert by_volume.value == pytest.approx(0.1 * 3.6e6)
+        assert "does not follow load" in by_volume.note
+        by_power = transfer.joules(networks.way("mobile").stages, 100.0, 1e9)
+        assert by_power.value == pytest.approx((1.2 + 1.53 * 80) * 100)
 
     def test_what_no_transfer_is(self) -> None:
         with pytest.raises(UsageError, match="a time above 0"):

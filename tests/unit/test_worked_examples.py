@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from greengen import data
-from greengen.accounting import boundary, declared, embodied, facility, functional, sci, transfer, water
+from greengen.accounting import boundary, declared, embodied, facility, functional, network, sci, water
 from greengen.accounting.carbon import grams
 from greengen.accounting.embodied import Hardware, Parts
 from greengen.errors import UsageError
@@ -84,7 +84,7 @@ SWDM = {"dc": 0.055, "net": 0.059, "dev": 0.080, "dc made": 0.012, "net made": 0
 
 
 def swdm(*names: str) -> float:
-    energy = total([transfer.by_volume(1e9, SWDM[name], name=name) for name in names], "J")
+    energy = total([network.energy(10**9, SWDM[name]) for name in names], "J")
     return number(grams(energy, grid(494.0)), "g")
 
 
@@ -133,8 +133,8 @@ EXAMPLES: dict[str, Callable[[], float]] = {
     "W11a": lambda: number(facility.energy(ECO_IT, 1.2), "kWh"),
     "W11b": lambda: number(embodied.together(ECO_HARDWARE, ECO_S), "kg"),
     "W11c": lambda: number(water.both(ECO_IT, stated(0.5, "L/kWh"), stated(3.6737, "L/kWh"), 1.2), "L"),
-    "W12a": lambda: number(transfer.by_volume(3e9, 0.0065, name="fixed"), "Wh"),
-    "W12b": lambda: number(transfer.by_volume(3e9, 0.025, name="router"), "Wh"),
+    "W12a": lambda: number(network.energy(3 * 10**9, 0.0065), "Wh"),
+    "W12b": lambda: number(network.energy(3 * 10**9, 0.025), "Wh"),
     # One EFLOP, 1e18 operations, takes so many seconds of the board at its rated speed.
     "W13a": lambda: number(embodied.emitted(made(1312.0), 1e18 / (8 * 1.979e15)), "g"),
     "W13b": lambda: number(embodied.emitted(made(2274.0), 1e18 / 36e15), "g"),
