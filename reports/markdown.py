@@ -57,6 +57,8 @@ def render(document: Mapping[str, Any]) -> str:
         parts += [f"## What the {_cell(format_)} log states", _table(("what", "told"), told)]
     missing = [f"- {_cell(gone['what'])}: {_cell(gone['why'])}" for gone in document["boundary"]["not_covered"]]
     parts += ["## Not covered", "\n".join(missing)]
+    if faults := words.faults(document):
+        parts += ["## What happened to the readings", "\n".join(f"- {_cell(fault)}" for fault in faults)]
     if document["warnings"]:
         parts += ["## Warnings", "\n".join(f"- {_cell(warning)}" for warning in document["warnings"])]
     return "\n\n".join(parts) + "\n"

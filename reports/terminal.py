@@ -218,6 +218,8 @@ def _together(row: Mapping[str, Any]) -> str:
 
 
 def _boundary(console: Console, document: Document, shorten: Shorten) -> None:
+    faults = [shorten(text, _ANY_LENGTH) for text in words.faults(document)]
+    _list(console, "What happened to the readings", faults, style="yellow")
     warnings = [shorten(text, _ANY_LENGTH) for text in words.warnings(document)]
     _list(console, "Warnings", warnings, style="yellow")
     left_out = [

@@ -49,6 +49,9 @@ _UNITS = {
 #: So many changes of the machine's state are told in the summary; all of them are events.
 _CHANGES = 3
 
+#: Kinds of events that joules may be missing for, or be less sure; and so many are told in a summary.
+_FAULTS, _MOST_FAULTS = frozenset({"gap", "reset", "freeze"}), 12
+
 _NO_REMEDY = "pass --zone ZONE (such as DEU), or --intensity G (gCO2e/kWh)"
 
 
@@ -299,6 +302,20 @@ def largest(rows: Iterable[Mapping[str, Any]], n: int) -> list[Mapping[str, Any]
 
 def _by_strength(shares: Mapping[str, float]) -> list[tuple[str, float]]:
     return [(grade, shares[grade]) for grade in GRADES if grade in shares]
+
+
+def faults(document: Mapping[str, Any]) -> list[str]:
+    """Gaps, resets and freezes: of each domain and kind the first, and how many there were."""
+    found: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for event in document["events"]:
+        if event["kind"] in _FAULTS:
+            found.setdefault((event["subject"], event["kind"]), []).append(event)
+    told = []
+    for (subject, kind), alike in found.items():
+        times = f", {len(alike)} times" if len(alike) > 1 else ""
+        told.append(f"{kind} of {subject}{times}, first after {fmt.seconds(alike[0]['t_s'])}: {alike[0]['reason']}")
+    left = len(told) - _MOST_FAULTS
+    return told if left <= 0 else [*told[:_MOST_FAULTS], f"and {left} more, in the events of the other formats"]
 
 
 def warnings(document: Mapping[str, Any]) -> list[str]:

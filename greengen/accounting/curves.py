@@ -238,7 +238,7 @@ def _step(builder: _Builder, values: tuple[float, float], same_ns: int, at: tupl
         builder.lose(t_ns, reason, "reset" if kind == "reset" else "warning")
     else:
         builder.step(t_ns, delta, min(spacing_ns, t_ns - t0_ns) / NS)
-        _flag(builder, kind, t0_ns, t_ns)
+        _flag(builder, kind, t_ns - t0_ns, min(spacing_ns, t_ns - t0_ns) or t_ns - t0_ns)
 
 
 def most_j(domain: Domain, elapsed_s: Floats) -> Floats:
@@ -262,17 +262,18 @@ def _delta(domain: Domain, before: float, value: float, elapsed_s: float) -> tup
     return None, "reset"
 
 
-def _flag(builder: _Builder, kind: str, t0_ns: int, t1_ns: int) -> None:
-    domain = builder.domain
+def _flag(builder: _Builder, kind: str, elapsed_ns: int, spacing_ns: int) -> None:
+    """Of a stretch that was read every `spacing_ns`: of readings on one line, thinning has kept the ends."""
+    domain, t_ns = builder.domain, builder.t_ns[-1]
     if kind == "wrap":
-        builder.events.append(Event(t1_ns, "wrap", domain.uid, f"the counter wrapped at {domain.wrap_j:.6g} J"))
+        builder.events.append(Event(t_ns, "wrap", domain.uid, f"the counter wrapped at {domain.wrap_j:.6g} J"))
     if domain.wrap_j is None or domain.max_power_w is None:
         return
-    wraps = int(domain.max_power_w * (t1_ns - t0_ns) / NS / domain.wrap_j)
+    wraps = int(domain.max_power_w * spacing_ns / NS / domain.wrap_j) * max(1, round(elapsed_ns / spacing_ns))
     if wraps:
         builder.hidden_j += wraps * domain.wrap_j
-        reason = f"not read for {(t1_ns - t0_ns) / NS:.3g} s: long enough to hide {wraps} wrap(s) of the counter"
-        builder.events.append(Event(t1_ns, "gap", domain.uid, reason))
+        reason = f"not read for {spacing_ns / NS:.3g} s: long enough to hide {wraps} wrap(s) of the counter"
+        builder.events.append(Event(t_ns, "gap", domain.uid, reason))
 
 
 def _gauge(builder: _Builder, series: Series, interval_s: float | None) -> None:

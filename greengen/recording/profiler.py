@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from greengen import plugins
@@ -191,7 +192,18 @@ class Profiler:
         writer.readings.tolerate("cpu", _CPU_TOLERANCE_NS)
         state.ask(found.collectors)
         wanted = frozenset(domain.uid for domain in found.domains)
-        return Sampler(found.collectors, wanted, writer, self.options.own_process, state)
+        sampler = Sampler(found.collectors, wanted, writer, self.options.own_process, state)
+        sampler.woke = partial(self._woke, writer)
+        return sampler
+
+    def _woke(self, writer: Writer, last_ns: int, now_ns: int) -> None:
+        """The machine has slept: what comes is another segment, for nothing was recorded in between."""
+        before, self._segment = self._segment, f"{writer.uid}/{now_ns}"
+        writer.put(
+            "INSERT INTO segment SELECT ?, process, boot, ?, NULL, ?, info FROM segment WHERE uid=?",
+            *(self._segment, now_ns, time.time_ns(), before),
+        )
+        writer.put("UPDATE segment SET t1_ns=? WHERE uid=?", last_ns, before)
 
     def stop(self) -> None:
         """Take the last reading and close. Does nothing in a forked child, and nothing the second time."""
@@ -203,6 +215,8 @@ class Profiler:
         final: list[Row] = []
         writer.halt()
         if self._sampler is not None:
+            # Which segment the last reading is in, it may tell itself.
+            self._sampler.drain()
             self._sampler.close()
         if not self.joined:
             final.append(("UPDATE segment SET t1_ns=? WHERE uid=?", (time.monotonic_ns(), self._segment)))

@@ -58,6 +58,16 @@ class Readings:
                 if point is not None:
                     self._points.append((key, window_s, *point))
 
+    def interrupt(self) -> None:
+        """No line goes from what was read until now to what comes."""
+        with self._lock:
+            for key, thinner in self._thinners.items():
+                point, _ = thinner.flush()
+                # A point on disk that the newest one made redundant stays: it lies on its line.
+                if point is not None:
+                    self._points.append((key, self._windows[key], *point))
+                self._thinners[key] = Thinner(thinner.tolerance)
+
     def take(self) -> Batch:
         """All points that are to be on disk now; the newest of each series among them."""
         with self._lock:

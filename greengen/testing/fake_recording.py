@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from greengen.collector import Collector, Domain, Event, Sample, Unavailable, Usage
+from greengen.collector import RECORDER, Collector, Domain, Event, Sample, Unavailable, Usage
 from greengen.plugins import discover_all, read_once
 from greengen.recording.readings import Readings
 from greengen.rows import ProcessRow, Rows, Segment, Series, SpanRow, Timeline
@@ -71,9 +71,12 @@ class FakeRecording:
         return self._timeline.unavailable
 
     def read(self, usage: Iterable[Usage] = ()) -> None:
-        """One reading of every collector, and what else was used."""
+        """One reading of every collector, and what else was used; of the recorder nothing, where that is not told."""
         wanted = {domain.uid for domain in self._timeline.domains}
-        self._readings.add(usage)
+        told = list(usage)
+        if not any(row.consumer == RECORDER for row in told):
+            told.append(Usage("cpu", RECORDER, self.clock(), 0))
+        self._readings.add(told)
         for collector in self._collectors:
             rows, failure = read_once(collector)
             self._readings.add(

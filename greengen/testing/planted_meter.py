@@ -6,6 +6,7 @@ over every process that this machine shows: those that registered under a name a
 step, the others (`STRAYS`) at every scan, and the meter counts itself, for it is work on this
 machine as any other. What a process used before the meter found it is charged when it is found, and
 one that ended is missing at most what it did since it was last read: all CPU time is charged, once.
+That of strays is charged evenly until the next scan: power has no peak at each of them.
 P0 and c_j come from a secret in a sealed file; whoever checks greengen opens it after greengen has
 answered. What is shown of it, and how, is that of a kind of counter (`planted_counters`).
 """
@@ -140,6 +141,8 @@ class Meter:
     _strays: _Process = field(default_factory=lambda: _Process(0, 0.0, 0))
     _p0_w: float = 0.0
     _energy_j: float = 0.0
+    _owed_j: float = 0.0
+    _owed_w: float = 0.0
     _t_ns: int = 0
     _scan_ns: int = 0
 
@@ -156,8 +159,8 @@ class Meter:
         self.names.append(name)
         self._named.append(_Process(_clock(pid), self.sealed.c_w(name), self._others.pop(pid, 0)))
 
-    def step(self) -> None:
-        """Charge what was used since the last step, show it, and log it."""
+    def step(self, *, last: bool = False) -> None:
+        """Charge what was used since the last step, show it, and log it; the `last` one leaves nothing owed."""
         now = time.monotonic_ns()
         energy_j = self._energy_j + self._p0_w * (now - self._t_ns) / NS
         for process in self._named:
@@ -169,8 +172,12 @@ class Meter:
         if now >= self._scan_ns:
             used_ns = self._scan()
             self._strays.used_ns += used_ns
-            energy_j += self._strays.c_w * used_ns / NS
+            self._owed_j += self._strays.c_w * used_ns / NS
+            self._owed_w = self._owed_j / SCAN_NS * NS
             self._scan_ns = now + SCAN_NS
+        due_j = self._owed_j if last else min(self._owed_j, self._owed_w * (now - self._t_ns) / NS)
+        self._owed_j -= due_j
+        energy_j += due_j
         self._energy_j, self._t_ns = energy_j, now
         self.counter.show(now, energy_j)
         self.rows.append(
@@ -229,7 +236,7 @@ def run(meter: Meter, address: str, truth: Path) -> None:
             with suppress(BlockingIOError):
                 message, sender = channel.recvfrom(256)
                 if message == b"stop":
-                    meter.step()
+                    meter.step(last=True)
                     meter.log(truth)
                     channel.sendto(b"ok", sender)
                     return

@@ -1,41 +1,127 @@
-"""CPU time of sampling for argv[2] seconds: argv[1] is floor, greengen or codecarbon.
+"""CPU time of sampling for argv[3] seconds: argv[1] is floor, greengen or codecarbon; argv[2] the machine.
 
-The floor is a loop that sleeps 0.1 s and reads the same four files. greengen reads them through its
+rapl    two sockets and their memory: four files
+gpus    the same, and eight GPUs of a fake NVML
+jetson  the rails of an AGX Orin: two files each
+
+The floor is a loop that sleeps 0.1 s, reads the same files and makes the same calls. greengen does so through its
 own collectors, with the CPU time of the machine and of the process tree, and writes a run file.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from greengen.collector import Host
 from greengen.testing import trees
+from greengen.testing.fake_pynvml import FakeNvml, Rig
+from greengen.testing.scripted import FakeClock
+from tests.hosts import loading
+
+GPUS_W = (300.0,) * 8
+RIG = {"watts": GPUS_W, "utilisation": [97]}
+COLLECTORS = {
+    "rapl": ("rapl", "procfs"),
+    "gpus": ("rapl", "nvml", "procfs"),
+    "jetson": ("jetson", "procfs"),
+}
 
 
-def floor(root: Path, seconds: float) -> None:
-    """Sleep, and read four files."""
-    paths = sorted(root.glob("class/powercap/*/energy_uj"))
-    files = [os.open(path, os.O_RDONLY) for path in paths[:4]]
-    assert len(files) == 4, paths
+def build(machine: str, root: Path) -> Host:
+    """The fake machine."""
+    return loading.build("jetson_agx_orin", root) if machine == "jetson" else trees.intel_server(root)
+
+
+def files_of(machine: str, host: Host) -> list[int]:
+    """What its collector holds open, opened once more."""
+    if machine != "jetson":
+        paths = sorted(host.sysfs.glob("class/powercap/*/energy_uj"))[:4]
+    else:
+        from greengen.collectors.jetson import JetsonCollector
+
+        opened: list[str] = []
+
+        def open_file(path: str, flags: int) -> int:
+            opened.append(path)
+            return os.open(path, flags)
+
+        collector = JetsonCollector(host, open_file=open_file)
+        collector.discover()
+        collector.close()
+        paths = [Path(path) for path in dict.fromkeys(opened)]
+    return [os.open(path, os.O_RDONLY) for path in paths]
+
+
+def calls_of(machine: str) -> Iterator[list[Callable[[], Any]]]:
+    """What a reading calls of NVML, over and over: as its collector does in two seconds."""
+    if machine != "gpus":
+        return itertools.repeat([])
+    from greengen.collectors.nvml import NvmlCollector
+
+    fake, asked = FakeNvml(Rig(watts=GPUS_W, utilisation=(97,))), list[Callable[[], Any]]()
+
+    class Asked:
+        """The calls of pynvml, each noted."""
+
+        def __getattr__(self, name: str) -> Any:  # noqa: ANN401 -- whatever pynvml has
+            found = getattr(fake, name)
+            if not name.startswith("nvml"):
+                return found
+
+            def call(*arguments: Any) -> Any:  # noqa: ANN401 -- the same
+                asked.append(partial(found, *arguments))
+                return found(*arguments)
+
+            return call
+
+    clock = FakeClock()
+    collector = NvmlCollector(replace(Host(), monotonic_ns=clock, root_pid=os.getpid()), nvml=Asked())
+    collector.discover()
+    readings = []
+    for _ in range(20):
+        clock.advance(0.1)
+        asked.clear()
+        list(collector.read())
+        readings.append(list(asked))
+    fake.nvmlInit()
+    return itertools.cycle(readings)
+
+
+def floor(machine: str, root: Path, seconds: float) -> None:
+    """Sleep, and read files, and call."""
+    host = build(machine, root)
+    files, calls = files_of(machine, host), calls_of(machine)
+    assert files
     _begin()
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         time.sleep(0.1)
         for file in files:
             int(os.pread(file, 64, 0))
+        for call in next(calls):
+            call()
     _end()
 
 
-def ours(root: Path, directory: Path, seconds: float) -> None:
+def ours(machine: str, root: Path, directory: Path, seconds: float) -> None:
     """A recording of a sleeping process."""
-    os.environ["GREENGEN_SYSFS"] = str(root)
+    os.environ |= trees.environment(build(machine, root)) | {"GREENGEN_PROCFS": "/proc"}
+    os.environ |= {"GREENGEN_PYNVML": "greengen.testing.fake_pynvml", "GREENGEN_FAKE_NVML": json.dumps(RIG)}
     import greengen
 
-    with greengen.profile(directory / "bench.greengen", collectors=("rapl", "procfs")):
+    with greengen.profile(directory / "bench.greengen", collectors=COLLECTORS[machine]):
         _begin()
         time.sleep(seconds)
         _end()
@@ -71,16 +157,15 @@ def _end() -> None:
     _cpu_s[1] = time.process_time()
 
 
-def main(mode: str, seconds: float) -> None:
+def main(mode: str, machine: str, seconds: float) -> None:
     """Print CPU seconds per minute."""
     with tempfile.TemporaryDirectory() as directory:
-        # Two sockets, each with its memory: four zones.
-        root = trees.intel_server(Path(directory) / "host").sysfs
+        root = Path(directory) / "host"
         os.chdir(directory)
         if mode == "floor":
-            floor(root, seconds)
+            floor(machine, root, seconds)
         elif mode == "greengen":
-            ours(root, Path(directory), seconds)
+            ours(machine, root, Path(directory), seconds)
         else:
             theirs(seconds)
         spent = _cpu_s[1] - _cpu_s[0]
@@ -91,4 +176,4 @@ def main(mode: str, seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], float(sys.argv[2]))
+    main(sys.argv[1], sys.argv[2], float(sys.argv[3]))

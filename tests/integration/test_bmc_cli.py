@@ -13,20 +13,14 @@ import pytest
 from greengen.testing import trees
 from greengen.testing.fake_commands import dcmi, fake_command
 from greengen.testing.http_meters import HttpMeter, PlantedPower, shelly2
-from tests.integration.commands import GREENGEN, balanced, environment, profile, script
+from tests.integration import moving
+from tests.integration.commands import GREENGEN, balanced, environment, profile
+from tests.integration.moving import Stage
 
 CHASSIS = "/redfish/v1/Chassis/1"
 
-#: For 6 s each counter named runs at 50 W.
-WORK = """
-import os, sys, time
-fds = [os.open(path, os.O_WRONLY) for path in sys.argv[1:]]
-begun = time.monotonic()
-while (passed := time.monotonic() - begun) < 6:
-    for fd in fds:
-        os.pwrite(fd, f"{1_000_000_000 + int(passed * 50e6)}\\n".encode().ljust(16, b"\\n"), 0)
-    time.sleep(0.02)
-"""
+#: µJ: what a counter shows, one after the other: 40 J in all.
+STEPS = [str(1_000_000_000 + step * 1_000_000) for step in range(41)]
 
 
 def bmc(path: str) -> str | None:
@@ -49,8 +43,11 @@ def test_everything_at_once_is_one_cover(tmp_path: Path) -> None:
         watts = {row["collector"]: row["live"]["power_w"] for row in told["domains"] if row["kind"] == "wall"}
         assert watts["plug"] == 390
         assert set(watts) == {"ipmi", "plug", "redfish"}
+        read = [moving.read(row["domain"]) for row in told["domains"] if row["kind"] == "wall"]
         zones = [host.sysfs / "class/powercap" / zone / "energy_uj" for zone in ("intel-rapl:0", "intel-rapl:1")]
-        work = [*script(tmp_path, WORK), *map(str, zones)]
+        for zone in zones:
+            trees.set_energy_uj(host, zone.parent.name, STEPS[0])
+        work = moving.command(tmp_path, Stage(dict.fromkeys(zones, STEPS[1:]), until=read))
         arguments = ["--json", "r.json", "--collectors", "rapl,ipmi,plug,redfish,procfs"]
         done = profile(tmp_path, *arguments, command=work, env=env)
         assert done.returncode == 0, done.stderr
@@ -59,12 +56,12 @@ def test_everything_at_once_is_one_cover(tmp_path: Path) -> None:
         inside = {"rapl:package-0", "rapl:package-0/dram", "rapl:package-1", "rapl:package-1/dram"}
         assert {row["domain"] for row in found["domains"] if row["in_total"]} == inside
         packages = [row["energy_j"]["value"] for row in found["domains"] if row["kind"] == "package"]
-        assert packages == pytest.approx([300, 300], abs=10)
+        assert packages == pytest.approx([40, 40], rel=1e-6)
         walls = [row for row in found["domains"] if row["kind"] == "wall"]
         assert len(walls) == 3
         for row, watts_w in zip(sorted(walls, key=lambda row: row["collector"]), (360, 390, 374), strict=True):
             assert row["energy_j"]["value"] == pytest.approx(watts_w * row["known_s"], rel=1e-6)
-            assert row["known_s"] > 4.5
+            assert row["known_s"] > 0
         # Without the parts, the surest of the three is the total, and the others stand beside it.
         done = profile(
             tmp_path,
@@ -73,7 +70,7 @@ def test_everything_at_once_is_one_cover(tmp_path: Path) -> None:
             "r.json",
             "--collectors",
             "ipmi,plug,redfish",
-            command=["sleep", "6"],
+            command=moving.command(tmp_path, Stage(until=read)),
             env=env,
         )
         assert done.returncode == 0, done.stderr
@@ -94,7 +91,8 @@ def test_a_bmc_that_hangs_does_not_hold_the_command_up(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / "r.json").read_text())
     [rapl] = [row for row in found["domains"] if row["domain"] == "rapl:package-0/dram"]
-    assert rapl["known_s"] == pytest.approx(7, abs=1)
+    # It was read to the end, whatever this machine is busy with.
+    assert rapl["known_s"] > found["run"]["duration_s"] / 2 > 3
     [ipmi] = [row for row in found["domains"] if row["collector"] == "ipmi"]
     assert ipmi["energy_j"]["value"] is None
     left = subprocess.run(["pgrep", "-f", f"{folder}/"], capture_output=True, text=True, check=False).stdout.split()

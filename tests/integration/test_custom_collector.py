@@ -48,7 +48,7 @@ def test_its_joules_are_in_the_books(installed: Path, tmp_path: Path) -> None:
     energy = report["totals"]["energy_j"]
     assert energy["value"] == pytest.approx(12.5 * report["totals"]["known_s"])
     assert energy["high"] / energy["value"] == pytest.approx(1.01, abs=0.005)
-    assert report["totals"]["known_s"] >= 0.9
+    assert report["totals"]["known_s"] > 0
 
 
 def test_without_its_meter_it_says_why_and_what_to_do(installed: Path, tmp_path: Path) -> None:

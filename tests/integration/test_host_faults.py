@@ -1,4 +1,7 @@
-"""Faults of sysfs meters during a real `greengen profile`: each is in the report, and no joule is guessed."""
+"""What `greengen doctor` says of meters that may not be read, stand still, show nonsense or sleep.
+
+Faults during a recording: unit/test_recorded_faults.py.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
-import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,112 +17,8 @@ import pytest
 from greengen.collector import Host
 from greengen.testing import trees
 from tests.hosts import loading
-from tests.hosts.gpu_metrics import pack
-from tests.integration.commands import GREENGEN, balanced, environment, profile
+from tests.integration.commands import GREENGEN, environment
 from tests.unit import unprivileged
-
-WORK = [sys.executable, "-c", "import time; time.sleep(4)"]
-
-
-def told(tmp_path: Path, host: Host, fault: Callable[[], None], moving: dict[str, int] | None = None) -> dict[str, Any]:
-    """The report of 4 s in which `fault` runs, beginning a second after the start."""
-    thread = threading.Timer(1.0, fault)
-    with loading.counting(host, moving or {}):
-        thread.start()
-        done = profile(tmp_path, "--json", "r.json", command=WORK, env=environment(**trees.environment(host)))
-        thread.join()
-    assert done.returncode == 0, done.stderr
-    balanced(tmp_path / "run.greengen")
-    report: dict[str, Any] = json.loads((tmp_path / "r.json").read_text())
-    return report
-
-
-def domain(report: dict[str, Any], uid: str) -> dict[str, Any]:
-    [one] = [entry for entry in report["domains"] if entry["domain"] == uid]
-    return dict(one)
-
-
-def events(report: dict[str, Any], uid: str) -> list[str]:
-    return [event["kind"] for event in report["events"] if event["subject"] == uid]
-
-
-def test_firmware_that_does_not_answer_is_a_gap_of_known_length(tmp_path: Path) -> None:
-    host = loading.build("acpi_server", tmp_path / "machine")
-    power = "class/hwmon/hwmon3/power1_average"
-
-    def fault() -> None:
-        loading.show(host, power, "4294967295000")
-        time.sleep(1.5)
-        loading.show(host, power, "310000000")
-
-    report = told(tmp_path, host, fault)
-    meter = domain(report, "acpi_power_meter:ACPI000D:00")
-    assert events(report, meter["domain"]) == ["gap"]
-    [reason] = [event["reason"] for event in report["events"] if event["kind"] == "gap"]
-    assert "can be believed" in reason
-    # A meter that is new once a second, for 1.5 s: no gap in its curve, and 4.29 MW nowhere.
-    assert meter["energy_j"]["value"] == pytest.approx(310.0 * meter["known_s"], rel=1e-6)
-    assert 3.5 < meter["known_s"] < 6
-
-
-def test_a_card_that_goes_and_returns_under_another_number_is_a_reset(tmp_path: Path) -> None:
-    host = loading.build("arc_b580", tmp_path / "machine")
-    card = "intel_gpu:0000:03:00.0/card"
-
-    def fault() -> None:
-        files = loading.unplug(host, "hwmon5")
-        time.sleep(0.5)
-        loading.plug(host, "hwmon9", "pci0000:00/0000:03:00.0", files | {"energy1_input": "1000000"})
-        for step in range(1, 20):
-            time.sleep(0.1)
-            loading.show(host, "class/hwmon/hwmon9/energy1_input", str(1_000_000 + step * 10_000_000))
-
-    report = told(tmp_path, host, fault)
-    assert events(report, card)[:2] == ["gap", "reset"]
-    found = domain(report, card)
-    assert any("never read" in lost["reason"] for lost in found["unknown"])
-    assert all(lost["bound_j"] > 0 for lost in found["unknown"])
-    # Only what was counted after its return: the first reading of it is the baseline.
-    assert 0 < found["energy_j"]["value"] <= 190.0
-    assert report["totals"]["coverage"] < 1
-
-
-def test_a_counter_that_stands_still_is_a_freeze(tmp_path: Path) -> None:
-    host = loading.build("epyc_amd_energy", tmp_path / "machine")
-    socket = "class/hwmon/hwmon1/energy3_input"
-
-    def fault() -> None:
-        for step in range(10):
-            loading.show(host, socket, str(5_123_000_000 + step * 14_000_000))
-            time.sleep(0.1)
-
-    report = told(tmp_path, host, fault)
-    package = domain(report, "amd_energy:package-0")
-    assert "freeze" in events(report, package["domain"])
-    assert any("stood still" in lost["reason"] for lost in package["unknown"])
-    assert package["energy_j"]["value"] == pytest.approx(126.0, rel=0.01)
-
-
-def test_a_gpu_that_sleeps_is_not_woken_and_not_0_w(tmp_path: Path) -> None:
-    host = loading.build("radeon", tmp_path / "machine")
-    loading.show(host, "class/drm/card1/device/gpu_metrics", pack(1, 3, 212))
-    status = "class/drm/card1/device/power/runtime_status"
-    gpu = "amdgpu:0000:03:00.0"
-
-    def fault() -> None:
-        os.truncate(host.sysfs / status, 0)
-        loading.show(host, status, "suspended")
-
-    report = told(tmp_path, host, fault, {"class/powercap/intel-rapl:0/energy_uj": 65_000_000})
-    assert events(report, gpu) == ["gap"]
-    found = domain(report, gpu)
-    assert found["known_s"] < 2.5
-    assert found["energy_j"]["value"] == pytest.approx(212.0 * found["known_s"], rel=1e-6)
-    # The CPU went on, and is measured to the end.
-    assert domain(report, "rapl:package-0")["known_s"] > 3.5
-
-
-# --- doctor ---------------------------------------------------------------------------------------------
 
 
 def doctor(host: Host, *before: str) -> dict[str, Any]:

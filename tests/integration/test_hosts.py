@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -254,11 +255,10 @@ def recorded(machine: Machine, tmp_path: Path, *arguments: str, but: tuple[str, 
 def counting_files(host: Host, powers_uw: Mapping[str, int]) -> dict[str, Callable[[float], str | bytes]]:
     """Files that count from what they show now, by the seconds that have passed."""
 
-    def counting(path: str, power_uw: int) -> Callable[[float], str]:
-        start = int((host.sysfs / path).read_text())
-        return lambda at: str(start + round(power_uw * at))
+    def show(start: int, power_uw: int, at: float) -> str:
+        return str(start + round(power_uw * at))
 
-    return {path: counting(path, power_uw) for path, power_uw in powers_uw.items()}
+    return {path: partial(show, int((host.sysfs / path).read_text()), power) for path, power in powers_uw.items()}
 
 
 def joules(found: dict[str, Any], tmp_path: Path, powers: Mapping[str, float]) -> None:

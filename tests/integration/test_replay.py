@@ -36,5 +36,5 @@ def test_an_imported_log_is_recorded_again(tmp_path: Path) -> None:
     [domain] = report["domains"]
     assert domain["grade"] == "modelled"
     assert "replayed" in domain["name"]
-    assert report["totals"]["known_s"] >= 1.5
-    assert report["totals"]["energy_j"]["value"] / report["totals"]["known_s"] == pytest.approx(250, rel=0.05)
+    assert report["totals"]["known_s"] > 0.5
+    assert report["totals"]["energy_j"]["value"] / report["totals"]["known_s"] == pytest.approx(250, rel=0.15)

@@ -113,3 +113,17 @@ def test_captions_tell_what_the_figures_show() -> None:
     assert words.power_caption([], 0, 0) == "Power: not measured. No span was recorded."
     assert words.joules_caption(documents.empty()[0], 0).endswith("By model: none.")
     assert words.joules_caption(documents.nothing_known()[0], 0).endswith("By model: not measured.")
+
+
+def test_faults_are_told_once_per_domain_and_kind_and_not_without_end() -> None:
+    events = [
+        {"t_s": float(i), "kind": kind, "subject": f"c:{number}", "reason": f"because {i}"}
+        for i in range(3)
+        for number in range(7)
+        for kind in ("gap", "freeze", "wrap", "state")
+    ]
+    told = words.faults({"events": events})
+    assert told[0] == "gap of c:0, 3 times, first after 0 s: because 0"
+    assert told[-1] == "and 2 more, in the events of the other formats"
+    assert len(told) == 13
+    assert words.faults({"events": [event for event in events if event["kind"] in ("wrap", "state")]}) == []
