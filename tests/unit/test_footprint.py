@@ -617,8 +617,13 @@ def test_a_site_is_checked_without_numpy() -> None:
 def test_what_is_no_option_is_a_mistake_of_the_caller() -> None:
     with pytest.raises(TypeError, match="known are zone"):
         site(zones="DEU")
-    with pytest.raises(UsageError, match="wue -1"):
-        site(wue=-1.0)
+    for wrong, said in (
+        ({"wue": -1.0}, "wue -1"),
+        ({"pue": "1.2"}, "pue '1.2'"),
+        ({"hardware": 5}, "hardware 5 is none"),
+    ):
+        with pytest.raises(UsageError, match=said):
+            site(**wrong)
 
 
 def test_hardware_of_several_kinds_is_a_sum() -> None:
