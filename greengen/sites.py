@@ -46,7 +46,7 @@ def site(period: tuple[int, int] | None = None, **told: Any) -> Site:  # noqa: A
         told = _of_file(told)
     found = grid.located(told, period)
     if "pue" in told:
-        found = replace(found, pue=told["pue"])
+        found = replace(found, pue=_pue(told["pue"]))
     numbers = {name: _number(name, told[name]) for name in ("wue", "water_offsite", "device_power") if name in told}
     more: dict[str, Any] = {"hardware": machines(told.get("hardware", ()))}
     if numbers:
@@ -79,6 +79,9 @@ def machines(told: str | Hardware | dict[str, Any] | Sequence[str | Hardware | d
     from greengen.accounting.embodied import Hardware  # noqa: PLC0415 -- tables are for those who ask
     from greengen.data.hardware import from_table, hardware  # noqa: PLC0415 -- the same
 
+    if not isinstance(told, str | dict | Hardware | Sequence):
+        msg = f"hardware {told!r} is none: pass a name such as h100*8, a table, or a list of them"
+        raise UsageError(msg)
     each = [told] if isinstance(told, str | dict | Hardware) else list(told)
     return tuple(
         one if isinstance(one, Hardware) else hardware(one) if isinstance(one, str) else from_table(one) for one in each
@@ -130,6 +133,15 @@ def _water_of(zone: str) -> Any:  # noqa: ANN401 -- a Quantity or None
 
     row = data.table("water_offsite").get(zone.partition("-")[0])
     return None if row is None else row.quantity()
+
+
+def _pue(value: Any) -> Any:  # noqa: ANN401 -- a number, or a Quantity
+    from greengen.quantity import Quantity  # noqa: PLC0415 -- for those who ask
+
+    if not isinstance(value, Quantity) and (isinstance(value, bool) or not isinstance(value, int | float)):
+        msg = f"pue {value!r} is no number: pass 1.0 or more ({OPTIONS['pue']})"
+        raise UsageError(msg)
+    return value
 
 
 def _number(name: str, value: Any) -> float:  # noqa: ANN401 -- whatever a user passes

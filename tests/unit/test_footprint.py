@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -606,11 +607,23 @@ class TestCommandLine:
         assert told["embodied_g"]["value"] == pytest.approx(2 * 164_000 * 100 / (5 * 365 * 86400))
 
 
+def test_a_site_is_checked_without_numpy() -> None:
+    """`greengen profile` tells a mistake before the command runs, and holds no numpy while it does."""
+    told = "site(zone='DEU', pue=1.2, hardware='h100*8', wue=0.4, network='mobile', residual=700, widen='facility')"
+    check = f"import sys; from greengen.run import site; {told}; sys.exit('numpy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", check], check=False, timeout=60).returncode == 0
+
+
 def test_what_is_no_option_is_a_mistake_of_the_caller() -> None:
     with pytest.raises(TypeError, match="known are zone"):
         site(zones="DEU")
-    with pytest.raises(UsageError, match="wue -1"):
-        site(wue=-1.0)
+    for wrong, said in (
+        ({"wue": -1.0}, "wue -1"),
+        ({"pue": "1.2"}, "pue '1.2'"),
+        ({"hardware": 5}, "hardware 5 is none"),
+    ):
+        with pytest.raises(UsageError, match=said):
+            site(**wrong)
 
 
 def test_hardware_of_several_kinds_is_a_sum() -> None:
