@@ -1,4 +1,4 @@
-"""A gauge around other domains that repeats itself while they change: a BMC whose sensor is stuck (collectors.md 16)."""
+"""A gauge around other domains that repeats itself while they change: a BMC that is stuck (collectors.md 16)."""
 
 from __future__ import annotations
 
