@@ -54,12 +54,20 @@ def _between(curve: Curve) -> Floats:
     late_s, spacing_s = _late_s(curve), curve.spacing_s
     if curve.domain.reading != "power" or not (curve.known & (spacing_s > curve.window_s)).any():
         return np.zeros(curve.step_j.size)
-    second = np.diff(_blocks_w(curve), 2)
-    if not second.size:
+    power = _blocks_w(curve)
+    if power.size < 3:  # noqa: PLR2004 -- a second difference
         return np.zeros(curve.step_j.size)
-    # As of white noise: of means of two readings, which have one in common, a second difference has the same
-    # σ as they; of means of many its variance is six times theirs, and of few between that and twice.
-    variance = float(np.mean(second**2)) / (2.0 if late_s > median(spacing_s[curve.known]) else 1.0)
+    first, second = (float(np.mean(np.diff(power, order) ** 2)) for order in (1, 2))
+    usual_s = median(spacing_s[curve.known])
+    if late_s > usual_s:
+        # Of means of many readings a second difference has six times their variance, and of few down to twice.
+        variance = np.full(spacing_s.size, second / 2.0)
+    else:
+        # Of means of two readings, which have one in common, white noise has V and V/2 of V; a step of the power by
+        # D has D²/2 in both, and what is not known of it is when between two readings it was: D²/12. In a longer
+        # pause there are more steps.
+        white = min(max(2.0 * (second - first), 0.0), second)
+        variance = white + (second - white) * MISSED * np.maximum(spacing_s / usual_s, 1.0)
     # Of what is shown anew at times of its own, a pause may have missed one whole average.
     unseen_s = np.where(spacing_s > late_s, spacing_s, np.maximum(spacing_s - curve.window_s, 0.0))
     return np.asarray(variance * unseen_s * curve.known)

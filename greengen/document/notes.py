@@ -9,6 +9,7 @@ from greengen.accounting.carbon import REMEDY, Site
 from greengen.accounting.chapter import Chapter
 from greengen.accounting.curves import NS
 from greengen.accounting.ledger import Ledger
+from greengen.accounting.stale import stale
 from greengen.accounting.table import REQUEST
 from greengen.collector import RECORDER
 from greengen.document.imported import dated
@@ -129,6 +130,7 @@ def warnings(ledger: Ledger) -> list[str]:
         told += _partly_read(chapter)
         told += _of_steps(chapter)
         told += _of_devices(chapter)
+        told += stale(chapter)
     for together in states(chapter.timeline for chapter in ledger.chapters):
         told += differences(together)
     told += [event.reason for event in ledger.events() if event.kind == "warning"]

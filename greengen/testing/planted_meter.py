@@ -152,6 +152,7 @@ class Meter:
         self._strays.c_w = self.sealed.c_w(STRAYS)
         self._others = self._clocks()
         self._t_ns = time.monotonic_ns()
+        self._scan_ns = self._t_ns + SCAN_NS
         self.register(METER, os.getpid())
 
     def register(self, name: str, pid: int) -> None:

@@ -275,7 +275,12 @@ def test_a_span_has_its_joules_while_the_recording_goes_on(path: Path) -> None:
         with greengen.request():
             pass
     assert during.value
-    assert during.value == pytest.approx(run.ledger()[req].value, rel=0.2)
+    after = run.ledger()[req]
+    # Whose the machine's busy time was is known by the second, and better at the end.
+    assert during.low is not None
+    assert during.high is not None
+    assert after.value is not None
+    assert during.low <= after.value <= during.high
 
 
 def test_the_recorder_is_not_charged_with_the_workload(path: Path) -> None:

@@ -15,9 +15,10 @@
     container scope      integration/test_faults.py; unit/test_rapl.py
     psys below package   here: it is never the total, and the remainder is below 0
     core above package   unit/test_rapl.py: AMD's is refused
+    stale BMC            here: one value for a minute in which what is inside it changed
     averaged over 1 s    here: shorter spans are unresolved
 
-Of two nothing is told: a unit slip downwards, and a BMC that repeats itself in whole watts.
+Of a unit slip downwards nothing is told.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ import pytest
 
 from greengen import document
 from greengen.accounting.carbon import Site
-from greengen.collector import Collector, Host
+from greengen.collector import Collector, Domain, Host, Sample
 from greengen.collectors.acpi_power_meter import AcpiPowerMeterCollector
 from greengen.collectors.amd_energy import AmdEnergyCollector
 from greengen.collectors.amdgpu import AmdgpuCollector
@@ -43,7 +44,7 @@ from greengen.collectors.rapl import RaplCollector
 from greengen.reports import markdown, terminal
 from greengen.testing import trees
 from greengen.testing.fake_recording import FakeRecording
-from greengen.testing.scripted import FakeClock
+from greengen.testing.scripted import FakeClock, ScriptedCollector
 from tests.hosts import gpu_metrics, loading
 
 S = 10**9
@@ -296,6 +297,26 @@ def test_psys_below_its_package_is_no_total_and_its_remainder_is_below_0(tmp_pat
     [remainder] = [row for row in told.document["remainders"] if row["domain"] == "rapl:psys"]
     assert remainder["remainder_j"]["value"] == pytest.approx(-4 * 2.9)
     assert remainder["remainder_j"]["high"] < 0
+
+
+@pytest.mark.parametrize(("seconds", "package_w", "stuck"), [(75, 60.0, 1), (75, 12.0, 0), (55, 60.0, 0)], ids=str)
+def test_a_bmc_that_repeats_itself_while_the_load_changes_is_told(
+    tmp_path: Path, begin: Begin, clock: FakeClock, seconds: int, package_w: float, stuck: int
+) -> None:
+    host = package(tmp_path, energy_uj=0, range_uj=262_143_000_000)
+    begun_ns = clock()
+    bmc = Domain("ipmi:local", "ipmi", "wall", "BMC", reading="power", contains=("*",), alternative=True, gain=0.02)
+    script = [[Sample("ipmi:local", begun_ns + step * S, 173.0, "power")] for step in range(1, seconds + 1)]
+    told = replace(host, monotonic_ns=clock)
+    recording = FakeRecording(clock, [RaplCollector(told), ScriptedCollector([bmc], script, name="ipmi")])
+    for step in range(1, seconds + 1):
+        clock.advance(1)
+        # 10 W for half a minute, and then more.
+        trees.set_energy_uj(host, ZONE, round(1e6 * (10 * min(step, 30) + package_w * max(step - 30, 0))))
+        recording.read()
+    warnings = [text for text in Told.of(recording).document["warnings"] if "stale" in text]
+    assert len(warnings) == stuck
+    assert not stuck or "BMC has shown 173 W for 74 s" in warnings[0]
 
 
 def test_spans_shorter_than_an_average_can_tell_are_unresolved(tmp_path: Path, begin: Begin, clock: FakeClock) -> None:
