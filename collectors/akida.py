@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from greengen.collector import Discovery, Domain, Event, Host, Sample, Unavailable
-from greengen.collectors._poller import Poller, SlowGauges
+from greengen.collectors._poller import Poller, SlowMeters
 
 _VARIABLE = "GREENGEN_AKIDA"
 _PERIOD_S, _FIRST_S = 0.2, 2.0
@@ -66,7 +66,7 @@ class AkidaCollector:
     def __init__(self, host: Host, akida: Any = None) -> None:  # noqa: ANN401 -- a module
         self._host = host
         self._given = akida
-        self._gauges = SlowGauges(host.monotonic_ns)
+        self._meters = SlowMeters(host.monotonic_ns)
         self._restore: list[Callable[[], None]] = []
 
     def discover(self) -> Discovery:
@@ -104,16 +104,16 @@ class AkidaCollector:
         meter = _Meter(soc)
         # Nothing runs on it yet: the first answer decides nothing.
         poller = Poller(domain.uid, meter.ask, period_s=_PERIOD_S, clock=self._host.monotonic_ns)
-        self._gauges.start_unheard(domain, poller, 2 * _FIRST_S)
+        self._meters.start_unheard(domain, poller, 2 * _FIRST_S)
         return ""
 
     def read(self) -> Iterator[Sample | Event]:
         """What the meters have said since the last reading; waits for none."""
-        return self._gauges.read()
+        return self._meters.read()
 
     def close(self) -> None:
         """End the threads, and leave the meters as they were."""
-        self._gauges.close()
+        self._meters.close()
         while self._restore:
             self._restore.pop()()
 

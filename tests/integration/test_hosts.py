@@ -253,8 +253,12 @@ def recorded(machine: Machine, tmp_path: Path, *arguments: str, but: tuple[str, 
 
 def counting_files(host: Host, powers_uw: Mapping[str, int]) -> dict[str, Callable[[float], str | bytes]]:
     """Files that count from what they show now, by the seconds that have passed."""
-    starts = {path: int((host.sysfs / path).read_text()) for path in powers_uw}
-    return {path: lambda at, path=path: str(starts[path] + round(powers_uw[path] * at)) for path in powers_uw}
+
+    def counting(path: str, power_uw: int) -> Callable[[float], str]:
+        start = int((host.sysfs / path).read_text())
+        return lambda at: str(start + round(power_uw * at))
+
+    return {path: counting(path, power_uw) for path, power_uw in powers_uw.items()}
 
 
 def joules(found: dict[str, Any], tmp_path: Path, powers: Mapping[str, float]) -> None:
