@@ -14,7 +14,7 @@ import numpy as np
 
 from greengen.accounting import functional
 from greengen.accounting.chapter import Chapter
-from greengen.accounting.curves import NS, Floats, Ints
+from greengen.accounting.curves import NS, Ints
 from greengen.accounting.ledger import Ledger
 from greengen.accounting.table import REQUEST
 from greengen.rows import SpanRow
@@ -25,7 +25,7 @@ Place = tuple[str | None, str]
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """What of a chapter counts as a request: indices of spans, and of those inside or on the way, in its table."""
+    """What of a chapter counts as a request: indices of spans in its table."""
 
     chapter: Chapter
     entries: Ints
@@ -34,13 +34,6 @@ class Served:
     def rows(self) -> list[SpanRow]:
         """The spans that count, one per request."""
         return [self.chapter.table.rows[i] for i in self.entries.tolist()]
-
-    @property
-    def seconds(self) -> Floats:
-        """How long each took that ended well and stands for itself alone, s."""
-        table = self.chapter.table
-        well = [i for i in self.entries.tolist() if _alone(table.rows[i])]
-        return np.asarray((table.t1_ns[well] - table.t0_ns[well]) / NS, dtype=np.float64)
 
 
 def served(ledger: Ledger) -> list[Served]:
@@ -119,7 +112,3 @@ def _outermost(chapter: Chapter) -> Ints:
 
 def _place(chapter: Chapter, index: int) -> Place:
     return chapter.table.rows[index].tier, chapter.timeline.hostname
-
-
-def _alone(row: SpanRow) -> bool:
-    return row.requests == 1 and row.outcome == "ok" and row.t1_ns is not None

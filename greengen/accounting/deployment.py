@@ -8,18 +8,21 @@ energy is declared.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 
-from greengen.accounting import crossing, embodied, facility, functional, network, sci, tally, verdict, water
+from greengen.accounting import crossing, embodied, facility, functional, network, sci, single, tally, verdict, water
 from greengen.accounting.carbon import REMEDY, Footprint, Site, grams
 from greengen.accounting.chapter import Chapter
-from greengen.accounting.curves import NS, Floats, Ints
+from greengen.accounting.curves import NS, Ints
+from greengen.accounting.declared import factor
 from greengen.accounting.ledger import Ledger, account_of
+from greengen.accounting.single import NONE, Each
 from greengen.accounting.timelines import as_one
+from greengen.basis import NO_GRID
 from greengen.quantity import Quantity, total
 
 Counts = Literal["requests", "run"]
@@ -70,6 +73,15 @@ class TierUse:
     seconds: float
     site: Site
 
+    @property
+    def both(self) -> Quantity:
+        """Operational and embodied gCO2e; a network's are operational only."""
+        if self.tier == "network":
+            return self.operational
+        unit = self.operational.unit
+        added = sci.with_embodied(replace(self.operational, unit="g"), replace(self.embodied, unit="g"))
+        return replace(added, unit=unit)
+
 
 @dataclass(frozen=True, slots=True)
 class Repeat:
@@ -77,7 +89,7 @@ class Repeat:
 
     units, tokens  how many functional units and output tokens it made
     busy           s of busy time behind modelled energy; missing where no energy is modelled
-    latency_s      of each request, shape (n,)
+    each           the requests one by one
     accounts       (account, J) of the whole recordings
     """
 
@@ -94,7 +106,7 @@ class Repeat:
     busy: Quantity
     seconds: float
     network_bytes: float | None = None
-    latency_s: Floats = field(default_factory=lambda: np.zeros(0))
+    each: Each = NONE
     accounts: tuple[tuple[str, Quantity], ...] = ()
 
 
@@ -140,14 +152,28 @@ def repeat(ledger: Ledger, name: str, asked: Asked, site_of: Callable[[str | Non
         per_token=_per_token(energy, units, tokens),
         operational=_sum((use.operational for use in tiers), f"g/{asked.unit}"),
         embodied=_sum((use.embodied for use in tiers if use.tier != "network"), f"g/{asked.unit}"),
-        total=_both(tiers, asked.unit),
+        total=_sum((use.both for use in tiers), f"g/{asked.unit}"),
         water=_sum((use.water for use in tiers), f"L/{asked.unit}"),
         busy=per(_busy(ledger)),
         seconds=sum(chapter.recorded_s for chapter in ledger.chapters),
         network_bytes=None if moved is None else moved / divisor,
-        latency_s=np.concatenate([one.seconds for one in found]) if found else np.zeros(0),
+        each=single.each(ledger, found),
         accounts=tuple((account, per(own(joules))) for account, joules in _accounts(ledger)),
     )
+
+
+def priced(
+    tier: str | None, energy: Quantity, site: Site, unit: str, *, embodied_g: float | None = None, pue: bool = True
+) -> TierUse:
+    """A published figure, J per functional unit, on a tier and at a site. `pue`: whether the site's goes on it."""
+
+    def per(of: Quantity) -> Quantity:
+        return functional.per(of, 1.0, unit)
+
+    use = _tier(tier, [(energy, "declared")], site if pue else replace(site, pue=None), 0.0, per)
+    made = "of making hardware no published part was stated: pass embodied_g"
+    grams_each = Quantity.missing("g", made) if embodied_g is None else factor(embodied_g, "g", "embodied, published")
+    return replace(use, embodied=per(replace(grams_each, basis=NO_GRID)))
 
 
 def _tier(
@@ -161,16 +187,16 @@ def _tier(
     else:
         operational = grams(at_facility, site.intensity, source=site.source)
     made = embodied.together(site.hardware, seconds)
-    cooled = [part for part, kind in parts if facility.applies(kind, tier) and tier != "network"]
+    cooled = [part for part, kind in parts if facility.applies(kind, tier)]
     return TierUse(
-        tier,
-        per(joules),
-        per(at_facility),
-        per(operational),
-        per(made),
-        per(_water(cooled, at_facility, site)),
-        per(Quantity(seconds, "s", "measured")).value or 0.0,
-        site,
+        tier=tier,
+        energy=per(joules),
+        facility=per(at_facility),
+        operational=per(operational),
+        embodied=per(made),
+        water=per(_water(cooled, at_facility, site)),
+        seconds=per(Quantity(seconds, "s", "measured")).value or 0.0,
+        site=site,
     )
 
 
@@ -263,21 +289,8 @@ def _per_token(energy: Quantity, units: float | None, tokens: float | None) -> Q
     return replace(energy.scaled(units / tokens), unit="J/output_token")
 
 
-def _both(tiers: list[TierUse], unit: str) -> Quantity:
-    """Operational and embodied grams; a network's are operational only."""
-    each = [
-        use.operational
-        if use.tier == "network"
-        else replace(
-            sci.with_embodied(replace(use.operational, unit="g"), replace(use.embodied, unit="g")), unit=f"g/{unit}"
-        )
-        for use in tiers
-    ]
-    return _sum(each, f"g/{unit}")
-
-
-def _sum(parts: object, unit: str) -> Quantity:
-    items = list(parts)  # type: ignore[call-overload]
+def _sum(parts: Iterable[Quantity], unit: str) -> Quantity:
+    items = list(parts)
     return total(items, unit) if items else Quantity.missing(unit, "there is no request in it that was read")
 
 
