@@ -57,7 +57,7 @@ class TestBreakEven:
     def test_there_is_none_where_the_edge_costs_as_much(self) -> None:
         for edge in (0.51, 0.6):
             even = payback.requests(made(200.0), grams(0.51), grams(edge))
-            assert even.at.reason.startswith("nothing is saved: ")
+            assert even.at.reason.startswith("nothing is saved, for ")
             assert (even.low, even.high, even.probability) == (math.inf, math.inf, 0.0)
             assert not payback.feasible(even, 1.0, YEAR_S).reached
 

@@ -144,6 +144,4 @@ def _even(fixed: Quantity, old: Quantity, new: Quantity, unit: str) -> Even:
 
 def _none(old: Quantity, new: Quantity, unit: str) -> Quantity:
     value = new.to(old.unit).value
-    return Quantity.missing(
-        unit, f"nothing is saved: {value:.4g} {old.unit} against {old.value:.4g}, so there is no break-even"
-    )
+    return Quantity.missing(unit, f"nothing is saved, for {value:.4g} {old.unit} are no less than {old.value:.4g}")
