@@ -102,7 +102,7 @@ def utilisation(asked: Table) -> dict[str, Any]:
     words += (
         f" That is {share:.2g} of what it can do, one every {told.number(busy_s)} s."
         if share <= 1.0
-        else f" It can do {told.number(most * _DAY_S)}, one every {told.number(busy_s)} s: it never gets there."
+        else f" It can do {told.number(most * _DAY_S)} a day, one every {told.number(busy_s)} s: it never gets there."
     )
     rates = np.geomspace(rate / 100, rate * 100, _POINTS)
     return told.answer(
