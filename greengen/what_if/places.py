@@ -9,6 +9,7 @@ from typing import Any
 from greengen import grid
 from greengen.accounting.hourly import Hour
 from greengen.accounting.what_if import profiles
+from greengen.accounting.what_if.profiles import Profile
 from greengen.basis import declared
 from greengen.errors import UsageError
 from greengen.integrations import intensity_csv
@@ -22,11 +23,14 @@ _HOURS = 24
 def zone(asked: Table) -> dict[str, Any]:
     """`zones`, and `tier` where only one of the tiers moves."""
     zones, options, tier = asked.texts("zones"), asked.options(), asked.tier()
+    _known(options, tier)
     grids = {name: intensity_of(name, asked) for name in zones}
     names = [option.name for option in options]
     rows, embodied = [], True
     for name in zones:
-        moved = [profiles.at_intensity(option, grids[name], tier) for option in options]
+        moved = [
+            profiles.at_intensity(option, grids[name], tier) if _has(option, tier) else option for option in options
+        ]
         row, with_hardware = profiles.costs(moved)
         rows.append(row)
         embodied = embodied and with_hardware
@@ -55,6 +59,7 @@ def zone(asked: Table) -> dict[str, Any]:
 def hour(asked: Table) -> dict[str, Any]:
     """`series`: zone -> a CSV of its intensity by the hour; `tier` where only one of the tiers moves."""
     options, tier = asked.options(), asked.tier()
+    _known(options, tier)
     series = {name: by_hour_of_day(read(asked, "series", name)) for name in asked.mapping("series")}
     names = [option.name for option in options]
     values: list[list[float | None]] = []
@@ -67,7 +72,9 @@ def hour(asked: Table) -> dict[str, Any]:
                 here.append(None)
                 least.append("")
                 continue
-            row = profiles.costs([profiles.at_intensity(option, intensity, tier) for option in options])[0]
+            row = profiles.costs(
+                [profiles.at_intensity(option, intensity, tier) if _has(option, tier) else option for option in options]
+            )[0]
             if told.without([row]):
                 return told.missing("By zone and hour", told.without([row]))
             here.append(min(each.value for each in row if each.value is not None))
@@ -99,7 +106,10 @@ def hour(asked: Table) -> dict[str, Any]:
 def pue(asked: Table) -> dict[str, Any]:
     """`values`, and `tier` where only one of the tiers has it."""
     values, tier = asked.numbers("values", [1.0, 1.1, 1.2, 1.4, 1.6, 2.0]), asked.tier()
-    return _over(asked, "Under other PUEs", "PUE", "", values, lambda p, v: profiles.at_pue(p, v, tier))
+    _known(asked.options(), tier)
+    return _over(
+        asked, "Under other PUEs", "PUE", "", values, lambda p, v: profiles.at_pue(p, v, tier) if _has(p, tier) else p
+    )
 
 
 def network(asked: Table) -> dict[str, Any]:
@@ -162,6 +172,20 @@ def by_hour_of_day(hours: tuple[Hour, ...]) -> list[Quantity | None]:
     for one in hours:
         found[dt.datetime.fromtimestamp(one.start_ns / 1e9, dt.UTC).hour].append(one.intensity)
     return [total(each, "g/kWh").scaled(1.0 / len(each)) if each else None for each in found]
+
+
+def _has(option: Profile, tier: str | None) -> bool:
+    """Whether a tier is one of the option's; what has none of it stays as it is."""
+    return (
+        tier is None or any(leg.tier == tier for leg in option.legs) or (tier == "network" and option.link is not None)
+    )
+
+
+def _known(options: list[Profile], tier: str | None) -> None:
+    if not any(_has(option, tier) for option in options):
+        tiers = dict.fromkeys(str(leg.tier) for option in options for leg in option.legs if leg.tier)
+        msg = f"no option has a tier {tier!r}: there is {', '.join(tiers) or 'none stated'}"
+        raise UsageError(msg)
 
 
 def _ranking(what: str, pairs: list[tuple[str, str]]) -> str:

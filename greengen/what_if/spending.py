@@ -59,7 +59,10 @@ def break_even(asked: Table) -> dict[str, Any]:
         rate = asked.number("per_day", above=0.0)
         years = asked.number("lifetime_y", None if lifetime_s is None else lifetime_s / _YEAR_S, above=0.0)
         served = payback.feasible(even, rate / _DAY_S, years * _YEAR_S)
-        rows += [["served in its life", served.most], ["probability that it pays back in time", served.probability]]
+        rows += [
+            ["served in its life", f"{told.number(served.most)} {asked.unit}s"],
+            ["probability that it pays back in time", served.probability],
+        ]
         days = "" if math.isinf(served.seconds) else f", after {told.number(served.seconds / _DAY_S)} days"
         words += (
             f" At {told.number(rate)} a day over {years:g} years it serves {told.number(served.most)}: it "

@@ -236,8 +236,10 @@ class TestRecorded:
         used = cost(3000, DEU, 1.2, 0.0) + cost(1000, DEU, 1.0, 0.0)
         assert answer["lines"][0]["values"] == pytest.approx([used, used + 1e-3 * 0.1 * DEU])
         assert answer["assumes"][0] == "grams of use only: hardware was not stated of all options"
-        moved = ask("zone", comparison, zones=["FRA"], options=["cloud"], tier="device")
-        assert moved["grid"]["values"] == [[pytest.approx(cost(3000, DEU, 1.2, 0.0) + cost(1000, FRA, 1.0, 0.0))]]
+        moved = ask("zone", comparison, zones=["FRA"], options=["cloud", "big"], tier="device")
+        stays = cost(9000, DEU, 1.2, 0.0)
+        hybrid = cost(3000, DEU, 1.2, 0.0) + cost(1000, FRA, 1.0, 0.0)
+        assert moved["grid"]["values"] == [[pytest.approx(hybrid), pytest.approx(stays)]]
 
     def test_repeats_scatter(self) -> None:
         """Three of 0.9, 1.0 and 1.1: ± t · s / √3, with t = 4.303."""
@@ -289,7 +291,7 @@ def test_without_a_grid_there_is_no_answer_but_a_reason() -> None:
         ({"kind": "zone", "zones": "FRA"}, "pass a list of names"),
         ({"kind": "zone", "zones": ["XXX"]}, "XXX"),
         ({"kind": "zone", "zones": ["FRA"], "options": ["nobody"]}, "options 'nobody' is none of the deployments"),
-        ({"kind": "zone", "zones": ["FRA"], "tier": "moon"}, "cloud has no tier 'moon'"),
+        ({"kind": "zone", "zones": ["FRA"], "tier": "moon"}, "no option has a tier 'moon': there is none stated"),
         ({"kind": "pue", "values": [0.5]}, "PUE 0.5 is not possible"),
         ({"kind": "pue", "values": [True]}, "pass a list of numbers"),
         ({"kind": "break_even", "old": "cloud", "new": "edge"}, "nothing is spent: state made_kg or hardware"),
