@@ -161,10 +161,16 @@ def batch(asked: Table) -> dict[str, Any]:
     (low, best), (high, worst) = min(known), max(known)
     outside = [size for each, size in zip(found, sizes, strict=True) if not each.known]
     more = f" Not told for {', '.join(map(told.number, outside))}: outside of what was measured." if outside else ""
+    unit = points[0][1].unit
+    words = f"From {told.number(high)} {unit} at a batch of {told.number(worst)} to {told.number(low)} at "
+    words += f"{told.number(best)}.{more}"
+    if len(known) == 1:
+        words = (
+            f"{told.number(low)} {unit} at a batch of {told.number(best)}, and nothing is known of another one.{more}"
+        )
     return told.answer(
         title,
-        f"From {told.number(high)} {points[0][1].unit} at a batch of {told.number(worst)} to {told.number(low)} at "
-        f"{told.number(best)}.{more}",
+        words,
         assumes=[source, "between two batch sizes, linear in 1/batch", "latency is another question"],
         x=told.axis("batch size", "", sizes, "log"),
         lines=[told.line("energy", found)],

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import re
+import tomllib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -323,3 +325,17 @@ def test_a_wrong_question_is_one_clear_line(told: dict[str, Any], said: str) -> 
 )
 def test_numbers_in_words(tell: Callable[[], str], said: str) -> None:
     assert tell() == said
+
+
+def test_the_readme_asks_what_can_be_asked(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8").partition("## What if")[2]
+    text = text.partition("\n## ")[0]
+    [toml] = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    for name, values in (("average", (300, 200, 100)), ("marginal", (500, 600, 700))):
+        rows = "".join(f"2026-11-21T{h:02d}:00Z,{value}\n" for h, value in enumerate(values))
+        (tmp_path / f"{name}.csv").write_text(f"time,g_per_kwh\n{rows}", encoding="utf-8")
+    two = {"cloud": figure(4000.0, 0.05), "edge box": figure(3000.0, 0.0)}
+    found = what_if.evaluate(greengen.compare(two, zone="DEU"), tomllib.loads(toml)["what_if"], tmp_path)
+    assert [answer["missing"] for answer in found] == [None, None]
+    kinds = [kind for row in re.findall(r"^\| (`.*?) \|", text, re.MULTILINE) for kind in re.findall(r"`(\w+)`", row)]
+    assert sorted(kinds) == sorted(what_if.KINDS)
