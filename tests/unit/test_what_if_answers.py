@@ -203,6 +203,20 @@ class TestRanking:
         assert at["grid intensity of both"] == pytest.approx(0.03 * 3.6e6 / 5000 / 1.2)
         assert column(answer, "looked for in")[0] == "0 to 100"
 
+    def test_hardware_is_equal_at_one_lifetime_and_one_utilisation(self) -> None:
+        """0.6 g of hardware over 4 years, half of them in use, against 0.2 g that are saved in use."""
+        site = {"hardware": "h100:lifetime=4,utilisation=0.5", "zone": "DEU"}
+        joules = 0.2 * 3.6e6 / DEU
+        two = {"old": figure(2 * joules, 0.0), "new": figure(joules, 0.6, site=site)}
+        answer = ask("flips", greengen.compare(two, zone="DEU"), a="new", ranges={"lifetime": [1, 20]})
+        at = dict(zip(column(answer, "parameter"), column(answer, "equal at"), strict=True))
+        assert at["lifetime of the hardware of new"] == pytest.approx(4 * 0.6 / 0.2)
+        assert at["utilisation of the hardware of new"] == "never"
+        less = greengen.compare(two | {"new": figure(joules, 0.3, site=site)}, zone="DEU")
+        found = ask("flips", less, a="new")
+        at = dict(zip(column(found, "parameter"), column(found, "equal at"), strict=True))
+        assert at["utilisation of the hardware of new"] == pytest.approx(0.5 * 0.3 / 0.2)
+
     def test_the_tornado_is_of_the_ratio(self) -> None:
         """On one grid its intensity moves what is used, and not what was made; in joules it is not in it."""
         document = compared().document()
