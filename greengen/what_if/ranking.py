@@ -14,7 +14,7 @@ from greengen.comparison import Comparison
 from greengen.errors import UsageError
 from greengen.quantity import Quantity, total
 from greengen.what_if import answer as told
-from greengen.what_if.table import Table, of
+from greengen.what_if.table import MOST, Table, of
 
 #: Where a parameter is looked for, unless `ranges` says otherwise: from the least to the most that is known of it.
 RANGES = {
@@ -217,7 +217,7 @@ def _range(asked: Table, key: str) -> tuple[float, float]:
 
 
 def _number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0.0 <= value <= MOST
 
 
 ANSWERS = {"flips": flips_}

@@ -14,7 +14,7 @@ from greengen.errors import UsageError
 from greengen.propagation import Z95, Error
 from greengen.quantity import Quantity
 from greengen.what_if import answer as told
-from greengen.what_if.table import Table
+from greengen.what_if.table import MOST, Table
 
 _POINTS = 21
 
@@ -230,14 +230,17 @@ def _layer(key: str) -> int:
 
 def _size(key: str) -> float:
     try:
-        return float(key)
+        size = float(key)
     except ValueError:
+        size = 0.0
+    if not 0.0 < size <= MOST:
         msg = f"points: {key!r} is no batch size"
-        raise UsageError(msg) from None
+        raise UsageError(msg)
+    return size
 
 
 def _joule(key: str, value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 <= value <= MOST:
         msg = f"points: {value!r} at a batch of {key} is no number of J per output token"
         raise UsageError(msg)
     return float(value)

@@ -18,6 +18,9 @@ from greengen.errors import UsageError
 from greengen.propagation import Z95
 from greengen.quantity import Error, Quantity, total
 
+#: No figure that anybody asks about is larger: what is above is a slip, and would leave the range of numbers.
+MOST = 1e15
+
 
 @dataclass
 class Table:
@@ -53,14 +56,9 @@ class Table:
     def number(self, key: str, default: float | None = None, *, above: float = -math.inf, least: float = 0.0) -> float:
         """A number of at least `least`, above `above`. Raises UsageError."""
         value = self._take(key, default)
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, int | float)
-            or not least <= value < math.inf
-            or value <= above
-        ):
+        if not _is_number(value) or not least <= value or value <= above:
             bound = f"above {above:g}" if above >= least else f"of {least:g} or more"
-            msg = f"{key} {value!r} is not possible: pass a number {bound}"
+            msg = f"{key} {value!r} is not possible: pass a number {bound}, at most {MOST:g}"
             raise UsageError(msg)
         return float(value)
 
@@ -187,4 +185,4 @@ def _link(one: Measured, comparison: Comparison) -> Link | None:
 
 
 def _is_number(value: object) -> bool:
-    return not isinstance(value, bool) and isinstance(value, int | float) and 0.0 <= value < math.inf
+    return not isinstance(value, bool) and isinstance(value, int | float) and 0.0 <= value <= MOST

@@ -316,6 +316,8 @@ def test_without_a_grid_there_is_no_answer_but_a_reason() -> None:
         ({"kind": "cache", "option": "big", "hits": 2}, "hits 2 is not possible"),
         ({"kind": "split", "cuts": {"x": "big", "1": "edge"}}, "cuts: 'x' is no number of layers"),
         ({"kind": "batch", "points": {"8": "x"}, "source": "s"}, "is no number of J per output token"),
+        ({"kind": "batch", "points": {"nan": 1}, "source": "s"}, "points: 'nan' is no batch size"),
+        ({"kind": "download", "option": "edge", "gb": 1e300, "uses": 1}, "gb 1e+300 is not possible"),
         ({"kind": "hour", "series": {"A": "absent.csv"}}, "absent.csv cannot be read"),
         ({"kind": "flips", "a": "edge", "ranges": {"pue": [1]}}, "ranges: pue = [1] is not possible"),
         ({"kind": "time_shift", "option": "edge", "hours": 0}, "hours 0 is not possible: pass a number above 0"),
