@@ -38,12 +38,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from greengen import site_file
 from greengen.comparison import OPTIONS
 from greengen.deployments import Deployment
 from greengen.errors import UsageError
 
 #: What stands at the top of a file beside `OPTIONS` of the comparison.
-_TABLES = ("site", "sites", "links", "deployment", "what_if")
+_TABLES = ("site", "hardware", "sites", "links", "deployment", "what_if")
 
 #: What of `OPTIONS` a file tells in a table of its own.
 _ELSEWHERE = {"quality", "link", "network_kwh_per_gb"}
@@ -78,13 +79,17 @@ def read(path: str | Path) -> Read:
     if strange:
         msg = f"comparison file {path}: {', '.join(strange)} says nothing; known are {', '.join(sorted(known))}"
         raise UsageError(msg)
-    sites = {name: _table(path, f"sites.{name}", value) for name, value in told.get("sites", {}).items()}
-    where = _Where(file, sites)
+    sites = _table(path, "sites", told.get("sites", {}))
+    where = _Where(file, {name: _site(path, f"sites.{name}", value) for name, value in sites.items()})
     options = {key: value for key, value in told.items() if key not in _TABLES}
     if "site" in told:
         options |= where.options("site", told["site"])
+    if "hardware" in told:
+        options |= _site(path, "hardware", {"hardware": told["hardware"]})
     if "links" in told:
-        options["link"] = _table(path, "links", told["links"])
+        links = _table(path, "links", told["links"])
+        price = {"kwh_per_gb": links.pop("kwh_per_gb")} if "kwh_per_gb" in links else {}
+        options["link"] = _site(path, "links", links) | price
     rows = told.get("deployment", [])
     if not (isinstance(rows, list) and all(isinstance(row, dict) for row in rows)):
         msg = f"comparison file {path}: deployment is no list of tables; write [[deployment]] on a line of its own"
@@ -114,7 +119,7 @@ class _Where:
                 msg = f"comparison file {self.file}: {what} {told!r} is no site of it ({named}), and no site file"
                 raise UsageError(msg)
             return {"site": str(path)}
-        return _table(self.file, what, told)
+        return _site(self.file, what, told)
 
     def runs(self, name: str, told: object) -> list[Any]:
         """The repeats that a deployment names."""
@@ -175,6 +180,17 @@ def _deployments(where: _Where, rows: list[dict[str, Any]]) -> list[tuple[str, D
             given["declared"] = _table(where.file, f"declared of {name!r}", given["declared"])
         found.append((name, Deployment(**given)))
     return found
+
+
+def _site(path: str | Path, what: str, told: object) -> dict[str, Any]:
+    """The keys of a `[site]`, and hardware in place, as options."""
+    table = _table(path, what, told)
+    machines = table.pop("hardware", [])
+    several = [machines] if isinstance(machines, str | dict) else machines
+    if not (isinstance(several, list) and all(isinstance(one, str | dict) for one in several)):
+        msg = f"comparison file {path}: hardware of {what} is no list of names or tables"
+        raise UsageError(msg)
+    return site_file.options(path, table, several)
 
 
 def _table(path: str | Path, what: str, told: object) -> dict[str, Any]:

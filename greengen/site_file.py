@@ -19,7 +19,7 @@ What is passed beside a file goes before it.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,15 +65,25 @@ def read(path: str | Path) -> dict[str, Any]:
     if not isinstance(site, dict):
         msg = f"site file {path}: site is no table; write [site] on a line of its own"
         raise UsageError(msg)
-    found = {key: _checked(path, key, value) for key, value in site.items()}
     machines = told.get("hardware", [])
     if not (isinstance(machines, list) and all(isinstance(machine, dict) for machine in machines)):
         msg = f"site file {path}: hardware is no list of tables; write [[hardware]] on a line of its own"
         raise UsageError(msg)
+    return options(path, site, machines)
+
+
+def options(path: str | Path, site: Mapping[str, object], machines: Sequence[str | dict[str, Any]]) -> dict[str, Any]:
+    """What the keys of a `[site]` and its hardware say, as `greengen.sites.site` takes it. Raises UsageError."""
+    found = {key: _checked(path, key, value) for key, value in site.items()}
     usual = {key: found.pop(key) for key in OF_HARDWARE if key in found}
     if machines:
-        found["hardware"] = [usual | machine for machine in machines]
+        found["hardware"] = [usual | one if isinstance(one, dict) else _usually(one, usual) for one in machines]
     return found
+
+
+def _usually(name: str, usual: dict[str, Any]) -> str | dict[str, Any]:
+    """Hardware by its name alone takes what is usual; one that says more, such as `h100*8:lifetime=5`, says it all."""
+    return {"name": name} | usual if usual and not set(name) & {"*", ":"} else name
 
 
 def _checked(path: str | Path, key: str, value: object) -> object:

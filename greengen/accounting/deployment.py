@@ -34,6 +34,8 @@ TIERS = ("device", "edge", "network", "cloud")
 #: What a gauge averages beyond the edges of the work (`timing` of one with a window) leaks the same way each time.
 _ANEW = ("timing:", "sampling:", "ticks:", "resolution:")
 
+_NOTHING = "there is no request in it that was read: count whole recordings, with --counts run"
+
 #: (energy, kind of its domain)
 Part = tuple[Quantity, str]
 
@@ -291,7 +293,7 @@ def _per_token(energy: Quantity, units: float | None, tokens: float | None) -> Q
 
 def _sum(parts: Iterable[Quantity], unit: str) -> Quantity:
     items = list(parts)
-    return total(items, unit) if items else Quantity.missing(unit, "there is no request in it that was read")
+    return total(items, unit) if items else Quantity.missing(unit, _NOTHING)
 
 
 def merged_sites(common: Site, own: Mapping[str | None, Site]) -> Callable[[str | None], Site]:

@@ -23,7 +23,7 @@ from greengen.accounting.verdict import Contrast, Repeats
 from greengen.document import comparison_options as options
 from greengen.document import comparison_words as words
 from greengen.document.comparison_words import METRICS, Metric
-from greengen.document.states import differences
+from greengen.document.states import differences, ranges
 from greengen.quantity import Quantity
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def contrasts(metric: Metric, one: Measured, other: Measured) -> Contrast:
     if metric.of:
         a, b = one.repeated(metric.of), other.repeated(metric.of)
     else:
-        a, b = (Repeats(options.p95(each)) for each in (one, other))
+        a, b = (replace(each.repeated("energy"), values=options.p95(each)) for each in (one, other))
     published = [each.origin == "declared" for each in (one, other)]
     if any(published):
         # A published figure is no repeat, whatever it is held against.
@@ -290,14 +290,15 @@ def _drifts(every: Sequence[Measured]) -> Iterable[dict[str, Any]]:
 
 
 def _states(every: Sequence[Measured]) -> list[str]:
-    """Where the state of one host was not the same in all repeats recorded on it."""
+    """Where one host was not set alike in all repeats recorded on it, or began them warmer, or at another clock."""
     hosts: dict[tuple[str, int], list[tuple[str, dict[str, str]]]] = {}
     for one in every:
         for number, fact in enumerate(one.facts, 1):
             for tier, several in enumerate(fact["state"]):
                 named = [(f"{one.name} (repeat {number})", state) for _, state in several[:1]]
                 hosts.setdefault((fact["host"], tier), []).extend(named)
-    return list(dict.fromkeys(text for several in hosts.values() for text in differences(several)))
+    told = [text for several in hosts.values() for text in (*differences(several), *ranges(several))]
+    return list(dict.fromkeys(told))
 
 
 def _overlaps(every: Sequence[Measured]) -> list[str]:

@@ -222,6 +222,7 @@ def _repeat(one: Measured, i: int) -> dict[str, Any]:
         "energy_j": repeat.energy.as_dict(),
         "carbon_total_g": repeat.total.as_dict(),
         "latency_p50_s": single.quantiles(repeat.each.seconds, [0.5])[0],
+        "state": fact["told_state"],
     }
 
 

@@ -229,6 +229,20 @@ class TestShown:
         document = compare(pair).document()
         assert "power limit was not the same throughout: 65 W in a (repeat 1)" in document["state_differences"][0]
 
+    def test_a_warmer_machine(self, tmp_path: Path) -> None:
+        states: list[dict[str, object]] = [
+            {"state": {"CPU temperature": "40 C"}},
+            {"state": {"CPU temperature": "70 C"}},
+        ]
+        pair = {
+            name: repeats(tmp_path, name, LOW, first=first, info=states[first]) for first, name in enumerate(("a", "b"))
+        }
+        document = compare(pair).document()
+        assert document["state_differences"] == [
+            "CPU temperature was 40 C when a (repeat 1) began, and 70 C when b (repeat 3) did."
+        ]
+        assert document["options"][1]["repeats"][0]["state"][0]["value"] == "70 C"
+
     def test_repeats_at_once(self, tmp_path: Path) -> None:
         pair = {
             name: [write(tmp_path, f"{name}{i}", timeline(1.0, uid=f"{name}{i}", start_s=1000 + 100 * i + late))

@@ -54,7 +54,8 @@ zone = "FRA"
 [sites.dc]
 intensity = 400
 pue = 1.5
-hardware = ["box:kg=100,lifetime=4"]
+hardware = [{ name = "box", kg = 100 }]
+lifetime = 4
 [[deployment]]
 name = "cloud"
 runs = ["cloud-0.greengen", ["cloud-1.greengen"], "cloud-2.greengen"]
@@ -97,6 +98,8 @@ class TestFile:
             ("[[deployment]]\nname = 'a'\nruns = [3]", "runs of 'a' has 3: name run files"),
             ("[[deployment]]\nname = 'a'\nsight = 'b'", "sight of 'a' says nothing; known are name, runs"),
             ("[[deployment]]\nname = 'a'\nsite = 'b'\nruns = []", "site of 'a' 'b' is no site of it (none)"),
+            ("[sites.home]\nzone = 'FRA'\nsun = 3", "sun says nothing in [site]"),
+            ("[links]\nhardware = 3", "hardware of links is no list of names or tables"),
             ("deployment = 'a'", "deployment is no list of tables"),
             ("[[deployment]]\nname = 'a'\ndeclared = 3", "declared of 'a' is no table"),
         ],
