@@ -131,7 +131,7 @@ def _place(x: float) -> str:
 
 def _grid(grid: Mapping[str, Any], title: str, identity: str) -> Figure:
     rows, columns = [str(row) for row in grid["rows"]], [str(column) for column in grid["columns"]]
-    values, unit = grid["values"], str(grid.get("unit") or "")
+    values, unit = _handy(grid["values"], str(grid.get("unit") or ""))
     winner = grid.get("winner")
     names = list(dict.fromkeys(name for row in winner for name in row if name)) if winner else []
     letter = {name: chr(ord("A") + i) if i < 26 else "?" for i, name in enumerate(names)}  # noqa: PLR2004 -- letters
@@ -164,7 +164,7 @@ def _grid(grid: Mapping[str, Any], title: str, identity: str) -> Figure:
     if len(names) > 1:
         who = ", ".join(f"{letter[name]} {fmt.printable(name)}" for name in names)
         summary.append(f"The letter names the option with the least: {who}.")
-    summary.append("Deeper colour is more.")
+    summary.append("Deeper colour is more. These are middle values: how sure they are is told above.")
     return drawn(
         identity,
         title,
@@ -172,6 +172,14 @@ def _grid(grid: Mapping[str, Any], title: str, identity: str) -> Figure:
         chart,
         table(title, ("row", "least", "at", "most", "at (and who has the least)"), cells),
     )
+
+
+def _handy(values: Sequence[Sequence[float | None]], unit: str) -> tuple[Sequence[Sequence[float | None]], str]:
+    """Grams in thousandths, where they are small."""
+    most = max((abs(value) for row in values for value in row if value is not None), default=0.0)
+    if not unit.startswith("g") or not 0 < most < 0.1:  # noqa: PLR2004 -- more than one zero behind the point
+        return values, unit
+    return [[None if value is None else 1000 * value for value in row] for row in values], f"m{unit}"
 
 
 def tornadoes(document: Document) -> Iterator[Figure]:

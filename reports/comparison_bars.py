@@ -10,9 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from greengen.reports import drawing as d
+from greengen.reports import format as fmt
 
-_ROW, _BAR, _EDGE = 46, 16, 10
-_FOOT = 46
+_BAR, _EDGE, _GAP, _FOOT = 16, 10, 10, 46
+#: Below this width of a figure, px, the words of a row take two lines.
+_NARROW = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +50,20 @@ def stacked(rows: Sequence[Bar], kinds: Sequence[tuple[int, str]], title: str, w
     sums = [sum(length for _, length, _ in row.parts) for row in rows]
     ends = [row.ends[1] for row in rows if row.ends]
     scale = d.spread([*sums, *ends], 0.0 + _EDGE, width - _EDGE)
-    bottom = top + 8 + _ROW * len(rows)
+    head = _head([row.text for row in rows], width)
+    tall = head + _BAR + _GAP
+    bottom = top + 8 + tall * len(rows)
     drawn = [keys, d.bottom_axis(scale, top + 8, bottom, d.fitted(title, width))]
     for i, row in enumerate(rows):
-        y = top + 8 + _ROW * i
-        drawn.append(_headed(row.name, row.text, y + 14, width))
+        y = top + 8 + tall * i
+        drawn.append(_headed(row.name, row.text, y, width))
         reached = 0.0
         for style, length, told in row.parts:
             x0, x1 = scale.at(reached), scale.at(reached + length)
-            drawn.append(d.named(d.area(x0, y + 20, x1 - x0, _BAR, style), told))
+            drawn.append(d.named(d.area(x0, y + head, x1 - x0, _BAR, style), told))
             reached += length
         if row.ends:
-            drawn.append(d.whisker(scale.at(row.ends[0]), scale.at(row.ends[1]), y + 20 + _BAR / 2))
+            drawn.append(d.whisker(scale.at(row.ends[0]), scale.at(row.ends[1]), y + head + _BAR / 2))
     return "".join(drawn), bottom + _FOOT
 
 
@@ -69,13 +73,15 @@ def stretches(
     """Intervals, with a line at `around` through all of them. log: the scale is one of factors."""
     every = [value for row in rows for value in (row.low, row.high, row.middle)]
     scale = d.spread([*every, around], 0.0 + _EDGE, width - _EDGE, log=log, zero=False)
-    bottom = 8 + _ROW * len(rows)
+    head = _head([row.text for row in rows], width)
+    tall = head + _BAR + _GAP
+    bottom = 8 + tall * len(rows)
     drawn = [d.bottom_axis(scale, 8, bottom, d.fitted(title, width))]
     drawn.append(d.line(scale.at(around), 4, scale.at(around), bottom, "reference"))
     for i, row in enumerate(rows):
-        y = 8 + _ROW * i
-        drawn.append(_headed(row.name, row.text, y + 14, width))
-        across = y + 20 + _BAR / 2
+        y = 8 + tall * i
+        drawn.append(_headed(row.name, row.text, y, width))
+        across = y + head + _BAR / 2
         if row.middle is None:
             x0, x1 = sorted((scale.at(row.low), scale.at(row.high)))
             shape = d.area(x0, across - _BAR / 2, x1 - x0, _BAR, row.style)
@@ -94,13 +100,13 @@ def histograms(
     rows  (name, number in each bin, text)
     """
     scale = d.Scale(edges[0], edges[-1], 0.0 + _EDGE, width - _EDGE, log)
-    tall, gap = 44, 26
+    tall, gap = 44, _head([text for _, _, text in rows], width) + 8
     bottom = (tall + gap) * len(rows) + 4
     drawn = [d.bottom_axis(scale, 4, bottom, d.fitted(title, width))]
     for i, (name, shares, text) in enumerate(rows):
         y = 4 + (tall + gap) * i
         floor = y + gap + tall
-        drawn.append(_headed(name, text, y + 14, width))
+        drawn.append(_headed(name, text, y + 4, width))
         most = max(shares, default=0.0) or 1.0
         bars = []
         for share, left, right in zip(shares, edges, edges[1:], strict=False):
@@ -152,8 +158,7 @@ def heat(
             if value is None:
                 cell = d.element("rect", **box, fill="url(#p3)")
             letter = letters[i][j] if letters else ""
-            deep = " deep" if depth > 0.5 else ""  # noqa: PLR2004 -- half way, where light letters begin to read better
-            cell += d.words(x + wide / 2, y + tall / 2 + 4, letter, "middle", f"letter{deep}") if letter else ""
+            cell += d.words(x + wide / 2, y + tall / 2 + 4, letter, "middle", "letter halo") if letter else ""
             drawn.append(d.named(cell, told))
     bottom = top + tall * len(rows) + 10
     steps = [
@@ -164,9 +169,26 @@ def heat(
     return "".join([*drawn, *steps, key]), bottom + 20
 
 
-def _headed(name: str, text: str, y: float, width: float) -> str:
-    """A name and what is told of it on one line; the name gives way."""
-    room = width / d.LETTER - len(text) - 3
-    shown = d.fitted(name, max(room, 10) * d.LETTER)
-    inside = d.element("tspan", d.escaped(shown), class_="name") + d.element("tspan", d.escaped(text), dx=8.0)
-    return d.element("text", inside, x=0.0 + _EDGE, y=float(y))
+def _head(rows: Sequence[str], width: float) -> float:
+    """How much room the words of a row need, px: on a narrow figure they have a line of their own."""
+    return 2.0 * d.LINE + 4 if width < _NARROW and any(rows) else d.LINE + 4.0
+
+
+def _headed(name: str, text: str, top: float, width: float) -> str:
+    """A name and what is told of it, on a plate that keeps the grid away; the name gives way."""
+    long, two = d.width_of(text), width < _NARROW
+    room = width - 2 * _EDGE - (0 if two else long + 10)
+    shown = fmt.shortened(name, max(int(room / d.BOLD), 8))
+    plates = [(top + 2, d.BOLD * len(shown) + (0 if two else long + 10))]
+    drawn = [d.words(_EDGE, top + 14, shown, class_="name")]
+    if two and text:
+        plates.append((top + 2 + d.LINE, long))
+        drawn.append(d.words(_EDGE, top + 14 + d.LINE, text))
+    elif text:
+        inside = d.element("tspan", d.apart(shown), class_="name") + d.element("tspan", d.apart(text), dx=8.0)
+        drawn = [d.element("text", inside, x=0.0 + _EDGE, y=top + 14)]
+    under = [
+        d.element("rect", x=_EDGE - 4.0, y=y, width=min(w + 8.0, width - _EDGE), height=float(d.LINE), class_="plate")
+        for y, w in plates
+    ]
+    return "".join([*under, *drawn])

@@ -162,7 +162,7 @@ def _power(option: Option, identity: str, left: int) -> Figure:
     summary.append("The first repeat, as it was read; errors of the meter are in the joules, not drawn here.")
     told_phases = ", ".join(map(fmt.printable, kinds))
     summary += [f"Bands below: when a span of that kind was live ({told_phases})."] if kinds else []
-    summary += [f"{left} more options have such a figure in the data of this page only."] if left > 0 else []
+    summary += [f"Not drawn, but in the data of this page: the power of {left} more."] if left > 0 else []
     heads = ("device", "mean power", "least", "most", "known for")
     return drawn(identity, title, summary, chart, table(title, heads, cells))
 

@@ -124,7 +124,7 @@ def ratios(document: Document) -> Figure:
         return bars.stretches(rows, 1.0, axis, width, log=True)
 
     summary = [
-        "Left of the line is less than the baseline. Bars are 95 % intervals: one that crosses the line is open."
+        "Left of the line is less than the baseline. Bars are 95 % intervals: one that crosses it decides nothing."
     ]
     numbers = table(title, ("option", "ratio", "verdict", "probability that it is lower"), cells)
     return drawn("ratios", title, summary + notes, chart, numbers)
@@ -144,7 +144,7 @@ def carbon(document: Document) -> Figure:
     if not known:
         return Figure("carbon", title, missing=reason([option["carbon_total_g"] for option in options]))
     several = len({part["tier"] for option in known for part in option["tiers"]}) > 1
-    kinds: dict[str, int] = {}
+    kinds = {"operational": 0, "embodied": 1}
     flat = [option[key] for option in known for key in keys]
     flat += [part["carbon_operational_g"] for option in known for part in option["tiers"]]
     unit = scaled.unit_of(scaled.together(flat))
@@ -154,7 +154,8 @@ def carbon(document: Document) -> Figure:
         total = same[id(option["carbon_total_g"])]
         operational = [("operational", same[id(option["carbon_operational_g"])])]
         by_tier = [
-            (f"operational, {p['tier'] or 'no tier'}", same[id(p["carbon_operational_g"])]) for p in option["tiers"]
+            (f"operational, {p['tier']}" if p["tier"] else "operational", same[id(p["carbon_operational_g"])])
+            for p in option["tiers"]
         ]
         if several and by_tier and all(q["value"] is not None for _, q in by_tier):
             operational = by_tier
@@ -168,13 +169,14 @@ def carbon(document: Document) -> Figure:
         rows.append(bars.Bar(option["name"], told, scaled.ends(total), text))
         cells.append((option["name"], *(same[id(option[key])] for key in keys)))
     axis = f"{unit.partition('/')[0]} CO₂e per {per(document)}"
-    styles = [(style, name) for name, style in kinds.items()]
+    used = {style for row in rows for style, _, _ in row.parts}
+    styles = [(style, name) for name, style in kinds.items() if style in used]
 
     def chart(width: float) -> tuple[str, float]:
         return bars.stacked(rows, styles, axis, width)
 
     absent = [o["name"] for o in options if o["carbon_total_g"]["value"] is None]
-    summary = extremes([(o["name"], o["carbon_total_g"]) for o in known])
+    summary = extremes([(o["name"], same[id(o["carbon_total_g"])]) for o in known])
     summary += [f"Not known: {', '.join(map(fmt.printable, absent))}."] if absent else []
     summary.append("The whisker is the 95 % interval of the total.")
     numbers = table(title, ("option", "total", "operational", "embodied"), cells)
@@ -199,7 +201,10 @@ def energy(document: Document) -> Figure:
     def chart(width: float) -> tuple[str, float]:
         return bars.stacked(rows, [], axis, width)
 
-    summary = [*extremes([(o["name"], o["energy_j"]) for o in known]), "The whisker is the 95 % interval."]
+    summary = [
+        *extremes([(o["name"], q) for o, q in zip(known, same, strict=True)]),
+        "The whisker is the 95 % interval.",
+    ]
     numbers = table(title, ("option", "energy"), [(o["name"], q) for o, q in zip(known, same, strict=True)])
     return drawn("energy", title, summary + notes, chart, numbers)
 

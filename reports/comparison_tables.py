@@ -93,7 +93,11 @@ def _latency(option: Option, key: str) -> Mapping[str, Any]:
 
 
 def _missed(option: Option) -> Any:  # noqa: ANN401 -- a cell
-    return option["latency"].get("missed_share") or _none("no deadline, or no latency, is known")
+    share = option["latency"].get("missed_share")
+    if not share or share["value"] is None:
+        return share or _none("no deadline, or no latency, is known")
+    ends = {end: 100 * share[end] for end in ("value", "low", "high") if share.get(end) is not None}
+    return dict(share) | ends | {"unit": "%"}
 
 
 def _quality(option: Option) -> str:
@@ -107,13 +111,12 @@ def _quality(option: Option) -> str:
 def _origin(option: Option) -> str:
     share = option.get("declared_share")
     declared = f"; {fmt.percent(share)} rests on declared energy" if share else ""
-    models = ", ".join(map(str, option["models"]))
-    return f"{option['origin']}{declared}{f'; {models}' if models and models != option['name'] else ''}"
+    return f"{option['origin']}{declared}"
 
 
 def tiers(document: Document) -> Section | None:
     """What each tier of each option takes; None where no request crosses tiers."""
-    rows = [(option, part) for option in document["options"] for part in option["tiers"]]
+    rows = [(option, part) for option in document["options"] for part in option["tiers"] if part["tier"]]
     if all(len(option["tiers"]) < 2 for option in document["options"]):  # noqa: PLR2004 -- one tier is the whole
         return None
     joules = scaled.together([part["energy_j"] for _, part in rows])
@@ -137,11 +140,18 @@ def tiers(document: Document) -> Section | None:
                 joule,
                 gram,
                 "not known" if part.get("share_of_carbon") is None else fmt.percent(part["share_of_carbon"]),
-                site(part.get("site")),
+                _where(part.get("site")),
             )
             for (option, part), joule, gram in zip(rows, joules, grams, strict=True)
         ],
     )
+
+
+def _where(given: Mapping[str, Any] | None) -> str:
+    if not given:
+        return "not stated"
+    pue = "not given" if given.get("pue") is None else f"{given['pue']:g}"
+    return f"{given.get('zone') or 'no zone'}, PUE {pue}"
 
 
 def site(given: Mapping[str, Any] | None) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import html
 import math
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -16,7 +17,7 @@ from greengen.reports import format as fmt
 #: Classes of areas (``a0`` …) and of lines and marks (``s0`` …) that the style sheet knows.
 STYLES = 8
 #: Width of an average letter, and height of a line of text, in px: the size of the page's figure text is 12 px.
-LETTER, LINE = 6.4, 16
+LETTER, BOLD, LINE = 6.8, 7.6, 16
 #: How far apart numbers stand on an axis, px.
 _APART = 10
 _LOG_STEPS = ((1.0, 2.0, 5.0), (1.0, 3.0), (1.0,))
@@ -25,6 +26,13 @@ _LOG_STEPS = ((1.0, 2.0, 5.0), (1.0, 3.0), (1.0,))
 def escaped(given: object) -> str:
     """Text as an element or an attribute shows it."""
     return html.escape(fmt.printable(given), quote=True)
+
+
+def apart(given: object) -> str:
+    """Escaped text that does not turn what stands beside it, whichever way it is read."""
+    shown = escaped(given)
+    turns = any(unicodedata.bidirectional(char) in {"R", "AL", "AN"} for char in shown)
+    return f"\u2068{shown}\u2069" if turns else shown
 
 
 def px(given: float) -> str:
@@ -44,7 +52,7 @@ def element(tag: str, inside: str = "", **attributes: object) -> str:
 
 def words(x: float, y: float, given: object, anchor: str = "start", class_: str | None = None) -> str:
     """A line of text. anchor: start, middle or end."""
-    return element("text", escaped(given), x=float(x), y=float(y), text_anchor=anchor, class_=class_)
+    return element("text", apart(given), x=float(x), y=float(y), text_anchor=anchor, class_=class_)
 
 
 def named(inside: str, told: str) -> str:
@@ -168,7 +176,7 @@ def spread(values: Iterable[float | None], start: float, end: float, *, log: boo
 
 def tick(value: float) -> str:
     """A number on an axis."""
-    if value and (abs(value) >= 1e6 or abs(value) < 1e-3):  # noqa: PLR2004 -- rows of zeros are not read
+    if value and (abs(value) >= 1e9 or abs(value) < 1e-3):  # noqa: PLR2004 -- rows of zeros are not read
         mantissa, exponent = f"{value:.3g}".split("e") if "e" in f"{value:.3g}" else f"{value:.2e}".split("e")
         mantissa = f"{float(mantissa):g}"
         return f"{mantissa}e{int(exponent)}"
@@ -183,7 +191,7 @@ def width_of(text: str) -> float:
 def bottom_axis(scale: Scale, top: float, bottom: float, title: str) -> str:
     """Upright lines of a grid between `top` and `bottom`, numbers below them, and what they are."""
     drawn, free = [], -math.inf
-    most = max(2, int((scale.end - scale.start) / 70))
+    most = max(2, int((scale.end - scale.start) / 60))
     for value in scale.ticks(most):
         x, text = scale.at(value), tick(value)
         drawn.append(line(x, top, x, bottom, "grid"))

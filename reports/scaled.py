@@ -8,6 +8,7 @@ from typing import Any
 
 from greengen.quantity import convert
 from greengen.reports import format as fmt
+from greengen.reports import words
 
 Q = Mapping[str, Any]
 
@@ -55,4 +56,6 @@ def told(q: Q) -> str:
     """Value, interval, unit and grade in a line: ``12.3 mJ/request (9.1 to 15.0), modelled``; or why it is missing."""
     if q["value"] is None:
         return f"{fmt.NOT_MEASURED}: {q.get('reason', '')}"
-    return f"{fmt.quantity(q)}, {q['grade']}" if q.get("grade") else fmt.quantity(q)
+    above, per, below = str(q["unit"]).partition("/")
+    text = fmt.quantity(q).replace(q["unit"], f"{above}/{words.unit(below)}") if per else fmt.quantity(q)
+    return f"{text}, {q['grade']}" if q.get("grade") else text
