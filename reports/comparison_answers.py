@@ -205,7 +205,7 @@ def _tornado(document: Document, which: tuple[str, str], members: Sequence[Mappi
     shown = largest[:_SOURCES]
     unit = str(shown[0].get("unit") or "")
     key = next((m["key"] for m in document["metrics"] if m["id"] == metric), "")
-    own = next((o for o in document["options"] if o["name"] == option), {})
+    own: Mapping[str, Any] = next((o for o in document["options"] if o["name"] == option), {})
     around = (own.get(key) or {}).get("value")
     if around is None or (own.get(key) or {}).get("unit") != unit:
         around = sum(row["low"] + row["high"] for row in shown) / (2 * len(shown))

@@ -40,11 +40,12 @@ class Figure:
 
 def drawn(identity: str, title: str, summary: Sequence[str], chart: Chart, table: Section) -> Figure:
     """A figure of a chart, which is drawn once for each width."""
-    made = []
+    made: list[str] = []
     for width, class_ in ((WIDE, "wide"), (NARROW, "narrow")):
         inside, height = chart(width)
         made.append(drawing.figure(inside, width, height, title, f"{identity}-summary", class_))
-    return Figure(identity, title, list(summary), *made, table)
+    wide, narrow = made
+    return Figure(identity, title, list(summary), wide, narrow, table)
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> Section:

@@ -40,7 +40,7 @@ def px(given: float) -> str:
     return f"{given:.1f}".removesuffix(".0")
 
 
-def element(tag: str, inside: str = "", **attributes: object) -> str:
+def element(tag: str, inside: str = "", /, **attributes: object) -> str:
     """An element; `class_` is class, `stroke_width` is stroke-width, and a float is a length in px."""
     told = "".join(
         f' {name.rstrip("_").replace("_", "-")}="{px(item) if isinstance(item, float) else escaped(item)}"'
@@ -197,7 +197,7 @@ def bottom_axis(scale: Scale, top: float, bottom: float, title: str) -> str:
         drawn.append(line(x, top, x, bottom, "grid"))
         half = width_of(text) / 2
         if x - half > free:
-            drawn.append(words(x, bottom + LINE, text, "middle", "tick"))
+            drawn.append(words(min(max(x, half), scale.end + _APART - half), bottom + LINE, text, "middle", "tick"))
             free = x + half + _APART
     drawn.append(line(scale.start, bottom, scale.end, bottom, "axis"))
     return "".join(drawn) + words((scale.start + scale.end) / 2, bottom + 2 * LINE + 4, title, "middle", "title")

@@ -46,7 +46,7 @@ def render(document: Mapping[str, Any], series: Sequence[PowerSeries] | None = N
         costs=_costs(document["models"]),
         beside=beside.sections(document),
         footnotes=page.Footnotes(),
-        data=page.data(dict(document) | {"series": [asdict(line) for line in series]}),
+        data=page.data(dict(document) | {"series": [_known(line) for line in series]}),
         figures=[
             {
                 "id": "power",
@@ -67,6 +67,11 @@ def render(document: Mapping[str, Any], series: Sequence[PowerSeries] | None = N
 def embedded(figure: Any) -> str:  # noqa: ANN401 -- plotly has no types
     """A plotly figure as JSON that cannot leave its script element."""
     return page.escaped(str(figure.to_json(engine="json")))
+
+
+def _known(line: PowerSeries) -> dict[str, Any]:
+    """A series as the page's data hold it: a power at the last time lasts for no time."""
+    return asdict(line) | {"power_w": line.power_w[: max(len(line.t_s) - 1, 0)]}
 
 
 def _covered(document: Mapping[str, Any]) -> list[dict[str, Any]]:
