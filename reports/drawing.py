@@ -20,6 +20,8 @@ STYLES = 8
 LETTER, BOLD, LINE = 6.8, 7.6, 16
 #: How far apart numbers stand on an axis, px.
 _APART = 10
+#: A name in a key is no longer than this, px.
+_NAME = 330.0
 _LOG_STEPS = ((1.0, 2.0, 5.0), (1.0, 3.0), (1.0,))
 
 
@@ -215,7 +217,7 @@ def left_axis(scale: Scale, left: float, right: float, title: str) -> str:
 
 def fitted(title: str, width: float) -> str:
     """A title that has room in `width` px, with its middle left out where it has not."""
-    return fmt.shortened(title, max(8, int(width / LETTER)))
+    return fmt.shortened(title, max(6, int(width / BOLD)))
 
 
 def legend(entries: Sequence[tuple[str, str]], width: float, top: float) -> tuple[str, float]:
@@ -225,7 +227,7 @@ def legend(entries: Sequence[tuple[str, str]], width: float, top: float) -> tupl
     """
     drawn, x, y = [], 0.0, top + LINE / 2
     for key, name in entries:
-        text = fitted(name, width - 30)
+        text = fitted(name, min(width - 30, _NAME))
         long = 24 + width_of(text) + 14
         if x and x + long > width:
             x, y = 0.0, y + LINE + 4
