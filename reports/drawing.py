@@ -11,6 +11,7 @@ import math
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from greengen.reports import format as fmt
 
@@ -192,8 +193,10 @@ def width_of(text: str) -> float:
 
 def bottom_axis(scale: Scale, top: float, bottom: float, title: str) -> str:
     """Upright lines of a grid between `top` and `bottom`, numbers below them, and what they are."""
-    drawn, free = [], -math.inf
     most = max(2, int((scale.end - scale.start) / 60))
+    while most > 2 and _crowded(scale, scale.ticks(most)):  # noqa: PLR2004 -- two numbers make an axis
+        most -= 1
+    drawn, free = [], -math.inf
     for value in scale.ticks(most):
         x, text = scale.at(value), tick(value)
         drawn.append(line(x, top, x, bottom, "grid"))
@@ -203,6 +206,14 @@ def bottom_axis(scale: Scale, top: float, bottom: float, title: str) -> str:
             free = x + half + _APART
     drawn.append(line(scale.start, bottom, scale.end, bottom, "axis"))
     return "".join(drawn) + words((scale.start + scale.end) / 2, bottom + 2 * LINE + 4, title, "middle", "title")
+
+
+def _crowded(scale: Scale, values: Sequence[float]) -> bool:
+    """Whether two numbers beside each other have no room."""
+    return any(
+        scale.at(after) - scale.at(before) < (width_of(tick(before)) + width_of(tick(after))) / 2 + _APART
+        for before, after in pairwise(values)
+    )
 
 
 def left_axis(scale: Scale, left: float, right: float, title: str) -> str:

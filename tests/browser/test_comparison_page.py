@@ -183,6 +183,7 @@ def test_on_paper_nothing_is_cut(browser: Browser, folder: Path) -> None:
         assert max(pictures) < PAPER["height"]
         for figure in page.evaluate(FIGURES):
             assert figure["cut"] == [], figure
+        assert page.evaluate("getComputedStyle(document.querySelector('#p1').closest('svg')).display") != "none"
         paper = page.pdf(format="A4", prefer_css_page_size=True)
         assert int(re.findall(rb"/Count (\d+)", paper)[0]) > 5
 
