@@ -12,16 +12,18 @@ from dataclasses import asdict
 from importlib.resources import files
 from typing import Any
 
-from greengen.reports import beside, chart, figures, page, words
+from greengen.reports import beside, chart, comparison_page, figures, page, words
 from greengen.reports.series import PowerSeries
 
 
 def render(document: Mapping[str, Any], series: Sequence[PowerSeries] | None = None) -> str:
     """The page as text, to be written as UTF-8.
 
-    document   schema greengen.report/1
+    document   schema greengen.report/1, or greengen.comparison/1, which has a page of its own
     series     the power of each domain over time; None: the document's own, under `series`
     """
+    if words.compares(document):
+        return comparison_page.render(document)
     from plotly.offline import get_plotlyjs  # noqa: PLC0415 -- heavy
 
     if series is None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 from click.core import ParameterSource
@@ -22,11 +23,11 @@ def among(paths: Collection[Path]) -> bool:
     return any(map(pages.is_page, paths))
 
 
-def shown(paths: Collection[Path], renderer: str, argument: str) -> str:
-    """The page's document as text of a renderer. argument: the parameter that holds the files.
+def held(paths: Collection[Path], argument: str, also: Collection[str] = ()) -> dict[str, Any]:
+    """The document of the one page. argument: the parameter that holds the files; also: options that may be given.
 
     Raises UsageError for more than one file, for an option that would need the runs, and for a page
-    that holds no document or a damaged one.
+    that holds no document.
     """
     path = next(path for path in paths if pages.is_page(path))
     if len(paths) > 1:
@@ -37,20 +38,24 @@ def shown(paths: Collection[Path], renderer: str, argument: str) -> str:
         parameter.opts[0]
         for parameter in context.command.params
         if parameter.name is not None
-        and parameter.name not in _SHOWING | {argument}
+        and parameter.name not in {*_SHOWING, argument, *also}
         and context.get_parameter_source(parameter.name) in {ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT}
     }
     if given:
         msg = f"{path} is a page: its numbers are made, and {', '.join(sorted(given))} needs the run files"
         raise UsageError(msg)
-    document = pages.read(path)
+    return pages.read(path)
+
+
+def shown(document: Mapping[str, Any], renderer: str) -> str:
+    """The document as text of a renderer. Raises UsageError where it has no such form, or is damaged."""
     if document["schema"] == "greengen.comparison/1" and renderer not in _COMPARISONS:
-        msg = f"{path} holds a comparison, which has no form {renderer}: choose {', '.join(_COMPARISONS)}"
+        msg = f"a comparison has no form {renderer}: choose {', '.join(_COMPARISONS)}"
         raise UsageError(msg)
     render = plugins.load(plugins.REPORTS, [renderer]).plugins[renderer]
     try:
         text = str(render(document))
     except (LookupError, TypeError, ValueError, AttributeError, TemplateError) as error:
-        msg = f"{path} holds a document that is damaged: {type(error).__name__} {error}"
+        msg = f"the page holds a document that is damaged: {type(error).__name__} {error}"
         raise UsageError(msg) from error
     return text.encode("utf-8", "replace").decode()

@@ -51,7 +51,7 @@ def command(  # noqa: PLR0913 -- one parameter per option
         msg = "a page is not for a terminal: name a file with -o, such as -o report.html"
         raise UsageError(msg)
     if page.among(runs):
-        text = page.shown(runs, chosen, "runs")
+        text = page.shown(page.held(runs, "runs"), chosen)
     else:
         run = Run(*runs)
         where = options.chosen_site(more)
