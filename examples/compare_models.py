@@ -37,7 +37,7 @@ DEADLINE_S = 0.02
 class Setting:
     """How long everything goes on: steps of training, repeats of each form, and seconds of a repeat."""
 
-    steps: int = 230
+    steps: int = 210
     repeats: int = 5
     seconds: float = 1.5
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
 from itertools import islice
 
 import torch
@@ -18,22 +17,11 @@ BATCH = 128
 EXAM_SEED = 99
 
 
-def learn(  # noqa: PLR0913 -- one training loop for the model, its students and what is left of it after a cut
-    model: nn.Module,
-    spoken: Languages,
-    steps: int,
-    *,
-    rate: float = 4e-3,
-    only: Iterable[nn.Parameter] | None = None,
-    teacher: nn.Module | None = None,
-    exits: bool = False,
+def learn(
+    model: WindowLM, spoken: Languages, steps: int, *, rate: float = 4e-3, teacher: nn.Module | None = None
 ) -> None:
-    """Fit a model to the task, or to what a teacher says of it.
-
-    only   the parameters that may change; all, where it is None
-    exits  whether every way out is to be right, rather than the last one
-    """
-    optimizer = torch.optim.AdamW(model.parameters() if only is None else only, lr=rate)
+    """Fit what may change of a model to the task, or to what a teacher says of it."""
+    optimizer = torch.optim.AdamW([one for one in model.parameters() if one.requires_grad], lr=rate)
     warm = max(steps // 20, 1)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: min((step + 1) / warm, 1.0) * (1.02 - step / steps)
@@ -42,14 +30,27 @@ def learn(  # noqa: PLR0913 -- one training loop for the model, its students and
     model.train()
     for _ in range(steps):
         windows, following = lesson(spoken, BATCH, dice)
-        told = [model(windows)] if not exits else list(model.exits(windows))
-        target = following if teacher is None else _opinion(teacher, windows)
-        loss = torch.stack([F.cross_entropy(scores, target) for scores in told]).sum()
+        loss = F.cross_entropy(model(windows), following if teacher is None else _opinion(teacher, windows))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         schedule.step()
     model.eval()
+
+
+def learn_exits(model: WindowLM, spoken: Languages, steps: int) -> None:
+    """Fit the ways out of a model, and nothing else of it."""
+    optimizer = torch.optim.AdamW(model.heads.parameters(), lr=8e-3)
+    dice = random.Random(steps)
+    for _ in range(steps):
+        windows, following = lesson(spoken, BATCH, dice)
+        with torch.no_grad():
+            after = list(model.after_blocks(windows))
+        told = [head(x) for head, x in zip(model.heads, after, strict=True)]
+        loss = torch.stack([F.cross_entropy(scores, following) for scores in told]).sum()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
 
 
 @torch.no_grad()

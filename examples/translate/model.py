@@ -36,20 +36,19 @@ class WindowLM(nn.Module):
         self.blocks = nn.ModuleList(Block(width, size) for size in inside)
         self.heads = nn.ModuleList(nn.Sequential(nn.LayerNorm(width), nn.Linear(width, vocabulary)) for _ in inside)
 
-    def begin(self, windows: Tensor) -> Tensor:
-        """Activations before the first block, shape (batch, width), of tokens (batch, WINDOW)."""
-        return self.enter(self.embed(windows).flatten(1))
+    def after_blocks(self, windows: Tensor) -> Iterator[Tensor]:
+        """Activations after each block, shape (batch, width); computed when asked for."""
+        x = self.enter(self.embed(windows).flatten(1))
+        for block in self.blocks:
+            x = block(x)
+            yield x
 
     def exits(self, windows: Tensor) -> Iterator[Tensor]:
         """Scores of the next token after each block, shape (batch, vocabulary); computed when asked for."""
-        x = self.begin(windows)
-        for block, head in zip(self.blocks, self.heads, strict=True):
-            x = block(x)
+        for head, x in zip(self.heads, self.after_blocks(windows), strict=True):
             yield head(x)
 
     def forward(self, windows: Tensor) -> Tensor:
         """Scores of the next token after the last block, shape (batch, vocabulary)."""
-        x = self.begin(windows)
-        for block in self.blocks:
-            x = block(x)
+        *_, x = self.after_blocks(windows)
         return self.heads[-1](x)

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import prune
 
-from translate.learn import learn
+from translate.learn import learn, learn_exits
 from translate.model import Block, WindowLM
-from translate.task import Languages
+from translate.task import LENGTH, Languages
 
 #: The part of the numbers that pruning takes away.
 PRUNED = 0.5
@@ -85,7 +85,7 @@ def distilled(model: WindowLM, spoken: Languages, steps: int) -> nn.Module:
 def early_exit(model: WindowLM, spoken: Languages, steps: int) -> nn.Module:
     """The model, stopping after the first block that is sure. Only its ways out learn."""
     leaving = copy.deepcopy(model)
-    learn(leaving, spoken, steps // 6, only=leaving.heads.parameters(), exits=True, rate=8e-3)
+    learn_exits(leaving, spoken, steps // 6)
     return EarlyExit(leaving)
 
 
@@ -106,3 +106,14 @@ class EarlyExit(nn.Module):
             if bool(settled.all()):
                 break
         return answer
+
+
+@torch.inference_mode()
+def first_exit(model: WindowLM, sentences: Tensor) -> tuple[Tensor, Tensor]:
+    """What the first block alone would answer, and how sure it is of its least sure word: (n, LENGTH) and (n,)."""
+    windows, sure = sentences, torch.ones(len(sentences))
+    for _ in range(LENGTH):
+        chance, token = next(model.exits(windows)).softmax(-1).max(-1)
+        sure = torch.minimum(sure, chance)
+        windows = torch.cat((windows[:, 1:], token[:, None]), dim=1)
+    return windows[:, 1:], sure

@@ -1,0 +1,63 @@
+"""A server tier: takes requests from many connections, and answers those that wait together in one batch."""
+
+from __future__ import annotations
+
+import queue
+import socket
+import threading
+from concurrent.futures import Future
+from multiprocessing.connection import Connection as Pipe
+
+import torch
+
+import greengen
+from tiers.wire import Connection, listening
+from translate.learn import translate
+from translate.model import WindowLM
+from translate.task import LENGTH
+
+Waiting = tuple[list[int], Future[list[int]]]
+
+
+def serve(pipe: Pipe, tier: str, model: WindowLM, batch: int) -> None:
+    """Be a tier: tell the own port, then record into each file that the pipe names until it says so."""
+    torch.set_num_threads(1)
+    waiting: queue.SimpleQueue[Waiting] = queue.SimpleQueue()
+    listener = listening()
+    threading.Thread(target=_compute, args=(model, batch, waiting), daemon=True).start()
+    threading.Thread(target=_accept, args=(listener, tier, waiting), daemon=True).start()
+    pipe.send(listener.getsockname()[1])
+    while (path := pipe.recv()) is not None:
+        with greengen.profile(path, tier=tier, force=True):
+            pipe.send("recording")
+            pipe.recv()
+        pipe.send("recorded")
+
+
+def _accept(listener: socket.socket, tier: str, waiting: queue.SimpleQueue[Waiting]) -> None:
+    while True:
+        stream, _ = listener.accept()
+        threading.Thread(target=_answer, args=(Connection(stream), tier, waiting), daemon=True).start()
+
+
+def _answer(connection: Connection, tier: str, waiting: queue.SimpleQueue[Waiting]) -> None:
+    """Answer one connection, request by request."""
+    while (message := connection.receive()) is not None:
+        with greengen.request(model="translator", tier=tier, traceparent=message["traceparent"]) as req:
+            answer: Future[list[int]] = Future()
+            waiting.put((message["sentence"], answer))
+            words = answer.result()
+            req.tokens(input=LENGTH, output=LENGTH)
+        connection.send({"words": words})
+    connection.close()
+
+
+def _compute(model: WindowLM, batch: int, waiting: queue.SimpleQueue[Waiting]) -> None:
+    """Take all that waits, up to a full batch, and translate it at once."""
+    while True:
+        taken = [waiting.get()]
+        while len(taken) < batch and not waiting.empty():
+            taken.append(waiting.get())
+        answers = translate(model, torch.tensor([sentence for sentence, _ in taken])).tolist()
+        for (_, answer), words in zip(taken, answers, strict=True):
+            answer.set_result(words)
