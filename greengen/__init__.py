@@ -14,6 +14,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from greengen.comparison import Comparison as Comparison
+    from greengen.comparison import compare as compare
+    from greengen.deployments import Deployment as Deployment
     from greengen.quantity import Quantity as Quantity
     from greengen.recording.engine import Engine as Engine
     from greengen.recording.spans import Request as request  # noqa: N813 -- the class is called like a function
@@ -25,17 +28,21 @@ if TYPE_CHECKING:
 
 #: name → (module, attribute): imported when first asked for.
 _PUBLIC = {
+    "Comparison": ("greengen.comparison", "Comparison"),
+    "Deployment": ("greengen.deployments", "Deployment"),
     "Engine": ("greengen.recording.engine", "Engine"),
     "Quantity": ("greengen.quantity", "Quantity"),
     "Run": ("greengen.run", "Run"),
     "Span": ("greengen.recording.spans", "Span"),
+    "compare": ("greengen.comparison", "compare"),
     "current": ("greengen.recording.spans", "current"),
     "profile": ("greengen.run", "profile"),
     "request": ("greengen.recording.spans", "Request"),
     "span": ("greengen.recording.spans", "span"),
 }
 
-__all__ = ["Engine", "Quantity", "Run", "Span", "current", "profile", "request", "span"]
+__all__ = ["Comparison", "Deployment", "Engine", "Quantity", "Run", "Span"]
+__all__ += ["compare", "current", "profile", "request", "span"]
 
 
 def __getattr__(name: str) -> object:

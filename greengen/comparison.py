@@ -60,12 +60,12 @@ class Comparison:
 
         return comparison.build(self)
 
-    def render(self, renderer: str) -> str:
-        """The comparison as text of a renderer: terminal, json, html, csv, markdown."""
+    def render(self, renderer: str, document: Mapping[str, Any] | None = None) -> str:
+        """The comparison as text of a renderer: terminal, json, html, csv, markdown. `document`: where it is made."""
         from greengen import plugins  # noqa: PLC0415 -- 20 ms, for those who ask
 
         render = plugins.load(plugins.REPORTS, [renderer]).plugins[renderer]
-        return str(render(self.document())).encode("utf-8", "replace").decode()
+        return str(render(document or self.document())).encode("utf-8", "replace").decode()
 
     def to_html(self, path: str | Path) -> Path:
         """Write the comparison as one self-contained page."""
@@ -163,7 +163,7 @@ def _apart(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         raise TypeError(msg)
     return (
         {name: value for name, value in given.items() if name in OPTIONS},
-        {name: value for name, value in given.items() if name in SITE and name not in OPTIONS},
+        {name: value for name, value in given.items() if name in SITE and (name not in OPTIONS or "live" in given)},
     )
 
 

@@ -7,16 +7,21 @@ import io
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from greengen.reports import comparison_csv, words
+from greengen.reports.format import unrun
+
 _PLAIN = ("id", "kind", "model", "name", "parent", "tier", "trace_id", "outcome", "t0_s", "t1_s")
 _COUNTS = ("input_tokens", "output_tokens", "coverage")
 _QUANTITIES = ("energy_j", "energy_j_inclusive", "carbon_g")
 
-#: A cell that begins with one of these would be run by a spreadsheet as a formula.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-
 
 def render(document: Mapping[str, Any]) -> str:
-    """CSV text: a header, the spans, then the requests; a missing value is empty and says why in `…_reason`."""
+    """CSV text: a header, the spans, then the requests; a missing value is empty and says why in `…_reason`.
+
+    Of a comparison, a row per option and figure.
+    """
+    if words.compares(document):
+        return comparison_csv.render(document)
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     columns = [column for q in _QUANTITIES for column in _columns(q)]
@@ -25,11 +30,11 @@ def render(document: Mapping[str, Any]) -> str:
     writer.writerow((*_PLAIN, *_COUNTS, "flags", "labels", *columns, "requests", *added))
     for span in (*document["spans"], *document["requests"]):
         labels = " ".join(f"{key}={value}" for key, value in span["labels"].items())
-        plain = [_text(span[key]) for key in _PLAIN]
+        plain = [unrun(span[key]) for key in _PLAIN]
         counts = [span[key] for key in _COUNTS]
         quantities = [cell for key in _QUANTITIES for cell in _cells(span[key])]
         beside = [cell for _, told in more for cell in _cells(told(span))]
-        rest = (" ".join(span["flags"]), _text(labels), *quantities, span.get("requests", 1), *beside)
+        rest = (" ".join(span["flags"]), unrun(labels), *quantities, span.get("requests", 1), *beside)
         writer.writerow((*plain, *counts, *rest))
     return buffer.getvalue()
 
@@ -63,9 +68,5 @@ def _columns(name: str) -> tuple[str, ...]:
 
 def _cells(quantity: Mapping[str, Any]) -> tuple[object, ...]:
     if quantity["value"] is None:
-        return ("", "", "", "", _text(quantity["reason"]))
+        return ("", "", "", "", unrun(quantity["reason"]))
     return (quantity["value"], quantity["low"], quantity["high"], quantity["grade"], "")
-
-
-def _text(value: object) -> object:
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value

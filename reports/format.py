@@ -32,6 +32,8 @@ _FAR = 1000
 _UNSHOWN = frozenset({"Cc", "Cs", "Zl", "Zp"})
 #: Characters that turn the reading direction of what follows.
 _TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+#: A cell that begins with one of these would be run by a spreadsheet as a formula.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _MINUTE, _HOUR = 60, 3600
 
 
@@ -146,6 +148,11 @@ def shortened(given: object, width: int) -> str:
         return shown
     head = (width - 3) * 2 // 3
     return f"{shown[:head]}...{shown[len(shown) - (width - 3 - head) :]}"
+
+
+def unrun(given: object) -> object:
+    """A text that no spreadsheet runs as a formula; what is no text as it is."""
+    return f"'{given}" if isinstance(given, str) and given.startswith(_FORMULA) else given
 
 
 def _rounded(given: float) -> float:

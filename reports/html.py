@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from importlib.resources import files
 from typing import Any
 
@@ -46,6 +47,9 @@ def render(document: Mapping[str, Any], series: Sequence[PowerSeries] | None = N
     document   schema greengen.report/1
     series     the power of each domain over time; None: the document's own, under `series`
     """
+    if words.compares(document):
+        # A page of its own, loaded where it is asked for.
+        return str(import_module("greengen.reports.comparison_page").render(document))
     from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415 -- heavy
     from plotly.offline import get_plotlyjs  # noqa: PLC0415 -- heavy
 

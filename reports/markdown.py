@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from greengen.reports import beside, words
+from greengen.reports import beside, comparison, words
 from greengen.reports import format as fmt
-from greengen.reports.section import Cell
+from greengen.reports.section import Cell, Section
 
 #: Of requests and of traces, those with the most joules.
 _TOP = 10
 
 
 def render(document: Mapping[str, Any]) -> str:
-    """Markdown text: totals, accounts, models, what was not covered, warnings."""
+    """Markdown text: totals, accounts, models, what was not covered, warnings; or a comparison."""
+    if words.compares(document):
+        return _comparison(document)
     totals, run = document["totals"], document["run"]
     command = f" of `{_code(run['command'])}`" if run["command"] else ""
     summary = (
@@ -50,9 +52,7 @@ def render(document: Mapping[str, Any]) -> str:
     if words.sharing(document):
         parts += ["## How spans that were live together were told apart", _table(("of", "by"), words.sharing(document))]
     for section in beside.sections(document, _TOP):
-        titles = tuple(column.title for column in section.columns)
-        lines = ([_shown(cell) for cell in row] for row in (*section.rows, *section.foot))
-        parts += [f"## {section.title}", _cell(section.lead), _table(titles, lines), *map(_cell, section.notes)]
+        parts += _section(section)
     for format_, told in words.imported(document):
         parts += [f"## What the {_cell(format_)} log states", _table(("what", "told"), told)]
     missing = [f"- {_cell(gone['what'])}: {_cell(gone['why'])}" for gone in document["boundary"]["not_covered"]]
@@ -60,6 +60,24 @@ def render(document: Mapping[str, Any]) -> str:
     if document["warnings"]:
         parts += ["## Warnings", "\n".join(f"- {_cell(warning)}" for warning in document["warnings"])]
     return "\n\n".join(parts) + "\n"
+
+
+def _comparison(document: Mapping[str, Any]) -> str:
+    title = f": {_cell(document['title'])}" if document["title"] else ""
+    headline, *rest = (_cell(line) for line in comparison.summary(document))
+    parts = [f"# greengen comparison{title}", f"**{headline}**", *rest]
+    for section in comparison.sections(document):
+        parts += _section(section)
+    for heading, items in comparison.lists(document):
+        parts += [f"## {heading}", "\n".join(f"- {_cell(item)}" for item in items)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _section(section: Section) -> list[str]:
+    titles = tuple(column.title for column in section.columns)
+    lines = ([_shown(cell) for cell in row] for row in (*section.rows, *section.foot))
+    said = [_cell(section.lead)] if section.lead else []
+    return [f"## {section.title}", *said, _table(titles, lines), *map(_cell, section.notes)]
 
 
 def _shown(cell: Cell) -> str:

@@ -10,8 +10,9 @@ import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
-from greengen.reports import beside, words
+from greengen.reports import beside, comparison, words
 from greengen.reports import format as fmt
+from greengen.reports.section import Section
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -32,7 +33,7 @@ _UNKNOWN = "not known"
 def render(document: Document, *, file: TextIO | None = None, width: int | None = None) -> str:
     """The summary, the accounts, the models, the requests with the most joules, and what is not covered.
 
-    document   schema greengen.report/1
+    document   schema greengen.report/1, or greengen.comparison/1
     file       where to write it, in colour where that is a terminal; None: the plain text is returned
     width      columns; None: those of the terminal, or 80
     """
@@ -44,6 +45,9 @@ def render(document: Document, *, file: TextIO | None = None, width: int | None 
     def shorten(given: object, most: int) -> str:
         return fmt.shortened(given, most).encode(console.encoding, "backslashreplace").decode(console.encoding)
 
+    if words.compares(document):
+        _comparison(console, document, shorten)
+        return text.getvalue()
     _summary(console, document, shorten)
     _imported(console, document, shorten)
     _accounts(console, document, shorten)
@@ -187,8 +191,22 @@ def _requests(console: Console, document: Document, shorten: Shorten) -> None:
     console.print()
 
 
+def _comparison(console: Console, document: Document, shorten: Shorten) -> None:
+    console.print(shorten(document["title"] or "Comparison", 2 * console.width), style="bold")
+    for line in comparison.summary(document):
+        console.print(shorten(line, _ANY_LENGTH))
+    console.print()
+    _sections(console, comparison.sections(document), shorten)
+    for title, items in comparison.lists(document):
+        _list(console, title, [shorten(item, _ANY_LENGTH) for item in items])
+
+
 def _beside(console: Console, document: Document, shorten: Shorten) -> None:
-    for section in beside.sections(document, _TOP):
+    _sections(console, beside.sections(document, _TOP), shorten)
+
+
+def _sections(console: Console, sections: Iterable[Section], shorten: Shorten) -> None:
+    for section in sections:
         # A table of few columns has room for their words.
         few = len(section.columns) <= _FEW
         each = min(max((console.width - 50) // (1 if few else 2), 8), 32)
@@ -203,10 +221,11 @@ def _beside(console: Console, document: Document, shorten: Shorten) -> None:
                 if isinstance(cell, Mapping):
                     cells += [fmt.value(cell), *([fmt.interval(cell) or _UNKNOWN] if column.bounds else [])]
                 else:
-                    cells.append(fmt.count(cell) if isinstance(cell, int) else shorten(cell, each))
+                    most = _ANY_LENGTH if column.number else each
+                    cells.append(fmt.count(cell) if isinstance(cell, int) else shorten(cell, most))
             table.add_row(*cells)
         console.print(table)
-        for text in (section.lead, *section.notes):
+        for text in filter(None, (section.lead, *section.notes)):
             console.print(shorten(text, _ANY_LENGTH), style="dim")
         console.print()
 

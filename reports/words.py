@@ -46,6 +46,11 @@ _CHANGES = 3
 _NO_REMEDY = "pass --zone ZONE (such as DEU), or --intensity G (gCO2e/kWh)"
 
 
+def compares(document: Mapping[str, Any]) -> bool:
+    """Whether a document is a comparison, and no report of one run."""
+    return str(document["schema"]).startswith("greengen.comparison/")
+
+
 @dataclass(frozen=True, slots=True)
 class Balance:
     """The check that every joule is booked once.

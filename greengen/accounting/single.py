@@ -101,9 +101,9 @@ def binned(values: Sequence[Floats], most: int = 40) -> tuple[Floats, list[list[
 def _joules(table: SpanTable, own: Sequence[Floats]) -> Floats:
     """Each outermost request's joules with all inside it, at its index; 0 elsewhere."""
     root = _roots(table)
-    total = np.sum(own, axis=0) if own else np.zeros(len(table))
+    total: Floats = np.sum(own, axis=0) if own else np.zeros(len(table))
     inside = root >= 0
-    joules = np.zeros(len(table))
+    joules: Floats = np.zeros(len(table))
     np.add.at(joules, root[inside], total[inside])
     return joules
 
@@ -133,4 +133,5 @@ def _live(t0_ns: Ints, t1_ns: Ints) -> Floats:
     area = np.concatenate(([0.0], np.cumsum(heads[:-1] * np.diff(times))))
     length = (end - begin).astype(np.float64)
     inside = np.interp(end.astype(float), times, area) - np.interp(begin.astype(float), times, area)
-    return np.divide(inside, length, out=np.ones_like(length), where=length > 0)
+    mean: Floats = np.divide(inside, length, out=np.ones_like(length), where=length > 0)
+    return mean

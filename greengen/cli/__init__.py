@@ -16,6 +16,7 @@ from greengen.errors import GreengenError
 VERBS: Mapping[str, str] = MappingProxyType(
     {
         "calibrate": "Fit this machine's idle and active power to a meter.",
+        "compare": "Hold deployments against one another.",
         "doctor": "What this machine can measure, what it cannot, and the remedy.",
         "factors": "The tables that figures are made with, and their sources.",
         "import": "Bring in logs recorded elsewhere.",

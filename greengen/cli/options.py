@@ -12,7 +12,13 @@ import click
 from greengen.errors import UsageError
 
 #: What the beginning of a report holds, as JSON, a page or Markdown. CSV has room for none.
-_MARKS = (b'"greengen.report/', b'<meta name="generator" content="greengen">', b"# greengen report")
+_MARKS = (
+    b'"greengen.report/',
+    b'"greengen.comparison/',
+    b'<meta name="generator" content="greengen">',
+    b"# greengen report",
+    b"# greengen comparison",
+)
 
 F = TypeVar("F", bound=Callable[..., object])
 

@@ -45,11 +45,11 @@ _NAMED = 3
 
 _METHOD = (
     "The repeat is the unit of the statistics: requests of one repeat are no independent samples.",
-    f"With fewer than {FEWEST} repeats of either there is no verdict. A ratio is one of geometric means. Its 95 % "
-    "interval joins, in quadrature, Welch's t on the logarithms of the repeats and what the meters may be off by.",
+    f"With fewer than {FEWEST} repeats of either there is no verdict. A ratio is one of geometric means.",
+    "Its 95 % interval joins, in quadrature, Welch's t on the logarithms of the repeats and the errors of the meters.",
     "Of the meters' errors only the common gain of one sensor cancels in a ratio; what depends on the load does not.",
-    "Where choices did not alternate in the order of recording, a straight trend over that order is taken out, at its "
-    "price in width. A drift that is not straight is not taken out: alternate the choices.",
+    "Where choices did not alternate in the order of recording, a straight trend over it is taken out, at its width.",
+    "A drift that is not straight is not taken out: alternate the choices.",
 )
 
 #: unit -> how it is read.

@@ -1,0 +1,131 @@
+"""`greengen compare RUN… | FILE.toml`: deployments held against one another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from greengen.cli import options
+from greengen.errors import UsageError
+
+FORMATS = ("terminal", "json", "html", "csv", "markdown")
+
+_ENDINGS = {".json": "json", ".html": "html", ".htm": "html", ".csv": "csv", ".md": "markdown"}
+
+
+@click.command("compare", short_help="Hold deployments against one another.")
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...|FILE.toml")
+@click.option("--format", "format_", type=click.Choice(FORMATS), help="Default: by the name of -o, else terminal.")
+@click.option("-o", "--out", type=click.Path(path_type=Path), metavar="F", help="Write to a file instead of stdout.")
+@click.option("--baseline", metavar="NAME", help="What the others are held against. Default: the first.")
+@click.option("--unit", metavar="U", help="Functional unit: request (default), output_token, input_token, image ...")
+@click.option("--deadline", "deadline_s", type=float, metavar="S", help="Latency objective of a request, s.")
+@click.option("--quality", multiple=True, metavar="NAME=Q", help="Quality figure of a deployment.")
+@click.option("--quality-metric", metavar="M", help="What it is, such as accuracy.")
+@click.option("--idle", metavar="RULE", help="none (default), pro-rata or resident-time: give idle energy out.")
+@click.option(
+    "--counts", type=click.Choice(["requests", "run"]), help="Energy of requests (default), or of whole runs."
+)
+@click.option("--policy", metavar="P", help="How live spans share a cell's energy.")
+@click.option("--network-kwh-per-gb", type=float, metavar="X", help="Energy of the bytes between tiers.")
+@click.option(
+    "--fail-on",
+    multiple=True,
+    metavar="COND",
+    help='Exit with 1 where the whole 95 % interval is beyond, as in "energy>+5%".',
+)
+@options.site
+@click.option("--force", is_flag=True, help="Overwrite an existing file.")
+def command(
+    *,
+    runs: tuple[str, ...],
+    format_: str | None,
+    out: Path | None,
+    quality: tuple[str, ...],
+    fail_on: tuple[str, ...],
+    force: bool,
+    **more: Any,  # noqa: ANN401 -- the others, as `greengen.compare` names them
+) -> int:
+    """Hold deployments against one another.
+
+    NAME=RUN says which deployment a run is a repeat of; runs without a name are put together by the models that they
+    served. RUN+RUN is one repeat whose tiers recorded a run each. Or a FILE.toml says it all.
+
+    With --strict, an unknown quality is refused too.
+    """
+    from greengen import comparison, gate  # noqa: PLC0415 -- after the options are known to be right
+
+    options.check_output(out, force=force)
+    conditions = [gate.condition(text) for text in fail_on]
+    given = {name: value for name, value in more.items() if value not in (None, ())}
+    if quality:
+        given["quality"] = dict(_quality(text) for text in quality)
+    if any(name.lower().endswith(".toml") for name in runs):
+        if len(runs) > 1:
+            msg = f"{len(runs)} arguments, one of them a TOML file: name the file alone, or runs alone"
+            raise UsageError(msg)
+        compared = comparison.from_file(runs[0], **given)
+    else:
+        compared = comparison.compare(_deployments(runs), **given)
+    chosen = format_ or (_ENDINGS.get(out.suffix.lower(), "terminal") if out is not None else "terminal")
+    document = compared.document()
+    _write(compared.render(chosen, document), chosen, out)
+    failing = gate.failing(document, conditions) if conditions else []
+    for line in failing:
+        click.echo(f"greengen: {' '.join(line.split())}", err=True)
+    return 1 if failing else 0
+
+
+def _write(text: str, chosen: str, out: Path | None) -> None:
+    if out is None:
+        click.echo(text, nl=False)
+        return
+    try:
+        out.write_text(text, encoding="utf-8")
+    except OSError as error:
+        msg = f"cannot write {out}: {error.strerror}"
+        raise UsageError(msg) from error
+    click.echo(f"greengen: {chosen} comparison {out}", err=True)
+
+
+def _quality(text: str) -> tuple[str, float]:
+    name, sign, number = text.rpartition("=")
+    try:
+        return (name if sign else "", float(number)) if name else _no_quality(text)
+    except ValueError:
+        return _no_quality(text)
+
+
+def _no_quality(text: str) -> tuple[str, float]:
+    msg = f"--quality {text!r} is not understood: pass NAME=NUMBER"
+    raise UsageError(msg)
+
+
+def _deployments(runs: tuple[str, ...]) -> dict[str, list[list[str]]]:
+    """name -> its repeats, each a list of run files."""
+    told: dict[str, list[list[str]]] = {}
+    for text in runs:
+        name, sign, path = ("", "", text) if Path(text).exists() else text.partition("=")
+        if not sign:
+            name, path = "", text
+        parts = [path] if Path(path).exists() else path.split("+")
+        told.setdefault(name or _by_models(parts), []).append(parts)
+    return told
+
+
+def _by_models(paths: list[str]) -> str:
+    """What a run without a name is called: the models that it served, and where, if it says."""
+    from greengen.run import Run  # noqa: PLC0415 -- for those that have no name
+
+    rows = Run(*paths).rows()
+    spans = [span for timeline in rows.timelines for span in timeline.spans if span.kind == "request"]
+    models = sorted({span.model for span in spans if span.model is not None})
+    tiers = sorted(
+        {str(s.info["tier"]) for timeline in rows.timelines for s in timeline.segments if s.info.get("tier")}
+    )
+    if not models:
+        msg = f"{paths[0]} tells no model to call it by: name its deployment, as in NAME={paths[0]}"
+        raise UsageError(msg)
+    return " ".join(["+".join(models), *(["on", "+".join(tiers)] if tiers else [])])
