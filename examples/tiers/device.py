@@ -98,7 +98,9 @@ class _Devices:
             return answer or [], False
         before = server.moved_bytes
         server.send({"traceparent": req.traceparent, "sentence": sentence})
+        req.phase("queue")  # it waits, and all joules of that time are others'
         reply = server.receive()
+        req.phase("transfer")
         req.tokens(input=LENGTH, output=LENGTH).label(network_bytes=server.moved_bytes - before).end()
         return (reply or {})["words"], True
 

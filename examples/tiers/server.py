@@ -16,7 +16,7 @@ from translate.learn import translate
 from translate.model import WindowLM
 from translate.task import LENGTH
 
-Waiting = tuple[list[int], Future[list[int]]]
+Waiting = tuple[greengen.Span, list[int], Future[list[int]]]
 
 
 def serve(pipe: Pipe, tier: str, model: WindowLM, batch: int) -> None:
@@ -45,7 +45,8 @@ def _answer(connection: Connection, tier: str, waiting: queue.SimpleQueue[Waitin
     while (message := connection.receive()) is not None:
         with greengen.request(model="translator", tier=tier, traceparent=message["traceparent"]) as req:
             answer: Future[list[int]] = Future()
-            waiting.put((message["sentence"], answer))
+            req.phase("queue")
+            waiting.put((req, message["sentence"], answer))
             words = answer.result()
             req.tokens(input=LENGTH, output=LENGTH)
         connection.send({"words": words})
@@ -58,6 +59,8 @@ def _compute(model: WindowLM, batch: int, waiting: queue.SimpleQueue[Waiting]) -
         taken = [waiting.get()]
         while len(taken) < batch and not waiting.empty():
             taken.append(waiting.get())
-        answers = translate(model, torch.tensor([sentence for sentence, _ in taken])).tolist()
-        for (_, answer), words in zip(taken, answers, strict=True):
+        for req, _, _ in taken:
+            req.phase("decode")
+        answers = translate(model, torch.tensor([sentence for _, sentence, _ in taken])).tolist()
+        for (_, _, answer), words in zip(taken, answers, strict=True):
             answer.set_result(words)
