@@ -22,8 +22,9 @@ import torch
 from torch import Tensor, nn
 
 import greengen
+
 from translate.learn import accuracy, exam, taught, translate
-from translate.smaller import forms
+from translate.smaller import forms, weights
 from translate.task import LENGTH, languages
 
 #: Sentences that the forms are judged by, and those of them that each is asked over and over.
@@ -54,7 +55,12 @@ def made(setting: Setting) -> tuple[dict[str, nn.Module], dict[str, float], Tens
     found, quality = {}, {}
     for name, form in forms(taught(spoken, setting.steps), spoken, setting.steps):
         found[name], quality[name] = form, accuracy(form, asked, right)
-        print(f"  {name:13} {100 * quality[name]:5.1f} % of the words right", flush=True)
+        numbers, zeros = weights(form)
+        print(
+            f"  {name:13}{numbers / 1e6:5.2f} M weights, {100 * zeros / numbers:3.0f} % of them 0;"
+            f" {100 * quality[name]:5.1f} % of the words right",
+            flush=True,
+        )
     print(f"  {spoken.text(asked[0].tolist())}  →  {spoken.text(translate(found['fp32'], asked[:1])[0].tolist())}")
     print(f"  {time.perf_counter() - began:.0f} s", flush=True)
     return found, quality, asked[:ASKED]

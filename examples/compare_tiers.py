@@ -31,6 +31,7 @@ import click
 import torch
 
 import greengen
+
 from compare_models import folder_of, in_turn
 from tiers import device, link, server
 from tiers.device import Done, Load
@@ -167,7 +168,7 @@ def trained(steps: int) -> WindowLM:
 @click.command()
 @click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Write the page.")
 @click.option("--json", type=click.Path(path_type=Path, dir_okay=False), help="Write the comparison as JSON.")
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Keep recordings and TOML in this folder.")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Keep the recordings in this folder.")
 @click.option("--quick", is_flag=True, help="Everything once around in seconds; the model learns nothing of use.")
 def main(html: Path | None, json: Path | None, out: Path | None, quick: bool) -> None:  # noqa: FBT001 -- click passes flags so
     """Train, deploy, measure and compare."""

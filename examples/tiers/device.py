@@ -14,6 +14,7 @@ from multiprocessing.connection import Connection as Pipe
 import torch
 
 import greengen
+
 from tiers.wire import Connection, connected
 from translate.learn import translate
 from translate.model import WindowLM

@@ -11,6 +11,7 @@ from multiprocessing.connection import Connection as Pipe
 import torch
 
 import greengen
+
 from tiers.wire import Connection, listening
 from translate.learn import translate
 from translate.model import WindowLM

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Callable, Iterator
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +22,10 @@ SURE = 0.9
 
 
 def forms(model: WindowLM, spoken: Languages, steps: int) -> Iterator[tuple[str, nn.Module]]:
-    """Every form by its name, the model itself first; `steps`: how long what is made of it learns on."""
+    """Every form by its name, the model itself first.
+
+    steps  of the model's own training: what is made of it learns on for some part of that
+    """
     yield "fp32", model
     makers: dict[str, Callable[[WindowLM, Languages, int], nn.Module]] = {
         "int8": quantised,
@@ -45,7 +49,7 @@ def structured(model: WindowLM, spoken: Languages, steps: int) -> nn.Module:
     """Half of every block's inner features less: its matrices are really smaller."""
     smaller = copy.deepcopy(model)
     for block in smaller.blocks:
-        _cut(block)
+        _cut(cast("Block", block))
     learn(smaller, spoken, steps // 6, rate=1e-3)
     return smaller
 
@@ -106,6 +110,16 @@ class EarlyExit(nn.Module):
             if bool(settled.all()):
                 break
         return answer
+
+
+def weights(form: nn.Module) -> tuple[int, int]:
+    """How many numbers its matrices have, and how many of them are 0."""
+    matrices = [
+        layer.weight().dequantize() if callable(layer.weight) else layer.weight.detach()
+        for layer in form.modules()
+        if isinstance(layer, nn.Linear | torch.ao.nn.quantized.dynamic.Linear)
+    ]
+    return sum(one.numel() for one in matrices), sum(int((one == 0).sum()) for one in matrices)
 
 
 @torch.inference_mode()
