@@ -77,7 +77,7 @@ def _section(section: Section) -> list[str]:
     titles = tuple(column.title for column in section.columns)
     lines = ([_shown(cell) for cell in row] for row in (*section.rows, *section.foot))
     said = [_cell(section.lead)] if section.lead else []
-    return [f"## {section.title}", *said, _table(titles, lines), *map(_cell, section.notes)]
+    return [f"## {_cell(section.title)}", *said, _table(titles, lines), *map(_cell, section.notes)]
 
 
 def _shown(cell: Cell) -> str:

@@ -214,7 +214,7 @@ def _sections(console: Console, sections: Iterable[Section], shorten: Shorten) -
         numbers = []
         for column in section.columns[len(names) :]:
             numbers += [column.title, *(["95 % interval"] if column.bounds else [])]
-        table = _table(section.title, names, numbers)
+        table = _table(shorten(section.title, _ANY_LENGTH), names, numbers)
         for row in (*section.rows, *section.foot):
             cells = []
             for column, cell in zip(section.columns, row, strict=True):

@@ -128,6 +128,7 @@ def _ratio(metric: Metric, one: Measured, base: Measured, unit: str) -> dict[str
         }
     of = contrasts(metric, one, base)
     more = _more(metric, one, base)
+    said = (unit, words.grade_of(_shares(each) for each in (one, base)))
     ends = {"low": of.low, "high": of.high} if of.ratio.known else {}
     return (
         of.ratio.as_dict()
@@ -135,7 +136,7 @@ def _ratio(metric: Metric, one: Measured, base: Measured, unit: str) -> dict[str
         | {
             "p_better": of.p_better,
             "verdict": of.answer,
-            "words": words.verdict(metric, of, base.name, unit, more),
+            "words": words.verdict(metric, of, base.name, said, more),
             "method": of.method,
             "repeats": [one.n, base.n],
             "repeat_sigma": of.repeat_sigma,
@@ -150,18 +151,21 @@ def _more(metric: Metric, one: Measured, base: Measured) -> list[str]:
     """What is said with a verdict: the evidence of a modelled one, and what rests on declared figures."""
     if not metric.energy:
         return []
-    grades = {grade for each in (one, base) for grade in _grades(each)}
     told = []
-    if "modelled" in grades:
-        busy = contrasts(next(m for m in METRICS if m.id == "busy"), one, base)
-        told.append(words.evidence(busy))
-    share = options.declared_share(one)
-    told.append(words.declared(share, "grams" if metric.id.startswith("carbon") else "energy"))
+    if words.grade_of(_shares(each) for each in (one, base)) == "modelled":
+        told.append(words.evidence(contrasts(next(m for m in METRICS if m.id == "busy"), one, base)))
+    what = "grams" if metric.id.startswith("carbon") else "energy"
+    told += [words.declared(options.declared_share(each), what, each.name) for each in (one, base)]
     return [text for text in told if text]
 
 
-def _grades(one: Measured) -> Iterable[str]:
-    return (grade for energy in one.of("energy") for grade, part in energy.parts if part)
+def _shares(one: Measured) -> dict[str, float]:
+    """How an option's joules are known, and which part of them."""
+    found: dict[str, float] = {}
+    for energy in one.of("energy"):
+        for grade, part in energy.shares.items():
+            found[grade] = found.get(grade, 0.0) + part / len(one.repeats)
+    return found
 
 
 def _metric(metric: Metric, unit: str) -> dict[str, Any]:
@@ -228,9 +232,8 @@ def _caveats(
         which = "any option" if len(unknown) == len(rows) else ", ".join(unknown)
         told.append(f"quality unknown of {which}: less energy may be worse work")
     for row in rows:
-        share = words.declared(row["declared_share"], "energy")
-        if share:
-            told.append(f"{row['name']}: {share}")
+        share = words.declared(row["declared_share"], "energy", row["name"])
+        told += [share] if share else []
         if row["origin"] == "declared" and row["batch"] is not None:
             told.append(f"{row['name']}: the published figure assumes a batch of {row['batch']['mean']:g}")
         if (

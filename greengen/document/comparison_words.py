@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,9 +77,25 @@ def per(metric: Metric, unit: str) -> str:
     return UNITS["output_token"] if metric.id == "energy_per_output_token" else UNITS.get(unit, unit)
 
 
-def verdict(metric: Metric, of: Contrast, baseline: str, unit: str, more: Sequence[str] = ()) -> str:
-    """One option against the baseline, in a sentence or two. `more`: what is to be said with it."""
-    what = noun(metric, of.ratio.grade)
+def grade_of(kinds: Iterable[Mapping[str, float]]) -> str:
+    """How figures are known that are compared, by the part of each in every grade: the weakest that one rests on.
+
+    What is declared in part is told as that part.
+    """
+    found = [dict(kind) for kind in kinds]
+    if any(set(kind) == {"declared"} for kind in found):
+        return "declared"
+    return "modelled" if any(kind.get("modelled") for kind in found) else "measured"
+
+
+def verdict(metric: Metric, of: Contrast, baseline: str, said: tuple[str, str], more: Sequence[str] = ()) -> str:
+    """One option against the baseline, in a sentence or two.
+
+    said  the functional unit, and how both figures are known
+    more  what is to be said with it
+    """
+    unit, grade = said
+    what = noun(metric, grade)
     each = f"per {per(metric, unit)}"
     if of.ratio.value is None:
         return f"no verdict on {metric.name} {each}: {of.reason}"
@@ -109,12 +125,14 @@ def evidence(busy: Contrast | None) -> str:
     return f"The evidence is busy time: {told}; no power was measured"
 
 
-def declared(share: float | None, what: str) -> str:
+def declared(share: float | None, what: str, name: str) -> str:
     """Which part rests on figures that nobody here measured; "" where none does."""
     if not share:
         return ""
-    told = "All" if share >= _NEARLY else f"{share:.1%}".replace("%", " %")
-    return f"{told} of its {what} {'are' if what == 'grams' else 'is'} declared, not measured"
+    told = (
+        "All" if share >= _NEARLY else "Less than 0.1 %" if share < 1 - _NEARLY else f"{share:.1%}".replace("%", " %")
+    )
+    return f"{told} of the {what} of {name} {'are' if what == 'grams' else 'is'} declared, not measured"
 
 
 def headline(metric: Metric, rows: Sequence[Mapping[str, Any]], best: str | None, baseline: str, unit: str) -> str:
@@ -124,7 +142,7 @@ def headline(metric: Metric, rows: Sequence[Mapping[str, Any]], best: str | None
     """
     others = [row for row in rows if not row["baseline"]]
     ratios = [row["ratio"][metric.id] for row in others]
-    grades = [row[metric.key].get("grade") for row in rows]
+    grades = [_grade(row[metric.key]) for row in rows]
     what, each = _noun_of_all(metric, grades), f"per {per(metric, unit)}"
     if len(others) == 1:
         return f"{others[0]['name']}: {ratios[0]['words']}."
@@ -147,6 +165,11 @@ def _without_best(what: str, baseline: str, answers: Mapping[str, str]) -> str:
     if "more" in answers.values():
         return f"No option has less {what} than {baseline}, and some have more. The least is not distinguishable."
     return f"The options are not distinguishable in {what}."
+
+
+def _grade(figure: Mapping[str, Any]) -> str | None:
+    """How an option's figure of the document is known."""
+    return None if figure["value"] is None else grade_of([figure.get("grades") or {figure["grade"]: 1.0}])
 
 
 def _noun_of_all(metric: Metric, grades: Sequence[str | None]) -> str:
