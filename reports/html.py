@@ -7,38 +7,14 @@ in the embedded JSON.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from importlib import import_module
 from importlib.resources import files
 from typing import Any
 
-from greengen.reports import beside, chart, figures, words
-from greengen.reports import format as fmt
+from greengen.reports import beside, chart, figures, page, words
 from greengen.reports.series import PowerSeries
-
-#: Characters that could end a script element or a JavaScript line: as JSON escapes in the page.
-_ESCAPES = {ord(char): f"\\u{ord(char):04x}" for char in "<>&\u2028\u2029"}
-#: A table with more rows gets a box that scrolls; with more still, the rest shows on request.
-_SCROLL_ROWS, _PAGED_ROWS = 25, 200
-
-
-class Footnotes:
-    """Notes and reasons, numbered in the order in which one page meets them."""
-
-    __slots__ = ("_numbers",)
-
-    def __init__(self) -> None:
-        self._numbers: dict[str, int] = {}
-
-    def number(self, text: str) -> int:
-        """The number of a text: the same one for the same words."""
-        return self._numbers.setdefault(text, len(self._numbers) + 1)
-
-    def texts(self) -> list[str]:
-        """The texts met so far, by number."""
-        return list(self._numbers)
 
 
 def render(document: Mapping[str, Any], series: Sequence[PowerSeries] | None = None) -> str:
@@ -50,35 +26,13 @@ def render(document: Mapping[str, Any], series: Sequence[PowerSeries] | None = N
     if words.compares(document):
         # A page of its own, loaded where it is asked for.
         return str(import_module("greengen.reports.comparison_page").render(document))
-    from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415 -- heavy
     from plotly.offline import get_plotlyjs  # noqa: PLC0415 -- heavy
 
     if series is None:
         series = [PowerSeries(**line) for line in document.get("series", ())]
-    environment = Environment(
-        loader=PackageLoader("greengen.reports"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "text": fmt.printable,
-        "value": fmt.value,
-        "interval": fmt.interval,
-        "interval_unit": lambda quantity: f"{fmt.interval(quantity)} {fmt.unit(quantity)}",
-        "quantity": fmt.quantity,
-        "count": fmt.count,
-        "seconds": fmt.seconds,
-        "percent": fmt.percent,
-        "number": fmt.number,
-        "joules": fmt.joules,
-        "wh": lambda quantity: fmt.in_unit(quantity, "Wh"),
-        "grades": words.grades,
-        "nested": lambda rows: any(row["energy_j"] != row["energy_j_inclusive"] for row in rows),
-    }
+    environment = page.environment()
     own = files("greengen.reports").joinpath("templates/report.js").read_text("utf-8")
-    scripts = [_normal(get_plotlyjs()), _normal(own)]
+    scripts = [page.script(get_plotlyjs()), page.script(own)]
     spans, spans_left_out = figures.drawn_spans(document)
     bars = {key: figures.drawn_rows(document[key]) for key in ("accounts", "models")}
     hidden = sum(len(document[key]) - len(rows) for key, rows in bars.items())
@@ -86,16 +40,17 @@ def render(document: Mapping[str, Any], series: Sequence[PowerSeries] | None = N
         document,
         words=words,
         document=document,
-        policy=_policy(scripts),
+        policy=page.policy(scripts),
         scripts=scripts,
-        scroll_rows=_SCROLL_ROWS,
-        paged_rows=_PAGED_ROWS,
+        scroll_rows=page.SCROLL_ROWS,
+        paged_rows=page.PAGED_ROWS,
         balance=words.balance(document),
         covered=_covered(document),
         matrix=_matrix(document),
         costs=_costs(document["models"]),
         beside=beside.sections(document),
-        footnotes=Footnotes(),
+        footnotes=page.Footnotes(),
+        data=page.data(dict(document) | {"series": [asdict(line) for line in series]}),
         figures=[
             {
                 "id": "power",
@@ -115,21 +70,7 @@ def render(document: Mapping[str, Any], series: Sequence[PowerSeries] | None = N
 
 def embedded(figure: Any) -> str:  # noqa: ANN401 -- plotly has no types
     """A plotly figure as JSON that cannot leave its script element."""
-    return str(figure.to_json(engine="json")).translate(_ESCAPES)
-
-
-def _normal(script: str) -> str:
-    # The parser of the page does the same, and the hash is of what it reads.
-    return script.replace("\r\n", "\n").replace("\r", "\n")
-
-
-def _policy(scripts: Sequence[str]) -> str:
-    hashes = (base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts)
-    allowed = " ".join(f"'sha256-{digest}'" for digest in hashes)
-    return (
-        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data: blob:; "
-        "base-uri 'none'; form-action 'none'"
-    )
+    return page.escaped(str(figure.to_json(engine="json")))
 
 
 def _covered(document: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -66,7 +66,7 @@
   };
   for (const button of document.querySelectorAll("button.all")) {
     button.addEventListener("click", () => {
-      button.closest("section").querySelector("table").classList.remove("paged");
+      button.parentElement.previousElementSibling.querySelector("table").classList.remove("paged");
       button.parentElement.remove();
     });
   }
