@@ -27,29 +27,35 @@ from translate.learn import accuracy, exam, taught, translate
 from translate.smaller import forms, weights
 from translate.task import LENGTH, languages
 
-#: Sentences that the forms are judged by, and those of them that each is asked over and over.
-EXAM, ASKED = 200, 25
-
 #: Objective of a request, s.
 DEADLINE_S = 0.02
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """How long everything goes on: steps of training, repeats of each form, and seconds of a repeat."""
+    """How long everything goes on.
+
+    steps    of training
+    exam     sentences that the forms are judged by
+    asked    those of them that are asked over and over
+    repeats  of each form
+    seconds  of a repeat
+    """
 
     steps: int = 210
+    exam: int = 200
+    asked: int = 25
     repeats: int = 5
     seconds: float = 1.5
 
 
-QUICK = Setting(steps=12, repeats=3, seconds=0.15)
+QUICK = Setting(steps=6, exam=10, asked=3, repeats=3, seconds=0.05)
 
 
 def made(setting: Setting) -> tuple[dict[str, nn.Module], dict[str, float], Tensor]:
-    """The forms, the part of the words that each gets right, and the questions, shape (ASKED, WINDOW)."""
+    """The forms, the part of the words that each gets right, and the questions, shape (n, WINDOW)."""
     spoken = languages()
-    asked, right = exam(spoken, EXAM)
+    asked, right = exam(spoken, setting.exam)
     began = time.perf_counter()
     print(f"training: {setting.steps} steps", flush=True)
     found, quality = {}, {}
@@ -63,7 +69,7 @@ def made(setting: Setting) -> tuple[dict[str, nn.Module], dict[str, float], Tens
         )
     print(f"  {spoken.text(asked[0].tolist())}  →  {spoken.text(translate(found['fp32'], asked[:1])[0].tolist())}")
     print(f"  {time.perf_counter() - began:.0f} s", flush=True)
-    return found, quality, asked[:ASKED]
+    return found, quality, asked[: setting.asked]
 
 
 def in_turn(names: Sequence[str], rounds: int) -> Iterator[tuple[int, str]]:

@@ -78,7 +78,7 @@ class Setting:
     seconds: float = 2.0
 
 
-QUICK = Setting(steps=12, repeats=3, seconds=0.3)
+QUICK = Setting(steps=6, repeats=3, seconds=0.1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,8 @@ def started(model: WindowLM) -> Iterator[Tiers]:
     """All tiers and links, each in a process of its own that ends with this one."""
     spoken = languages()
     asked, right = exam(spoken, ASKED)
-    context = get_context("spawn")
+    # Forked, so that torch is loaded once; nothing is recorded yet, and no thread of ours runs.
+    context = get_context("fork")
     processes = []
 
     def start(target: object, *arguments: object) -> Pipe:

@@ -26,7 +26,7 @@ def serve(pipe: Pipe, tier: str, model: WindowLM, batch: int) -> None:
     waiting: queue.SimpleQueue[Waiting] = queue.SimpleQueue()
     listener = listening()
     threading.Thread(target=_compute, args=(model, batch, waiting), daemon=True).start()
-    threading.Thread(target=_accept, args=(listener, tier, waiting), daemon=True).start()
+    threading.Thread(target=_accept, args=(listener, waiting), daemon=True).start()
     pipe.send(listener.getsockname()[1])
     while (path := pipe.recv()) is not None:
         with greengen.profile(path, tier=tier, force=True):
@@ -35,16 +35,16 @@ def serve(pipe: Pipe, tier: str, model: WindowLM, batch: int) -> None:
         pipe.send("recorded")
 
 
-def _accept(listener: socket.socket, tier: str, waiting: queue.SimpleQueue[Waiting]) -> None:
+def _accept(listener: socket.socket, waiting: queue.SimpleQueue[Waiting]) -> None:
     while True:
         stream, _ = listener.accept()
-        threading.Thread(target=_answer, args=(Connection(stream), tier, waiting), daemon=True).start()
+        threading.Thread(target=_answer, args=(Connection(stream), waiting), daemon=True).start()
 
 
-def _answer(connection: Connection, tier: str, waiting: queue.SimpleQueue[Waiting]) -> None:
+def _answer(connection: Connection, waiting: queue.SimpleQueue[Waiting]) -> None:
     """Answer one connection, request by request."""
     while (message := connection.receive()) is not None:
-        with greengen.request(model="translator", tier=tier, traceparent=message["traceparent"]) as req:
+        with greengen.request(model="translator", traceparent=message["traceparent"]) as req:
             answer: Future[list[int]] = Future()
             req.phase("queue")
             waiting.put((req, message["sentence"], answer))
