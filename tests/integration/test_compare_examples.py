@@ -20,7 +20,7 @@ CHOICES = ["cloud", "edge", "device", "hybrid"]
 def compared(example: str, cwd: Path, *options: str) -> tuple[str, dict[str, Any]]:
     """What an example prints, and the comparison that it writes; it leaves nothing but what it was asked for."""
     outputs = ("--html", "page.html", "--json", "comparison.json", "--out", "runs")
-    command = (sys.executable, EXAMPLES / example, "--quick", *outputs, *options)
+    command: tuple[str | Path, ...] = (sys.executable, EXAMPLES / example, "--quick", *outputs, *options)
     printed = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, cwd=cwd).stdout
     assert {path.name for path in cwd.iterdir()} == {"page.html", "comparison.json", "runs"}
     assert "greengen.comparison/1" in (cwd / "page.html").read_text(encoding="utf-8")
