@@ -1,6 +1,7 @@
 # Everything from a bare Python 3.11 or later: each target makes what it needs, once.
 #
 #   make demo      profile examples/quickstart.py and write demo.html
+#   make compare   six forms of a model, and four places for it: writes models.html and tiers.html
 #   make test      all tests
 #   make check     what must hold before a commit: lint, format, types, architecture
 #   make bench     the budgets, as ratios against a peer or a floor in the same run
@@ -19,7 +20,7 @@ PIP    := PYTHONWARNINGS='ignore:Editable installation' $(BIN)/python -m pip --d
 # `pip install --group` came with pip 25.1.
 PIP_NEW := "pip>=25.1"
 
-.PHONY: demo test check bench planted lock clean
+.PHONY: demo compare test check bench planted lock clean
 .DEFAULT_GOAL := demo
 
 # An environment stays valid until a requirement or a pin changes.
@@ -46,6 +47,10 @@ demo: $(VENV)/.demo
 	  $(BIN)/python examples/quickstart.py
 	@echo
 	@echo "The page: file://$(CURDIR)/demo.html"
+
+compare: $(VENV)/.demo
+	$(BIN)/python examples/compare_models.py --zone DEU --html models.html
+	$(BIN)/python examples/compare_tiers.py --html tiers.html
 
 test: $(VENV)/.dev
 	$(BIN)/pytest --quiet --numprocesses 4 -m 'not alone'
@@ -79,5 +84,5 @@ lock:
 
 clean:
 	rm -rf $(VENV) $(VENV)-lock build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
-	rm -f demo.greengen demo.html demo.json
+	rm -f demo.greengen demo.html demo.json models.html tiers.html
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
