@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from greengen.collector import MACHINE, Discovery, Domain, Event, Host, Sample, Unavailable, Usage
@@ -69,9 +69,9 @@ def installed(program: str, environ: Mapping[str, str]) -> bool:
     return any(os.access(Path(folder or ".", program), os.X_OK) for folder in environ.get("PATH", "").split(os.pathsep))
 
 
-def beside_path(environ: Mapping[str, str], *folders: str) -> dict[str, str]:
-    """The environment with folders at the end of its PATH: where makers put what they do not link."""
-    return {**environ, "PATH": os.pathsep.join([environ.get("PATH", ""), *folders])}
+def beside_path(host: Host, *folders: str) -> Host:
+    """With folders at the end of its PATH: where makers put what they do not link."""
+    return replace(host, environ={**host.environ, "PATH": os.pathsep.join([host.environ.get("PATH", ""), *folders])})
 
 
 def number(text: str, unit: str = "") -> float | None:

@@ -161,7 +161,7 @@ class AscendCollector:
             return Discovery()
         from greengen.collectors._command import Command  # noqa: PLC0415 -- loads subprocess
 
-        command = Command([_TOOL.program], environ, _TOOL.timeout_s)
+        command = Command([_TOOL.program], self._host, _TOOL.timeout_s)
         return self._cards.start(_TOOL, lambda: ask(command.run, environ.get(_VISIBLE)), command.abort)
 
     def read(self) -> Iterator[Sample | Usage | Event]:

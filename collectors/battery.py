@@ -174,7 +174,7 @@ class BatteryCollector(PolledCollector):
         if self._platform == "darwin":
             from greengen.collectors import _battery_macos  # noqa: PLC0415 -- loads subprocess and plistlib
 
-            command = _battery_macos.command(host.environ)
+            command = _battery_macos.command(host)
             return _Source(lambda: _battery_macos.parse(command.run()), _MACOS_PERIOD_S, "ioreg", command.abort)
         return _Source(lambda: read_gauges(host.sysfs), _PERIOD_S, str(host.sysfs / "class/power_supply"))
 

@@ -85,7 +85,7 @@ class GaudiCollector:
             return Discovery()
         from greengen.collectors._command import Command  # noqa: PLC0415 -- loads subprocess
 
-        command = Command(_QUERY, environ, _TOOL.timeout_s)
+        command = Command(_QUERY, self._host, _TOOL.timeout_s)
         return self._cards.start(_TOOL, lambda: cards(command.run(), environ.get(_VISIBLE)), command.abort)
 
     def read(self) -> Iterator[Sample | Usage | Event]:

@@ -85,7 +85,7 @@ class HailoCollector:
             return Discovery()
         from greengen.collectors._command import Command  # noqa: PLC0415 -- loads subprocess
 
-        command = Command([_TOOL.program, "measure-power"], self._host.environ, _TOOL.timeout_s)
+        command = Command([_TOOL.program, "measure-power"], self._host, _TOOL.timeout_s)
         return self._cards.start(_TOOL, lambda: ask(command.run), command.abort)
 
     def read(self) -> Iterator[Sample | Usage | Event]:

@@ -75,7 +75,7 @@ class IoReportCollector:
 
         clock = self._host.monotonic_ns
         command = [sys.executable, "-m", "greengen.collectors._ioreport_worker"]
-        stream = Stream(command, self._host.environ, end=b"\n", parse=parse, clock=clock)
+        stream = Stream(command, self._host, end=b"\n", parse=parse)
         # Each question waits for the next line, which is further away than this.
         poller = Poller("IOReport", stream.next, period_s=_RETRY_S, clock=clock, abort=stream.abort)
         poller.start()

@@ -66,7 +66,7 @@ class IpmiCollector(PolledCollector):
             options = [] if said == "local" else shlex.split(said)
         except ValueError as error:
             return Discovery(unavailable=(Unavailable("ipmi", f"{_VARIABLE}: {error}", _EXAMPLE),))
-        command = Command(["ipmitool", *options, "dcmi", "power", "reading"], self._host.environ, _TIMEOUT_S)
+        command = Command(["ipmitool", *options, "dcmi", "power", "reading"], self._host, _TIMEOUT_S)
         domain = _domain(_bmc(options))
         poller = Poller(
             domain.uid,

@@ -67,7 +67,7 @@ class PiPmicCollector(PolledCollector):
             return Discovery()
         from greengen.collectors._command import Command  # noqa: PLC0415 -- loads subprocess
 
-        command = Command(["vcgencmd", "pmic_read_adc"], self._host.environ, _TIMEOUT_S)
+        command = Command(["vcgencmd", "pmic_read_adc"], self._host, _TIMEOUT_S)
         clock = self._host.monotonic_ns
         poller = Poller(
             "vcgencmd", lambda: rails_w(command.run()), period_s=_PERIOD_S, clock=clock, abort=command.abort

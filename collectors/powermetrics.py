@@ -89,7 +89,7 @@ class PowermetricsCollector:
             command = shlex.split(said) or ["powermetrics"]
         except ValueError as error:
             return Discovery(unavailable=(Unavailable("powermetrics", f"{_VARIABLE}: {error}", _ROOT),))
-        stream = Stream([*command, *_OPTIONS], self._host.environ, end=END, parse=parse, clock=self._host.monotonic_ns)
+        stream = Stream([*command, *_OPTIONS], self._host, end=END, parse=parse)
         # Each question waits for the next sample, which is further away than this.
         poller = Poller(
             "powermetrics", stream.next, period_s=_EVERY_S / 20, clock=self._host.monotonic_ns, abort=stream.abort

@@ -97,12 +97,12 @@ class QualcommCollector:
     def discover(self) -> Discovery:
         """Ask once; 5 s at the most where qaic-util hangs."""
         self.close()
-        environ = beside_path(self._host.environ, _FOLDER)
-        if not installed(_TOOL.program, environ):
+        host = beside_path(self._host, _FOLDER)
+        if not installed(_TOOL.program, host.environ):
             return Discovery()
         from greengen.collectors._command import Command  # noqa: PLC0415 -- loads subprocess
 
-        command = Command([_TOOL.program, "-q"], environ, _TOOL.timeout_s)
+        command = Command([_TOOL.program, "-q"], host, _TOOL.timeout_s)
         return self._cards.start(_TOOL, lambda: cards(command.run()), command.abort)
 
     def read(self) -> Iterator[Sample | Usage | Event]:

@@ -58,7 +58,7 @@ ONLY = {
         "greengen.quantity",
         "greengen.rows",
     ),
-    "greengen.collectors": ("greengen.collectors", "greengen.collector", "greengen.errors"),
+    "greengen.collectors": ("greengen.collectors", "greengen.collector", "greengen.errors", "greengen.helpers"),
 }
 #: And these never what is listed.
 NEVER = {

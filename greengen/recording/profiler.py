@@ -191,7 +191,7 @@ class Profiler:
         writer.readings.tolerate("cpu", _CPU_TOLERANCE_NS)
         state.ask(found.collectors)
         wanted = frozenset(domain.uid for domain in found.domains)
-        return Sampler(found.collectors, wanted, writer, self.options.own_process, state)
+        return Sampler(found.collectors, wanted, writer, self.options.own_process, state, self._host.helpers)
 
     def stop(self) -> None:
         """Take the last reading and close. Does nothing in a forked child, and nothing the second time."""

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from greengen.collector import RECORDER, Collector, Event, Sample, Usage
+from greengen.helpers import Helpers
 from greengen.plugins import read_once
 from greengen.recording.columns import INTEGER, is_number
 from greengen.recording.state import StateWatch
@@ -29,6 +30,7 @@ class Sampler:
     own_process  the sampler has a process of its own (`greengen profile`); else only its thread
                  counts as its cost, and that is part of the profiled process
     state        what tells changes of the machine's state, in `drain`
+    helpers      what the collectors run: it counts as the sampler's cost
     """
 
     collectors: Sequence[Collector]
@@ -36,6 +38,7 @@ class Sampler:
     writer: Writer
     own_process: bool
     state: StateWatch | None = None
+    helpers: Helpers = field(default_factory=Helpers)
     _failing: set[str] = field(default_factory=set)
     _read: deque[tuple[str, list[Sample | Usage | Event], str]] = field(default_factory=deque)
 
@@ -43,6 +46,7 @@ class Sampler:
         """One reading of everything; of its own cost once between two flushes, for that changes slowly."""
         if not self._read:
             own = time.process_time_ns() if self.own_process else time.thread_time_ns()
+            own += self.helpers.busy_ns()
             self._read.append(("recorder", [Usage("cpu", RECORDER, time.monotonic_ns(), own)], ""))
         for collector in self.collectors:
             self._read.append((collector.name, *read_once(collector)))

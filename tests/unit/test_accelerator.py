@@ -279,7 +279,7 @@ def test_neuron_monitor_that_ends_is_a_gap(tmp_path: Path) -> None:
     with started(states(machine_with_neuron(tmp_path / "m", 1), "neuron=60/200", PATH=path)) as (collector, found):
         assert len(found.domains) == 1  # its first report comes seconds later
         [gap] = first(collector, Event)
-        assert "neuron-monitor has ended (1)" in gap.reason
+        assert "neuron-monitor ended (1)" in gap.reason
 
 
 def test_neuron_without_its_monitor(tmp_path: Path) -> None:

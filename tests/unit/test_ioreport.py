@@ -163,7 +163,7 @@ def test_a_channel_that_goes_is_a_gap_of_its_own() -> None:
 
 def test_a_stream_without_an_end_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_stream, "_LONGEST", 1000)
-    endless = _stream.Stream(["yes", "x" * 90], os.environ, end=b"</end>", parse=bytes, clock=time.monotonic_ns)
+    endless = _stream.Stream(["yes", "x" * 90], Host(environ=os.environ), end=b"</end>", parse=bytes)
     with pytest.raises(ValueError, match="without an end"):
         endless.next()
     with pytest.raises(ValueError, match="without an end"):
