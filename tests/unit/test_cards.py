@@ -21,7 +21,7 @@ from greengen.collectors.qualcomm import QualcommCollector
 from greengen.testing.fake_commands import fake_command, hl_smi, measure_power, npu_smi_info, qaic_util
 
 S = 1_000_000_000
-TOOL = Tool("maker", "smi", 1.0, 5.0, 500.0, 0.05, 1.0, "the card", "call the maker")
+TOOL = Tool("maker", "smi", (), 1.0, 5.0, 500.0, 0.05, 1.0, "the card", "call the maker")
 CARD = Card("A1", "Card", 120.0, busy=0.5, limit_w=200.0)
 
 
