@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 from xml.parsers.expat import ExpatError
 
+from greengen.collector import Host
 from greengen.collectors._battery_gauge import Gauge
 from greengen.collectors._command import Command
 
@@ -22,9 +23,9 @@ _SIGN, _WHOLE = 1 << 63, 1 << 64
 _PERCENT = 100
 
 
-def command(environ: Mapping[str, str]) -> Command:
+def command(host: Host) -> Command:
     """The question."""
-    return Command(["ioreg", "-a", "-r", "-n", "AppleSmartBattery"], environ, _TIMEOUT_S)
+    return Command(["ioreg", "-a", "-r", "-n", "AppleSmartBattery"], host, _TIMEOUT_S)
 
 
 def parse(text: str) -> list[Gauge]:

@@ -136,38 +136,37 @@ class NeuronSource:
     detail = "the use of its NeuronCores, by neuron-monitor"
 
     def __init__(self, host: Host, units: tuple[str, ...]) -> None:
-        from greengen.collectors._newest_line import Lines  # noqa: PLC0415 -- loads subprocess
+        from greengen.collectors._stream import Stream  # noqa: PLC0415 -- loads subprocess
 
         self.units = units
-        self._clock = host.monotonic_ns
-        self._lines = Lines([_MONITOR], beside_path(host.environ, _NEURON), timeout_s=15.0)
+        self._reports = Stream([_MONITOR], beside_path(host, _NEURON), end=b"\n", parse=neuron_report)
 
     def ask(self) -> Told:
         """The next report; it comes every 5 s."""
-        line = self._lines.newest()
-        told = neuron_report(line)
-        return Told({unit: told.busy.get(unit, 0.0) for unit in self.units}, told.window_s, self._clock())
+        report = self._reports.next()
+        told = report.value
+        return Told({unit: told.busy.get(unit, 0.0) for unit in self.units}, told.window_s, report.arrived_ns)
 
     def abort(self) -> None:
         """End neuron-monitor."""
-        self._lines.abort()
+        self._reports.abort()
 
     def close(self) -> None:
         """End neuron-monitor."""
-        self._lines.close()
+        self._reports.close()
 
 
 def neuron(host: Host) -> Source | None:
     """The Neuron devices of this machine."""
     folders = (host.sysfs / "devices/virtual/neuron_device").glob("neuron*")
     numbers = sorted(int(folder.name[6:]) for folder in folders if folder.name[6:].isdigit())
-    if numbers and not installed(_MONITOR, beside_path(host.environ, _NEURON)):
+    if numbers and not installed(_MONITOR, beside_path(host, _NEURON).environ):
         msg = f"{_MONITOR}, which tells how busy it is, is not on the PATH"
         raise FileNotFoundError(msg)
     return NeuronSource(host, tuple(map(str, numbers))) if numbers else None
 
 
-def neuron_report(text: str) -> Told:
+def neuron_report(text: str | bytes) -> Told:
     """The use of each device that is in use, as the mean of its cores. Raises ValueError for what is no such report."""
     import json  # noqa: PLC0415 -- on machines with Neuron only
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from greengen.collector import MACHINE, Discovery, Domain, Event, Host, Sample, Unavailable, Usage
@@ -55,6 +55,7 @@ class Tool:
 
     collector: str
     program: str
+    options: tuple[str, ...]
     period_s: float
     timeout_s: float
     most_w: float
@@ -69,9 +70,9 @@ def installed(program: str, environ: Mapping[str, str]) -> bool:
     return any(os.access(Path(folder or ".", program), os.X_OK) for folder in environ.get("PATH", "").split(os.pathsep))
 
 
-def beside_path(environ: Mapping[str, str], *folders: str) -> dict[str, str]:
-    """The environment with folders at the end of its PATH: where makers put what they do not link."""
-    return {**environ, "PATH": os.pathsep.join([environ.get("PATH", ""), *folders])}
+def beside_path(host: Host, *folders: str) -> Host:
+    """With folders at the end of its PATH: where makers put what they do not link."""
+    return replace(host, environ={**host.environ, "PATH": os.pathsep.join([host.environ.get("PATH", ""), *folders])})
 
 
 def number(text: str, unit: str = "") -> float | None:
@@ -85,20 +86,31 @@ def number(text: str, unit: str = "") -> float | None:
 
 
 class Cards:
-    """The polled cards of a collector."""
+    """The polled cards of a collector.
 
-    def __init__(self, host: Host) -> None:
-        self._host = host
+    ask  takes what runs the tool, with more arguments, and gives the cards in its answer; raises OSError or ValueError
+    """
+
+    def __init__(self, host: Host, tool: Tool, ask: Callable[[Callable[..., str]], Sequence[Card]]) -> None:
+        self._host, self._tool, self._ask = host, tool, ask
         self._polled: Polled[dict[str, Card]] | None = None
         self._use: list[Usage] = []
 
-    def start(self, tool: Tool, ask: Callable[[], Sequence[Card]], abort: Callable[[], None]) -> Discovery:
-        """Ask once, for `timeout_s` at most, and go on asking where any card tells its power."""
+    def discover(self) -> Discovery:
+        """Ask once where the tool is installed, for `timeout_s` at most; go on where any card tells its power."""
+        self.close()
+        tool = self._tool
+        if not installed(tool.program, self._host.environ):
+            return Discovery()
+        from greengen.collectors._command import Command  # noqa: PLC0415 -- loads subprocess
+
+        command = Command([tool.program, *tool.options], self._host, tool.timeout_s)
 
         def answer() -> dict[str, Card]:
-            return {card.key: card for card in ask()}
+            return {card.key: card for card in self._ask(command.run)}
 
-        poller = Poller(tool.program, answer, period_s=tool.period_s, clock=self._host.monotonic_ns, abort=abort)
+        clock = self._host.monotonic_ns
+        poller = Poller(tool.program, answer, period_s=tool.period_s, clock=clock, abort=command.abort)
         poller.start()
         first = poller.first(tool.timeout_s)
         domains: dict[str, Domain] = {}

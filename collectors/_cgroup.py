@@ -15,6 +15,7 @@ from pathlib import Path
 
 from greengen.collector import Event, Host
 from greengen.collectors import _held
+from greengen.helpers import Helpers
 
 #: What processes of the container that are not of the tree used before it is worth a word: so many ns,
 #: and this part of all that the container used.
@@ -67,8 +68,8 @@ class CgroupMembers:
 class OutsideTheTree:
     """What this container does outside the profiled tree: told once, because it counts as others' work."""
 
-    def __init__(self, cgroup: CgroupTime, *, own_process: bool) -> None:
-        self._cgroup = cgroup
+    def __init__(self, cgroup: CgroupTime, helpers: Helpers, *, own_process: bool) -> None:
+        self._cgroup, self._helpers = cgroup, helpers
         # A recorder with a process of its own is in the container too, and not of the tree.
         self._own_process = own_process
         self._from: tuple[int, int] | None = None
@@ -83,7 +84,7 @@ class OutsideTheTree:
         except (OSError, ValueError):
             self._told = True  # a check less, and no joule
             return
-        known_ns = tree_ns + (time.process_time_ns() if self._own_process else 0)
+        known_ns = tree_ns + (time.process_time_ns() + self._helpers.busy_ns() if self._own_process else 0)
         if self._from is None:
             self._from = (used_ns, known_ns)
             return

@@ -1,14 +1,17 @@
-"""Run another program for a reading: found on the PATH, its output as text, and an end to waiting."""
+"""Run another program for a reading: its output as text, and an end to waiting."""
 
 from __future__ import annotations
 
 import os
-import shutil
+import selectors
 import subprocess
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Sequence
 
-#: Its number in POSIX. The module `signal` is for those who handle signals, which a library does not.
-_SIGKILL = 9
+from greengen.collector import Host
+from greengen.collectors._helper import Helper, which
+
+_CHUNK = 1 << 16
 
 
 class CommandError(ValueError):
@@ -22,69 +25,63 @@ class CommandError(ValueError):
 class Command:
     """One command line. `run` from one thread, `abort` from any.
 
-    environ    the PATH to look in, and what the program sees; its language is C
+    host       whose environment it is looked up in, and sees
     timeout_s  after which it is killed
     """
 
-    def __init__(self, argv: Sequence[str], environ: Mapping[str, str], timeout_s: float) -> None:
-        self._argv, self._environ, self._timeout_s = tuple(argv), environ, timeout_s
-        self._process: subprocess.Popen[str] | None = None
+    def __init__(self, argv: Sequence[str], host: Host, timeout_s: float) -> None:
+        self._argv, self._host, self._timeout_s = tuple(argv), host, timeout_s
+        self._helper: Helper | None = None
 
     def is_installed(self) -> bool:
         """Whether the program is on the PATH."""
-        return shutil.which(self._argv[0], path=self._environ.get("PATH", "")) is not None
+        return which(self._argv[0], self._host.environ) is not None
 
     def run(self, *more: str) -> str:
         """Its standard output, with `more` arguments.
 
         Raises OSError, or CommandError for an exit code that is not 0, with what it said.
         """
-        found = find(self._argv[0], self._environ)
-        process = subprocess.Popen(  # noqa: S603 -- a collector's own command, without a shell
-            [found, *self._argv[1:], *more],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env={**self._environ, "LC_ALL": "C"},
-            text=True,
-            errors="replace",
-            start_new_session=True,  # a Ctrl-C at the terminal is for the workload
-        )
-        with process:
-            self._process = process
-            try:
-                out, err = process.communicate(timeout=self._timeout_s)
-            except subprocess.TimeoutExpired as error:
-                kill(process.pid)
-                msg = f"{self._argv[0]} took longer than {self._timeout_s:g} s"
-                raise TimeoutError(msg) from error
-            finally:
-                self._process = None
-        if process.returncode:
+        deadline = time.monotonic() + self._timeout_s
+        self._helper = helper = Helper([*self._argv, *more], self._host, subprocess.PIPE)
+        try:
+            out, err = _read(helper, deadline)
+            code = helper.wait(deadline - time.monotonic())
+        finally:
+            self._helper = None
+            if helper.code is None:
+                helper.kill()
+            helper.close()
+        if code is None:
+            msg = f"{self._argv[0]} took longer than {self._timeout_s:g} s"
+            raise TimeoutError(msg)
+        if code:
             said = (err or out).strip().splitlines()
-            msg = f"{self._argv[0]} failed ({process.returncode})" + (f": {said[-1]}" if said else "")
+            msg = f"{self._argv[0]} failed ({code})" + (f": {said[-1]}" if said else "")
             raise CommandError(msg, out)
         return out
 
     def abort(self) -> None:
         """End a run that is under way."""
-        process = self._process
-        if process is not None:
-            kill(process.pid)
+        helper = self._helper
+        if helper is not None:
+            helper.kill()
 
 
-def find(program: str, environ: Mapping[str, str]) -> str:
-    """Where a program is. Raises FileNotFoundError where it is not on the PATH."""
-    found = shutil.which(program, path=environ.get("PATH", ""))
-    if found is None:
-        msg = f"{program} is not on the PATH"
-        raise FileNotFoundError(msg)
-    return found
-
-
-def kill(pid: int) -> None:
-    """End a program that leads its own group, and what it started."""
-    try:
-        os.killpg(pid, _SIGKILL)
-    except ProcessLookupError:
-        return  # it has ended by itself
+def _read(helper: Helper, deadline: float) -> tuple[str, str]:
+    """What it writes to its output and as errors, until both end, or until a time of the monotonic clock."""
+    said = {pipe: b"" for pipe in (helper.output, helper.errors) if pipe is not None}
+    with selectors.DefaultSelector() as selector:
+        for pipe in said:
+            selector.register(pipe, selectors.EVENT_READ, pipe)
+        while selector.get_map():
+            ready = selector.select(max(0.0, deadline - time.monotonic()))
+            for key, _ in ready:
+                chunk = os.read(key.fd, _CHUNK)
+                said[key.data] += chunk
+                if not chunk:
+                    selector.unregister(key.fileobj)
+            if not ready:
+                break
+    out, err = (text.decode(errors="replace") for text in said.values())
+    return out, err

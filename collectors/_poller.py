@@ -42,6 +42,7 @@ class Poller(Generic[T]):
     ask    takes the reading; raises OSError or ValueError, whose text is the reason
     clock  monotonic, ns: what answers are stamped with
     abort  makes a question that is under way fail soon, when the poller closes
+    end    gives back what the questions held, after the last one
     """
 
     def __init__(
@@ -52,9 +53,10 @@ class Poller(Generic[T]):
         period_s: float,
         clock: Callable[[], int],
         abort: Callable[[], None] | None = None,
+        end: Callable[[], None] | None = None,
     ) -> None:
         self.name, self.period_s = name, period_s
-        self._ask, self._clock, self._abort = ask, clock, abort
+        self._ask, self._clock, self._abort, self._end = ask, clock, abort, end
         self._answers: deque[Answer[T]] = deque(maxlen=_MOST)
         self._asked_ns = 0
         self._answered = threading.Event()
@@ -110,6 +112,8 @@ class Poller(Generic[T]):
         if self._abort is not None:
             self._abort()
         thread.join(_CLOSE_S)
+        if self._end is not None:
+            self._end()
 
     def _run(self) -> None:
         while not self._closing:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +31,7 @@ from greengen.collectors._proc_pid import (
     read_stat,
     scan_children,
 )
+from greengen.helpers import Helpers
 
 # At import, because looking names up costs most where the caches are cold, ten times a second.
 _clock_ns, _process_ns = time.clock_gettime_ns, time.process_time_ns
@@ -79,14 +80,23 @@ class ProcessTree:
     Without `include_root` the root's own time is left out: it only waits for those that are counted.
     Until it has a child, it is asked for one at every reading.
 
+    What collectors run (`without`) is left out with all that it starts, alive and when it was waited for.
+
     A descendant that is first seen when its parent is dead already cannot be found; one that was
     seen before stays a member.
     """
 
     def __init__(
-        self, procfs: Path, root_pid: int, monotonic_ns: Callable[[], int], *, include_root: bool = True
+        self,
+        procfs: Path,
+        root_pid: int,
+        monotonic_ns: Callable[[], int],
+        *,
+        include_root: bool = True,
+        without: Helpers | None = None,
     ) -> None:
         self._procfs = str(procfs)
+        self._helpers = without or Helpers()
         self._include_root = include_root
         # Only the kernel's own procfs ties an open file to one process and has the CPU clocks.
         self._real = self._procfs == "/proc"
@@ -186,9 +196,9 @@ class ProcessTree:
             member.settled_ns = member.waited_ns
         own = self._members.get(self._self)
         if len(self._members) == 1 and own is not None and own.counted:
-            waited = tuple(_usage(_CHILDREN)[:2])
-            if _in_ns(*waited) == own.waited_ns:
-                self._lone_waited, self._lone_ns = waited, self._retired_ns + own.waited_ns
+            waited, waited_ns = self._own_waited()
+            if waited_ns == own.waited_ns:
+                self._lone_waited, self._lone_ns = waited, self._retired_ns + waited_ns
         return self._total_ns()
 
     def _pause(self, cost_ns: int) -> int:
@@ -233,7 +243,7 @@ class ProcessTree:
 
     def _waited_ns(self, member: _Member) -> int:
         if member.pid == self._self:
-            return _own_waited_ns()
+            return self._own_waited()[1]
         fields = read_stat(self._procfs, member.pid, member.fd)
         if int(fields[STARTED]) != member.started:
             raise ProcessLookupError
@@ -265,7 +275,7 @@ class ProcessTree:
         # What it has waited for before now is its own: no dead member's time is in it.
         waited_ns = (int(fields[CUTIME]) + int(fields[CSTIME])) * TICK_NS
         if pid == self._self:
-            waited_ns = _own_waited_ns()
+            waited_ns = self._own_waited()[1]
         self._members[pid] = _Member(
             pid=pid,
             started=int(fields[STARTED]),
@@ -282,13 +292,24 @@ class ProcessTree:
         if fd >= 0:
             _held.close(fd, self._procfs)
 
+    def _own_waited(self) -> tuple[tuple[float, ...], int]:
+        """What the kernel tells of the children we waited for, and ns of those that are not the recorder's."""
+        with self._helpers.lock:
+            waited = tuple(_usage(_CHILDREN)[:2])
+            return waited, _in_ns(*waited) - self._helpers.ended_ns
+
     def _rediscover(self) -> None:
+        with self._helpers.lock:
+            self._look(self._helpers.running)
+
+    def _look(self, helpers: Container[int]) -> None:
         scanned = None if self._lists_children else scan_children(self._procfs)
         pending = list(self._members)
         while pending:
             pid = pending.pop()
             children = listed_children(self._procfs, pid) if scanned is None else scanned.get(pid, [])
-            pending += [child for child in children if child not in self._members and self._add(child)]
+            new = [child for child in children if child not in self._members and child not in helpers]
+            pending += [child for child in new if self._add(child)]
 
     def _settle_dead(self, dead: list[_Member]) -> None:
         """Leave the time of the dead to the ancestor whose waited-for time grew by it, or retire it."""
@@ -321,11 +342,6 @@ def _depth(member: _Member, gone: dict[int, _Member]) -> int:
     while (parent := gone.get(member.parent)) is not None and depth < len(gone):
         member, depth = parent, depth + 1
     return depth
-
-
-def _own_waited_ns() -> int:
-    usage = _usage(_CHILDREN)
-    return _in_ns(usage.ru_utime, usage.ru_stime)
 
 
 def _in_ns(user_s: float, system_s: float) -> int:

@@ -1,16 +1,16 @@
-"""One long-lived command that writes a document per reading: started, read, and started again where it ends."""
+"""One long-lived command that writes a document, or a line, per reading: started, and again where it ends."""
 
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
 import tempfile
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import IO, Generic, TypeVar
+
+from greengen.collector import Host
+from greengen.collectors._helper import Helper, which
 
 T = TypeVar("T")
 
@@ -18,6 +18,7 @@ T = TypeVar("T")
 _LONGEST = 4_000_000
 _AGAIN_NS = 5_000_000_000
 _CHUNK = 1 << 16
+#: How long `close` waits for a thread that is in the middle of a reading.
 _GOES_S = 2.0
 
 
@@ -32,25 +33,15 @@ class Told(Generic[T]):
 class Stream(Generic[T]):
     """`next` from one thread, `abort` from any.
 
-    argv     the command, found on the PATH of `environ`
+    host     whose environment the command is looked up in, and sees
     end      what a document ends with
     parse    takes a document with its end; raises ValueError for what is none
-    clock    monotonic, ns
     """
 
-    def __init__(
-        self,
-        argv: Sequence[str],
-        environ: Mapping[str, str],
-        *,
-        end: bytes,
-        parse: Callable[[bytes], T],
-        clock: Callable[[], int],
-    ) -> None:
-        self._argv, self._environ = tuple(argv), environ
-        self._mark, self._parse, self._clock = end, parse, clock
-        self._process: subprocess.Popen[bytes] | None = None
-        self._errors: IO[bytes] | None = None
+    def __init__(self, argv: Sequence[str], host: Host, *, end: bytes, parse: Callable[[bytes], T]) -> None:
+        self._argv, self._host = tuple(argv), host
+        self._mark, self._parse, self._clock = end, parse, host.monotonic_ns
+        self._running: tuple[Helper, IO[bytes]] | None = None
         self._held = b""
         self._again_ns: int | None = None
         self._trouble = ""
@@ -60,7 +51,7 @@ class Stream(Generic[T]):
 
     def is_installed(self) -> bool:
         """Whether the command is on the PATH."""
-        return shutil.which(self._argv[0], path=self._environ.get("PATH", "")) is not None
+        return which(self._argv[0], self._host.environ) is not None
 
     def next(self) -> Told[T]:
         """The next reading; waits for it. Raises OSError or ValueError with what the command said when it ended.
@@ -68,7 +59,7 @@ class Stream(Generic[T]):
         After such an end it is not started again for five seconds.
         """
         with self._lock:
-            if self._process is None and self._again_ns is not None and self._clock() < self._again_ns:
+            if self._running is None and self._again_ns is not None and self._clock() < self._again_ns:
                 raise ValueError(self._trouble)
             try:
                 document = self._document()
@@ -80,10 +71,9 @@ class Stream(Generic[T]):
     def abort(self) -> None:
         """End the command: `next`, if it waits, fails. One that runs as root ends when it writes again."""
         self._closing = True
-        process = self._process
-        if process is not None:
-            with suppress(ProcessLookupError, PermissionError):
-                process.terminate()
+        running = self._running
+        if running is not None:
+            running[0].terminate()
 
     def close(self) -> None:
         """End the command and give its pipe back, unless a thread still waits for it. Nothing in a forked child."""
@@ -91,36 +81,20 @@ class Stream(Generic[T]):
             self._end()
             self._lock.release()
 
-    def _start(self) -> subprocess.Popen[bytes]:
-        found = shutil.which(self._argv[0], path=self._environ.get("PATH", ""))
-        if found is None:
-            msg = f"{self._argv[0]} is not on the PATH"
-            raise FileNotFoundError(msg)
-        errors = tempfile.TemporaryFile()  # noqa: SIM115 -- held as long as the process
+    def _start(self) -> tuple[Helper, IO[bytes]]:
+        errors = tempfile.TemporaryFile()  # noqa: SIM115 -- held as long as the process: a pipe would fill up
         try:
-            process = self._popen(found, errors)
+            helper = Helper(self._argv, self._host, errors)
         except OSError:
             errors.close()
             raise
-        self._process, self._errors, self._held = process, errors, b""
-        return process
-
-    def _popen(self, found: str, errors: IO[bytes]) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(  # noqa: S603 -- a collector's own command, without a shell
-            [found, *self._argv[1:]],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=errors,  # a pipe that nobody reads would fill up
-            bufsize=0,
-            env={**self._environ, "LC_ALL": "C"},
-            start_new_session=True,  # a Ctrl-C at the terminal is for the workload
-        )
+        self._running, self._held = (helper, errors), b""
+        return self._running
 
     def _document(self) -> bytes:
-        process = self._process or self._start()
+        helper, _ = self._running or self._start()
         while self._mark not in self._held:
-            # Its pipe is there: it was asked for.
-            chunk = b"" if self._closing or process.stdout is None else os.read(process.stdout.fileno(), _CHUNK)
+            chunk = b"" if self._closing else os.read(helper.output.fileno(), _CHUNK)
             if not chunk or len(self._held) > _LONGEST:
                 raise ValueError(self._end(too_long=bool(chunk)))
             self._held += chunk
@@ -129,21 +103,12 @@ class Stream(Generic[T]):
 
     def _end(self, *, too_long: bool = False) -> str:
         """Why it ended, in its own words if it has any."""
-        process, errors, held = self._process, self._errors, self._held
-        self._process, self._errors, self._held = None, None, b""
-        if process is None or errors is None:
+        running, held = self._running, self._held
+        self._running, self._held = None, b""
+        if running is None:
             return self._trouble
-        if process.stdout is not None:
-            process.stdout.close()
-        with suppress(ProcessLookupError, PermissionError):
-            process.terminate()
-        try:
-            code: int | None = process.wait(_GOES_S)
-        except subprocess.TimeoutExpired:
-            code = None
-            with suppress(ProcessLookupError, PermissionError, subprocess.TimeoutExpired):
-                process.kill()
-                code = process.wait(_GOES_S)
+        helper, errors = running
+        code = helper.close()
         errors.seek(0)
         # What is no part of a document on its standard output is a message, too.
         message = errors.read() or (held if held.strip(b"\0")[:1].isalnum() else b"")

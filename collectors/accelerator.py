@@ -23,7 +23,7 @@ from greengen.collector import MACHINE, Discovery, Domain, Event, Host, Sample, 
 from greengen.collectors import _calibration
 from greengen.collectors._busy import SOURCES, Source, Told
 from greengen.collectors._cpu_info import read_cpu_info
-from greengen.collectors._poller import Polled, Poller
+from greengen.collectors._poller import Polled, Poller, SlowMeters
 from greengen.collectors.cpu_model import GAIN, WORKLOAD
 
 _VARIABLE = "GREENGEN_ACCELERATOR"
@@ -95,7 +95,7 @@ class AcceleratorCollector:
 
     def __init__(self, host: Host) -> None:
         self._host = host
-        self._polled: list[tuple[Polled[Told], Source]] = []
+        self._meters = SlowMeters(host.monotonic_ns)
         self._use: list[Usage] = []
 
     def discover(self) -> Discovery:
@@ -128,33 +128,28 @@ class AcceleratorCollector:
     def _start(self, name: str, source: Source, powers: Powers) -> tuple[tuple[Domain, ...], str]:
         """Begin to ask; why there is nothing to ask, where the first answer says so."""
         domains = tuple(_domain(name, unit, source, powers) for unit in source.units)
-        poller = Poller(name, source.ask, period_s=_PERIOD_S, clock=self._host.monotonic_ns, abort=source.abort)
-        poller.start()
-        first = poller.first(_FIRST_S) if source.at_once else None
-        if first is not None and first.value is None:
-            poller.close()
-            source.close()
+        clock = self._host.monotonic_ns
+        poller = Poller(name, source.ask, period_s=_PERIOD_S, clock=clock, abort=source.abort, end=source.close)
+        if not source.at_once:
+            poller.start()
+        elif (first := self._meters.ask(poller, _FIRST_S)).value is None:
             return (), first.trouble
         by_unit = dict(zip(source.units, domains, strict=True))
         rows = _Rows(source, by_unit, powers, self._use)
         uids = [domain.uid for domain in domains]
-        self._polled.append((Polled(uids, poller, rows, _PATIENCE_S), source))
+        self._meters.add(Polled(uids, poller, rows, _PATIENCE_S))
         return domains, ""
 
     def read(self) -> Iterator[Sample | Usage | Event]:
         """What was told since the last reading; waits for nothing."""
-        now_ns = self._host.monotonic_ns() if self._polled else 0
-        for polled, _ in self._polled:
-            yield from polled.read(now_ns)
+        yield from self._meters.read()
         yield from self._use
         self._use.clear()
 
     def close(self) -> None:
         """End the threads, and what they run."""
-        for polled, source in self._polled:
-            polled.poller.close()
-            source.close()
-        self._polled, self._use = [], []
+        self._meters.close()
+        self._use = []
 
 
 @dataclass(slots=True)

@@ -8,14 +8,16 @@ information, intervals of 50 ms to 1 s) and the grace-hopper plug-in of Alumet (
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Callable
 from functools import partial
 
-from greengen.collector import Discovery, Domain, Unavailable
-from greengen.collectors._base import SysfsCollector, undivided
+from greengen.collector import Discovery, Domain, Host, Unavailable
 from greengen.collectors._cpu_info import read_cpu_info
+from greengen.collectors._domains import undivided
 from greengen.collectors._hwmon import Chip, find_chips, locate
-from greengen.collectors._sysfs_meter import Meter, positive_micro
+from greengen.collectors._sysfs_meter import Meter, SysfsMeters, positive_micro
 
 _GRACE = re.compile(r"^(Module|Grace|CPU|SysIO) Power Socket (\d+)$")
 #: By the first word of the OEM information: kind, what it holds of its socket, and of what else.
@@ -37,10 +39,15 @@ _MOST_W = {"board": 2_000.0, "package": 1_000.0, "core": 1_000.0, "uncore": 1_00
 _SLOW_S = 0.5
 
 
-class AcpiPowerMeterCollector(SysfsCollector):
+class AcpiPowerMeterCollector:
     """Reads every ACPI power meter, held open. `open_file` opens a path with os.open's flags."""
 
     name = "acpi_power_meter"
+    fallback_for: tuple[str, ...] = ()
+
+    def __init__(self, host: Host, open_file: Callable[[str, int], int] = os.open) -> None:
+        self._host, self._meters = host, SysfsMeters(host, open_file)
+        self.read, self.close = self._meters.read, self._meters.close
 
     def discover(self) -> Discovery:
         """The meters, by socket where they are NVIDIA's, else by their ACPI name."""

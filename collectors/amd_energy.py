@@ -7,14 +7,15 @@ reads, so it stands in only where powercap does not. Cores (Ecore…) are part o
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Callable
 from functools import partial
 
-from greengen.collector import Discovery, Domain, Unavailable
-from greengen.collectors._base import SysfsCollector
+from greengen.collector import Discovery, Domain, Host, Unavailable
 from greengen.collectors._cpu_info import read_cpu_info
 from greengen.collectors._hwmon import Chip, find_chips, locate
-from greengen.collectors._sysfs_meter import Meter, micro
+from greengen.collectors._sysfs_meter import Meter, SysfsMeters, micro
 
 _SOCKET = re.compile(r"^Esocket(\d+)$")
 #: AMD's counter is computed from events rather than sensed (Schöne et al., arXiv:2108.00808, on Zen 2):
@@ -30,11 +31,15 @@ _REMEDY = (
 )
 
 
-class AmdEnergyCollector(SysfsCollector):
+class AmdEnergyCollector:
     """Reads the socket counters, held open. `open_file` opens a path with os.open's flags."""
 
     name = "amd_energy"
     fallback_for: tuple[str, ...] = ("package",)
+
+    def __init__(self, host: Host, open_file: Callable[[str, int], int] = os.open) -> None:
+        self._host, self._meters = host, SysfsMeters(host, open_file)
+        self.read, self.close = self._meters.read, self._meters.close
 
     def discover(self) -> Discovery:
         """One domain per socket. With several memory nodes per socket the driver shows a socket on each of them."""

@@ -7,12 +7,13 @@ what RAPL counts, so it stands in only where no counter of the package can be re
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from functools import partial
 
-from greengen.collector import Discovery, Domain
-from greengen.collectors._base import SysfsCollector
+from greengen.collector import Discovery, Domain, Host
 from greengen.collectors._hwmon import Chip, find_chips, locate
-from greengen.collectors._sysfs_meter import Meter, positive_micro
+from greengen.collectors._sysfs_meter import Meter, SysfsMeters, positive_micro
 
 #: What the firmware tells is the estimate behind RAPL's counter: 20 % at 95 %, a judgement, as in rapl.
 _GAIN = 0.10
@@ -21,11 +22,15 @@ _MOST_W = 1000.0
 _REFRESH_S = 1.0
 
 
-class AmdHsmpCollector(SysfsCollector):
+class AmdHsmpCollector:
     """Reads the socket powers, held open. `open_file` opens a path with os.open's flags."""
 
     name = "amd_hsmp"
     fallback_for: tuple[str, ...] = ("package",)
+
+    def __init__(self, host: Host, open_file: Callable[[str, int], int] = os.open) -> None:
+        self._host, self._meters = host, SysfsMeters(host, open_file)
+        self.read, self.close = self._meters.read, self._meters.close
 
     def discover(self) -> Discovery:
         """One domain per socket, numbered in the order of the devices."""

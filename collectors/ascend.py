@@ -20,8 +20,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from greengen.collector import Discovery, Event, Host, Sample, Usage
-from greengen.collectors._cards import Card, Cards, Tool, installed, number
+from greengen.collector import Host
+from greengen.collectors._cards import Card, Cards, Tool, number
 
 _BUS = re.compile(r"^[0-9A-Fa-f]{4}:[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}\.[0-7]$")
 _POWER = re.compile(r"^\s*(?:NPU Real-time Power|Power Dissipation)\(W\)\s*:\s*(\S+)\s*$")
@@ -32,6 +32,7 @@ _CELLS = 3
 _TOOL = Tool(
     collector="ascend",
     program="npu-smi",
+    options=(),
     period_s=2.0,
     timeout_s=10.0,
     # Cards of two Ascend 910 dies draw several hundred W.
@@ -150,24 +151,5 @@ class AscendCollector:
     fallback_for: tuple[str, ...] = ()
 
     def __init__(self, host: Host) -> None:
-        self._host = host
-        self._cards = Cards(host)
-
-    def discover(self) -> Discovery:
-        """Ask once; 10 s at the most where npu-smi hangs."""
-        self.close()
-        environ = self._host.environ
-        if not installed(_TOOL.program, environ):
-            return Discovery()
-        from greengen.collectors._command import Command  # noqa: PLC0415 -- loads subprocess
-
-        command = Command([_TOOL.program], environ, _TOOL.timeout_s)
-        return self._cards.start(_TOOL, lambda: ask(command.run, environ.get(_VISIBLE)), command.abort)
-
-    def read(self) -> Iterator[Sample | Usage | Event]:
-        """What npu-smi has said since the last reading; waits for nothing."""
-        return self._cards.read()
-
-    def close(self) -> None:
-        """End the thread, and an npu-smi that still runs."""
-        self._cards.close()
+        made = Cards(host, _TOOL, lambda run: ask(run, host.environ.get(_VISIBLE)))
+        self.discover, self.read, self.close = made.discover, made.read, made.close

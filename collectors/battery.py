@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from greengen.collector import Discovery, Domain, Event, Host, Reading, Sample, Unavailable
-from greengen.collectors._base import WHOLE_HOST, PolledCollector, undivided
 from greengen.collectors._battery_gauge import Gauge, read_gauges
-from greengen.collectors._poller import Polled, Poller
+from greengen.collectors._domains import WHOLE_HOST, undivided
+from greengen.collectors._poller import Polled, Poller, SlowMeters
 
 _VARIABLE = "GREENGEN_BATTERY"
 #: Names a module that stands in for Windows, for tests.
@@ -121,14 +121,16 @@ class _Source:
     abort: Callable[[], None] | None = None
 
 
-class BatteryCollector(PolledCollector):
+class BatteryCollector:
     """Reads the batteries of the machine, in one thread. `platform` is as in ``sys.platform``."""
 
     name = "battery"
+    fallback_for: tuple[str, ...] = ()
 
     def __init__(self, host: Host, platform: str = sys.platform) -> None:
-        super().__init__(host)
-        self._platform = platform
+        self._host, self._platform = host, platform
+        self._meters = SlowMeters(host.monotonic_ns)
+        self.read, self.close = self._meters.read, self._meters.close
 
     def discover(self) -> Discovery:
         """Find the batteries, if they feed the machine now."""
@@ -174,7 +176,7 @@ class BatteryCollector(PolledCollector):
         if self._platform == "darwin":
             from greengen.collectors import _battery_macos  # noqa: PLC0415 -- loads subprocess and plistlib
 
-            command = _battery_macos.command(host.environ)
+            command = _battery_macos.command(host)
             return _Source(lambda: _battery_macos.parse(command.run()), _MACOS_PERIOD_S, "ioreg", command.abort)
         return _Source(lambda: read_gauges(host.sysfs), _PERIOD_S, str(host.sysfs / "class/power_supply"))
 

@@ -12,9 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from greengen.collector import Discovery, Domain, Event, Sample, Unavailable
-from greengen.collectors._base import PolledCollector
-from greengen.collectors._poller import Polled, Poller
+from greengen.collector import Discovery, Domain, Event, Host, Sample, Unavailable
+from greengen.collectors._poller import Polled, Poller, SlowMeters
 
 if TYPE_CHECKING:
     from greengen.collectors._dcgm_gpus import Gpu
@@ -98,10 +97,15 @@ class _Rows:
                 yield Event(t_ns, "freeze", domain.uid, f"the exporter has said the same for {still_s:.0f} s")
 
 
-class DcgmCollector(PolledCollector):
+class DcgmCollector:
     """Reads the exporter that ``GREENGEN_DCGM`` names, in a thread of its own."""
 
     name = "dcgm"
+    fallback_for: tuple[str, ...] = ()
+
+    def __init__(self, host: Host) -> None:
+        self._host, self._meters = host, SlowMeters(host.monotonic_ns)
+        self.read, self.close = self._meters.read, self._meters.close
 
     def discover(self) -> Discovery:
         """Ask once; 3 s at the most where it does not answer."""

@@ -12,17 +12,17 @@ PyTorch/examples/multi_tenants/README.md (HABANA_VISIBLE_MODULES).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
-from greengen.collector import Discovery, Event, Host, Sample, Usage
-from greengen.collectors._cards import Card, Cards, Tool, installed, number
+from greengen.collector import Host
+from greengen.collectors._cards import Card, Cards, Tool, number
 
 _VISIBLE = "HABANA_VISIBLE_MODULES"
 _COLUMNS = ("index", "module_id", "uuid", "name", "power.draw", "power.max", "utilization.aip")
-_QUERY = ["hl-smi", "-Q", ",".join(_COLUMNS), "-f", "csv,noheader"]
 _TOOL = Tool(
     collector="gaudi",
     program="hl-smi",
+    options=("-Q", ",".join(_COLUMNS), "-f", "csv,noheader"),
     period_s=1.0,
     timeout_s=5.0,
     # Gaudi 3 is allowed 850 W (docs.habana.ai, option --power-max).
@@ -74,24 +74,5 @@ class GaudiCollector:
     fallback_for: tuple[str, ...] = ()
 
     def __init__(self, host: Host) -> None:
-        self._host = host
-        self._cards = Cards(host)
-
-    def discover(self) -> Discovery:
-        """Ask once; 5 s at the most where hl-smi hangs."""
-        self.close()
-        environ = self._host.environ
-        if not installed(_TOOL.program, environ):
-            return Discovery()
-        from greengen.collectors._command import Command  # noqa: PLC0415 -- loads subprocess
-
-        command = Command(_QUERY, environ, _TOOL.timeout_s)
-        return self._cards.start(_TOOL, lambda: cards(command.run(), environ.get(_VISIBLE)), command.abort)
-
-    def read(self) -> Iterator[Sample | Usage | Event]:
-        """What hl-smi has said since the last reading; waits for nothing."""
-        return self._cards.read()
-
-    def close(self) -> None:
-        """End the thread, and an hl-smi that still runs."""
-        self._cards.close()
+        made = Cards(host, _TOOL, lambda run: cards(run(), host.environ.get(_VISIBLE)))
+        self.discover, self.read, self.close = made.discover, made.read, made.close

@@ -13,16 +13,17 @@ devices to be measured, with an exit code that is not 0).
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
-from greengen.collector import Discovery, Event, Host, Sample, Usage
-from greengen.collectors._cards import Card, Cards, Tool, installed, number
+from greengen.collector import Host
+from greengen.collectors._cards import Card, Cards, Tool, number
 
 _DEVICE = re.compile(r"^Executing on device: (\S+)\s*$")
 _POWER = re.compile(r"^Current power consumption \(W\): (\S+)\s*$")
 _TOOL = Tool(
     collector="hailo",
     program="hailortcli",
+    options=("measure-power",),
     period_s=1.0,
     timeout_s=5.0,
     # A judgement: a chip draws some watts, and a board has a few of them.
@@ -75,23 +76,5 @@ class HailoCollector:
     fallback_for: tuple[str, ...] = ()
 
     def __init__(self, host: Host) -> None:
-        self._host = host
-        self._cards = Cards(host)
-
-    def discover(self) -> Discovery:
-        """Ask once; 5 s at the most where hailortcli hangs."""
-        self.close()
-        if not installed(_TOOL.program, self._host.environ):
-            return Discovery()
-        from greengen.collectors._command import Command  # noqa: PLC0415 -- loads subprocess
-
-        command = Command([_TOOL.program, "measure-power"], self._host.environ, _TOOL.timeout_s)
-        return self._cards.start(_TOOL, lambda: ask(command.run), command.abort)
-
-    def read(self) -> Iterator[Sample | Usage | Event]:
-        """What hailortcli has measured since the last reading; waits for nothing."""
-        return self._cards.read()
-
-    def close(self) -> None:
-        """End the thread, and a hailortcli that still runs."""
-        self._cards.close()
+        made = Cards(host, _TOOL, ask)
+        self.discover, self.read, self.close = made.discover, made.read, made.close

@@ -8,16 +8,16 @@ Both add up a 32-bit register only when somebody reads: 262 kJ between two readi
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
-from greengen.collector import Discovery, Domain, Event, Sample, Unavailable, Usage
-from greengen.collectors._base import SysfsCollector
+from greengen.collector import Discovery, Domain, Event, Host, Sample, Unavailable, Usage
 from greengen.collectors._held import HeldFile
 from greengen.collectors._hwmon import Chip, find_chips, locate
-from greengen.collectors._sysfs_meter import Meter, micro
+from greengen.collectors._sysfs_meter import Meter, SysfsMeters, micro
 
 if TYPE_CHECKING:
     from greengen.collectors._drm_use import DrmUse
@@ -36,11 +36,15 @@ _MOST_W, _REFRESH_S = 1000.0, 0.1
 _LIMITS = ("power{}_rated_max", "power{}_max", "power{}_cap", "power1_rated_max", "power1_max", "power1_cap")
 
 
-class IntelGpuCollector(SysfsCollector):
+class IntelGpuCollector:
     """Reads every counter of every card. `open_file` opens a path with os.open's flags."""
 
     name = "intel_gpu"
-    _use: DrmUse | None = None
+    fallback_for: tuple[str, ...] = ()
+
+    def __init__(self, host: Host, open_file: Callable[[str, int], int] = os.open) -> None:
+        self._host, self._meters = host, SysfsMeters(host, open_file)
+        self._use: DrmUse | None = None
 
     def discover(self) -> Discovery:
         """The counters by PCI address and part; a card holds its package and its tiles."""
@@ -70,13 +74,13 @@ class IntelGpuCollector(SysfsCollector):
 
     def read(self) -> Iterator[Sample | Usage | Event]:
         """One sample per counter, and who used the GPUs; a `gap` event when one begins to fail."""
-        yield from super().read()
+        yield from self._meters.read()
         if self._use is not None:
             yield from self._use.read()
 
     def close(self) -> None:
         """Close the counters."""
-        super().close()
+        self._meters.close()
         if self._use is not None:
             self._use.close()
         self._use = None

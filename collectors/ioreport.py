@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING
 from greengen.collector import Discovery, Domain, Event, Host, Sample, Unavailable
 from greengen.collectors._apple import KINDS, rail_domain
 from greengen.collectors._outage import Outages
-from greengen.collectors._poller import Polled, Poller
+from greengen.collectors._poller import Polled, Poller, SlowMeters
 
 if TYPE_CHECKING:
     from greengen.collectors._ioreport_lines import Energies
-    from greengen.collectors._stream import Stream, Told
+    from greengen.collectors._stream import Told
 
 _VARIABLE = "GREENGEN_IOREPORT"
 _FIRST_S, _PATIENCE_S, _RETRY_S = 10.0, 5.0, 0.05
@@ -62,8 +62,8 @@ class IoReportCollector:
 
     def __init__(self, host: Host, platform: str = sys.platform) -> None:
         self._host, self._platform = host, platform
-        self._stream: Stream[Energies] | None = None
-        self._polled: Polled[Told[Energies]] | None = None
+        self._meters = SlowMeters(host.monotonic_ns)
+        self.read, self.close = self._meters.read, self._meters.close
 
     def discover(self) -> Discovery:
         """Start the worker and wait for its first line, on a Mac."""
@@ -73,34 +73,20 @@ class IoReportCollector:
         from greengen.collectors._ioreport_lines import parse  # noqa: PLC0415 -- only on a Mac
         from greengen.collectors._stream import Stream  # noqa: PLC0415 -- loads subprocess
 
-        clock = self._host.monotonic_ns
         command = [sys.executable, "-m", "greengen.collectors._ioreport_worker"]
-        stream = Stream(command, self._host.environ, end=b"\n", parse=parse, clock=clock)
+        stream = Stream(command, self._host, end=b"\n", parse=parse)
         # Each question waits for the next line, which is further away than this.
-        poller = Poller("IOReport", stream.next, period_s=_RETRY_S, clock=clock, abort=stream.abort)
-        poller.start()
-        first = poller.first(_FIRST_S)
+        clock = self._host.monotonic_ns
+        poller = Poller("IOReport", stream.next, period_s=_RETRY_S, clock=clock, abort=stream.abort, end=stream.close)
+        first = self._meters.ask(poller, _FIRST_S)
         if first.value is None:
-            poller.close()
-            stream.close()
             return Discovery(unavailable=(Unavailable("ioreport", first.trouble, _REMEDY),))
         told = first.value.value
         domains = {rail: _domain(rail, told.step_j[rail]) for rail in KINDS if rail in told.energy_j}
         uids = [domain.uid for domain in domains.values()]
-        self._stream, self._polled = stream, Polled(uids, poller, _Rows(domains), _PATIENCE_S)
+        self._meters.add(Polled(uids, poller, _Rows(domains), _PATIENCE_S))
         problems = tuple(Unavailable(f"ioreport:{rail}", why, _REMEDY) for rail, why in told.troubles.items())
         return Discovery(tuple(domains.values()), problems)
-
-    def read(self) -> Iterator[Sample | Event]:
-        """What the worker has said since the last reading; waits for nothing."""
-        return iter(()) if self._polled is None else self._polled.read(self._host.monotonic_ns())
-
-    def close(self) -> None:
-        """End the thread and the worker."""
-        if self._polled is not None and self._stream is not None:
-            self._polled.poller.close()
-            self._stream.close()
-        self._polled, self._stream = None, None
 
 
 def _domain(rail: str, step_j: float) -> Domain:

@@ -15,9 +15,9 @@ import re
 import shlex
 from dataclasses import replace
 
-from greengen.collector import Discovery, Domain, Unavailable
-from greengen.collectors._base import WHOLE_HOST, PolledCollector
-from greengen.collectors._poller import Poller
+from greengen.collector import Discovery, Domain, Host, Unavailable
+from greengen.collectors._domains import WHOLE_HOST
+from greengen.collectors._poller import Poller, SlowMeters
 
 _VARIABLE = "GREENGEN_IPMI"
 _EXAMPLE = f'{_VARIABLE}=local, or {_VARIABLE}="-I lanplus -H bmc -U admin -E"'
@@ -47,10 +47,15 @@ def power_w(text: str) -> float:
     return float(watts)
 
 
-class IpmiCollector(PolledCollector):
+class IpmiCollector:
     """Runs ipmitool in a thread of its own, where ``GREENGEN_IPMI`` says so."""
 
     name = "ipmi"
+    fallback_for: tuple[str, ...] = ()
+
+    def __init__(self, host: Host) -> None:
+        self._host, self._meters = host, SlowMeters(host.monotonic_ns)
+        self.read, self.close = self._meters.read, self._meters.close
 
     def discover(self) -> Discovery:
         """Ask once; 10 s at the most where the BMC does not answer."""
@@ -66,7 +71,7 @@ class IpmiCollector(PolledCollector):
             options = [] if said == "local" else shlex.split(said)
         except ValueError as error:
             return Discovery(unavailable=(Unavailable("ipmi", f"{_VARIABLE}: {error}", _EXAMPLE),))
-        command = Command(["ipmitool", *options, "dcmi", "power", "reading"], self._host.environ, _TIMEOUT_S)
+        command = Command(["ipmitool", *options, "dcmi", "power", "reading"], self._host, _TIMEOUT_S)
         domain = _domain(_bmc(options))
         poller = Poller(
             domain.uid,

@@ -14,17 +14,18 @@ almond-bot/axol#220 writes for the next start (one line, ``pmode:0002``).
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from greengen.collector import Discovery, Domain, Unavailable
-from greengen.collectors._base import SysfsCollector, undivided
+from greengen.collector import Discovery, Domain, Host, Unavailable
 from greengen.collectors._cpu_info import read_text
+from greengen.collectors._domains import undivided
 from greengen.collectors._hwmon import Chip, find_chips, locate
-from greengen.collectors._sysfs_meter import Meter, micro, volts_times_amperes
+from greengen.collectors._sysfs_meter import Meter, SysfsMeters, micro, volts_times_amperes
 
 _WHOLE = ("VDD_IN", "POM_5V_IN", "VIN")
 #: By label, kind and what else measures the same; a label that is not here is a rail of the board.
@@ -59,10 +60,15 @@ class _Rail:
     source: str
 
 
-class JetsonCollector(SysfsCollector):
+class JetsonCollector:
     """Reads the rails of a Jetson, held open. `open_file` opens a path with os.open's flags."""
 
     name = "jetson"
+    fallback_for: tuple[str, ...] = ()
+
+    def __init__(self, host: Host, open_file: Callable[[str, int], int] = os.open) -> None:
+        self._host, self._meters = host, SysfsMeters(host, open_file)
+        self.read, self.close = self._meters.read, self._meters.close
 
     def discover(self) -> Discovery:
         """Find the rails, if this is a Jetson."""

@@ -14,10 +14,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from greengen.collector import Discovery, Domain, Event, Sample, Unavailable
-from greengen.collectors._base import PolledCollector, undivided
+from greengen.collector import Discovery, Domain, Event, Host, Sample, Unavailable
 from greengen.collectors._cpu_info import read_text
-from greengen.collectors._poller import Polled, Poller
+from greengen.collectors._domains import undivided
+from greengen.collectors._poller import Polled, Poller, SlowMeters
 
 _PERIOD_S, _TIMEOUT_S = 0.5, 2.0
 #: What the official power supply delivers (27 W) is below this.
@@ -54,10 +54,15 @@ def _rows(t_ns: int, rails: dict[str, float]) -> Iterator[Sample | Event]:
         yield Sample(_CORE_UID, t_ns, rails[_CORE], "power")
 
 
-class PiPmicCollector(PolledCollector):
+class PiPmicCollector:
     """Runs vcgencmd in a thread of its own, on boards that have the chip."""
 
     name = "pi_pmic"
+    fallback_for: tuple[str, ...] = ()
+
+    def __init__(self, host: Host) -> None:
+        self._host, self._meters = host, SlowMeters(host.monotonic_ns)
+        self.read, self.close = self._meters.read, self._meters.close
 
     def discover(self) -> Discovery:
         """Ask once, if this is a board with BCM2712."""
@@ -67,7 +72,7 @@ class PiPmicCollector(PolledCollector):
             return Discovery()
         from greengen.collectors._command import Command  # noqa: PLC0415 -- loads subprocess
 
-        command = Command(["vcgencmd", "pmic_read_adc"], self._host.environ, _TIMEOUT_S)
+        command = Command(["vcgencmd", "pmic_read_adc"], self._host, _TIMEOUT_S)
         clock = self._host.monotonic_ns
         poller = Poller(
             "vcgencmd", lambda: rails_w(command.run()), period_s=_PERIOD_S, clock=clock, abort=command.abort

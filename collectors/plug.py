@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from greengen.collector import Discovery, Domain, Event, Sample, Unavailable
-from greengen.collectors._base import WHOLE_HOST, PolledCollector, undivided
-from greengen.collectors._poller import Polled, Poller
+from greengen.collector import Discovery, Domain, Event, Host, Sample, Unavailable
+from greengen.collectors._domains import WHOLE_HOST, undivided
+from greengen.collectors._poller import Polled, Poller, SlowMeters
 
 if TYPE_CHECKING:
     from greengen.collectors._plug_formats import Plug, PlugReading
@@ -117,10 +117,15 @@ class _Meter:
             yield Event(t_ns, "reset", uid, reason)
 
 
-class PlugCollector(PolledCollector):
+class PlugCollector:
     """Reads the plugs that ``GREENGEN_PLUG`` names, each in a thread of its own."""
 
     name = "plug"
+    fallback_for: tuple[str, ...] = ()
+
+    def __init__(self, host: Host) -> None:
+        self._host, self._meters = host, SlowMeters(host.monotonic_ns)
+        self.read, self.close = self._meters.read, self._meters.close
 
     def discover(self) -> Discovery:
         """Ask every plug once, all at a time; 2 s at the most where one does not answer."""

@@ -15,15 +15,17 @@ adm1275.rst (of whose chips those are left out that scale nothing, or show no po
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-from greengen.collector import Discovery, Domain, Unavailable
-from greengen.collectors._base import SysfsCollector, undivided
+from greengen.collector import Discovery, Domain, Host, Unavailable
 from greengen.collectors._cpu_info import read_text
+from greengen.collectors._domains import undivided
 from greengen.collectors._hwmon import Chip, find_chips, locate
 from greengen.collectors._on_die import with_npus
-from greengen.collectors._sysfs_meter import Meter, micro, volts_times_amperes
+from greengen.collectors._sysfs_meter import Meter, SysfsMeters, micro, volts_times_amperes
 
 _INA = ("ina209", "ina219", "ina220", "ina226", "ina230", "ina231", "ina228", "ina237", "ina238", "ina780", "sq52206")
 _ADM = ("adm1272", "adm1273", "adm1276", "adm1293", "adm1294")
@@ -44,10 +46,15 @@ _GAIN = 0.025
 _MOST_W = 5_000.0
 
 
-class PowerMonitorCollector(SysfsCollector):
+class PowerMonitorCollector:
     """Reads the declared rails, held open. `open_file` opens a path with os.open's flags."""
 
     name = "power_monitor"
+    fallback_for: tuple[str, ...] = ()
+
+    def __init__(self, host: Host, open_file: Callable[[str, int], int] = os.open) -> None:
+        self._host, self._meters = host, SysfsMeters(host, open_file)
+        self.read, self.close = self._meters.read, self._meters.close
 
     def discover(self) -> Discovery:
         """The declared rails; the others are told with what they read, and how to declare them."""

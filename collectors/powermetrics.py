@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING
 from greengen.collector import Discovery, Domain, Event, Host, Sample, Unavailable
 from greengen.collectors._apple import rail_domain
 from greengen.collectors._outage import Outages
-from greengen.collectors._poller import Polled, Poller
+from greengen.collectors._poller import Polled, Poller, SlowMeters
 
 if TYPE_CHECKING:
     from greengen.collectors._powermetrics_plist import Window
-    from greengen.collectors._stream import Stream, Told
+    from greengen.collectors._stream import Told
 
 _VARIABLE = "GREENGEN_POWERMETRICS"
 _EVERY_S = 0.5
@@ -70,8 +70,8 @@ class PowermetricsCollector:
 
     def __init__(self, host: Host) -> None:
         self._host = host
-        self._stream: Stream[Window] | None = None
-        self._polled: Polled[Told[Window]] | None = None
+        self._meters = SlowMeters(host.monotonic_ns)
+        self.read, self.close = self._meters.read, self._meters.close
 
     def discover(self) -> Discovery:
         """Start it and wait for its first sample, where there is such a command."""
@@ -89,33 +89,20 @@ class PowermetricsCollector:
             command = shlex.split(said) or ["powermetrics"]
         except ValueError as error:
             return Discovery(unavailable=(Unavailable("powermetrics", f"{_VARIABLE}: {error}", _ROOT),))
-        stream = Stream([*command, *_OPTIONS], self._host.environ, end=END, parse=parse, clock=self._host.monotonic_ns)
+        stream = Stream([*command, *_OPTIONS], self._host, end=END, parse=parse)
         # Each question waits for the next sample, which is further away than this.
+        period_s, clock = _EVERY_S / 20, self._host.monotonic_ns
         poller = Poller(
-            "powermetrics", stream.next, period_s=_EVERY_S / 20, clock=self._host.monotonic_ns, abort=stream.abort
+            "powermetrics", stream.next, period_s=period_s, clock=clock, abort=stream.abort, end=stream.close
         )
-        poller.start()
-        first = poller.first(_FIRST_S)
+        first = self._meters.ask(poller, _FIRST_S)
         if first.value is None:
-            poller.close()
-            stream.close()
             remedy = _ROOT if stream.is_installed() else f"correct {_VARIABLE}"
             return Discovery(unavailable=(Unavailable("powermetrics", first.trouble, remedy),))
         domains = {rail: _domain(rail, first.value.value.model) for rail in first.value.value.power_w}
         uids = [domain.uid for domain in domains.values()]
-        self._stream, self._polled = stream, Polled(uids, poller, _Rows(domains), _PATIENCE_S)
+        self._meters.add(Polled(uids, poller, _Rows(domains), _PATIENCE_S))
         return Discovery(tuple(domains.values()))
-
-    def read(self) -> Iterator[Sample | Event]:
-        """What it has said since the last reading; waits for nothing."""
-        return iter(()) if self._polled is None else self._polled.read(self._host.monotonic_ns())
-
-    def close(self) -> None:
-        """End the thread and the command."""
-        if self._polled is not None and self._stream is not None:
-            self._polled.poller.close()
-            self._stream.close()
-        self._polled, self._stream = None, None
 
 
 def _domain(rail: str, model: str) -> Domain:

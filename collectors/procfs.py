@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from greengen.collector import CAPACITY, MACHINE, PROFILED, Discovery, Event, Host, Unavailable, Usage
 from greengen.collectors._cgroup import CgroupTime, OutsideTheTree, of_container
 from greengen.collectors._cpu_time import CpuTime, is_of_lxcfs, open_cpu_time
 from greengen.collectors._outage import Outages
-
-if TYPE_CHECKING:
-    from greengen.collectors._process_tree import ProcessTree
-    from greengen.collectors._psutil_tree import PsutilTree
+from greengen.collectors._tree import open_tree
 
 #: The `Usage` resource that this collector reads.
 RESOURCE = "cpu"
@@ -69,21 +66,13 @@ class ProcfsCollector:
     def _open_tree(self) -> _Profiled | str:
         """The tree, or why there is none."""
         host = self._host
-        tree: ProcessTree | PsutilTree
-        if (host.procfs / "stat").exists():
-            from greengen.collectors._process_tree import ProcessTree  # noqa: PLC0415 -- not on every system
-
-            tree = ProcessTree(host.procfs, host.root_pid, host.monotonic_ns, include_root=host.include_root)
-        else:
-            from greengen.collectors._psutil_tree import PsutilTree  # noqa: PLC0415 -- psutil is slow to import
-
-            tree = PsutilTree(host.root_pid, host.monotonic_ns, include_root=host.include_root)
+        tree = open_tree(host, host.root_pid, include_root=host.include_root, without=host.helpers)
         if not tree.pids:
             tree.close()
             return f"there is no process {host.root_pid} to profile"
         container = of_container(host)
         if container is not None:
-            self._outside = OutsideTheTree(container, own_process=not host.include_root)
+            self._outside = OutsideTheTree(container, host.helpers, own_process=not host.include_root)
         return tree
 
     def _open_cgroup(self, folder: Path) -> _Profiled | str:
@@ -125,6 +114,9 @@ class ProcfsCollector:
             told = f"their CPU time cannot be read any more: {error}"
             rows += self._outages.begin(self._host.monotonic_ns(), "profiled processes", told, "warning")
             return None
+        if self._host.cgroup is None and self._host.include_root:
+            # A recorder within the profiled process is taken out of its time by the ledger: helpers as well.
+            busy_ns += self._host.helpers.busy_ns()
         rows.append(Usage(RESOURCE, PROFILED, self._host.monotonic_ns(), busy_ns))
         return busy_ns
 

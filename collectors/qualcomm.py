@@ -15,10 +15,10 @@ Pcie Ultra) and of a board that shows 0.00 W beside 20.00 W of its SoC, as poste
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
-from greengen.collector import Discovery, Event, Host, Sample, Usage
-from greengen.collectors._cards import Card, Cards, Tool, beside_path, installed, number
+from greengen.collector import Host
+from greengen.collectors._cards import Card, Cards, Tool, beside_path, number
 
 _QID = re.compile(r"^QID\s+(\d+)\s*$")
 _FOLDER = "/opt/qti-aic/tools"
@@ -28,6 +28,7 @@ _SOC = "SOC power(Watts)"
 _TOOL = Tool(
     collector="qualcomm",
     program="qaic-util",
+    options=("-q",),
     period_s=1.0,
     timeout_s=5.0,
     most_w=2_000.0,
@@ -91,24 +92,5 @@ class QualcommCollector:
     fallback_for: tuple[str, ...] = ()
 
     def __init__(self, host: Host) -> None:
-        self._host = host
-        self._cards = Cards(host)
-
-    def discover(self) -> Discovery:
-        """Ask once; 5 s at the most where qaic-util hangs."""
-        self.close()
-        environ = beside_path(self._host.environ, _FOLDER)
-        if not installed(_TOOL.program, environ):
-            return Discovery()
-        from greengen.collectors._command import Command  # noqa: PLC0415 -- loads subprocess
-
-        command = Command([_TOOL.program, "-q"], environ, _TOOL.timeout_s)
-        return self._cards.start(_TOOL, lambda: cards(command.run()), command.abort)
-
-    def read(self) -> Iterator[Sample | Usage | Event]:
-        """What qaic-util has said since the last reading; waits for nothing."""
-        return self._cards.read()
-
-    def close(self) -> None:
-        """End the thread, and a qaic-util that still runs."""
-        self._cards.close()
+        made = Cards(beside_path(host, _FOLDER), _TOOL, lambda run: cards(run()))
+        self.discover, self.read, self.close = made.discover, made.read, made.close

@@ -16,9 +16,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from greengen.collector import Discovery, Domain, Unavailable
-from greengen.collectors._base import WHOLE_HOST, PolledCollector
-from greengen.collectors._poller import Poller
+from greengen.collector import Discovery, Domain, Host, Unavailable
+from greengen.collectors._domains import WHOLE_HOST
+from greengen.collectors._poller import Poller, SlowMeters
 
 if TYPE_CHECKING:
     from greengen.collectors._http import Address, Client
@@ -101,10 +101,15 @@ def power_w(found: dict[str, Any]) -> float:
     return watts
 
 
-class RedfishCollector(PolledCollector):
+class RedfishCollector:
     """Reads the resources that ``GREENGEN_REDFISH`` names, each in a thread of its own."""
 
     name = "redfish"
+    fallback_for: tuple[str, ...] = ()
+
+    def __init__(self, host: Host) -> None:
+        self._host, self._meters = host, SlowMeters(host.monotonic_ns)
+        self.read, self.close = self._meters.read, self._meters.close
 
     def discover(self) -> Discovery:
         """Ask each once; 10 s at the most where one does not answer."""

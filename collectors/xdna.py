@@ -14,7 +14,7 @@ import os
 from collections.abc import Callable
 from functools import partial
 
-from greengen.collector import Discovery, Domain, Event, Host, Sample, Unavailable
+from greengen.collector import Discovery, Domain, Host, Unavailable
 from greengen.collectors._hwmon import Chip, find_chips, locate
 from greengen.collectors._sysfs_meter import Meter, SysfsMeters, micro
 
@@ -36,6 +36,7 @@ class XdnaCollector:
     def __init__(self, host: Host, open_file: Callable[[str, int], int] = os.open) -> None:
         self._host = host
         self._meters = SysfsMeters(host, open_file)
+        self.read, self.close = self._meters.read, self._meters.close
 
     def discover(self) -> Discovery:
         """The NPUs by their PCI address."""
@@ -48,14 +49,6 @@ class XdnaCollector:
         return self._meters.add_all(
             Meter(_domain(chip), partial(locate, sysfs, chip, (_ATTRIBUTE,)), micro) for chip in chips
         )
-
-    def read(self) -> list[Sample | Event]:
-        """One sample per NPU; a `gap` event when one begins to fail."""
-        return self._meters.read()
-
-    def close(self) -> None:
-        """Close the gauges."""
-        self._meters.close()
 
 
 def _domain(chip: Chip) -> Domain:

@@ -15,6 +15,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
+from greengen.helpers import Helpers
+
 Reading = Literal["energy", "power"]
 Scope = Literal["device", "host", "vm"]
 DomainGrade = Literal["measured", "modelled"]
@@ -132,6 +134,7 @@ class Host:
     include_root  whether the root is itself profiled; `greengen profile` is the root of the tree
                   that it records, and no part of it
     cgroup        the folder of a cgroup (version 2) whose processes are profiled in place of the tree
+    helpers       the programs that collectors run, which are not profiled
     """
 
     sysfs: Path = Path("/sys")
@@ -141,6 +144,7 @@ class Host:
     monotonic_ns: Callable[[], int] = time.monotonic_ns
     environ: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     cgroup: Path | None = None
+    helpers: Helpers = field(default_factory=Helpers, repr=False, compare=False)
 
     @classmethod
     def from_environment(cls, root_pid: int | None = None, *, include_root: bool = True) -> Host:

@@ -14,6 +14,7 @@ import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatch
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -58,7 +59,7 @@ ONLY = {
         "greengen.quantity",
         "greengen.rows",
     ),
-    "greengen.collectors": ("greengen.collectors", "greengen.collector", "greengen.errors"),
+    "greengen.collectors": ("greengen.collectors", "greengen.collector", "greengen.errors", "greengen.helpers"),
 }
 #: And these never what is listed.
 NEVER = {
@@ -205,8 +206,9 @@ def files() -> Iterator[tuple[str, Path]]:
             yield from ((".".join([package, *inside]), Path(directory, name)) for name in sorted(names))
 
 
+@cache
 def modules() -> list[Module]:
-    """Every module that ships."""
+    """Every module that ships, read once for all tests."""
     found = []
     for package, path in files():
         if path.suffix == ".py":

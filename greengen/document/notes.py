@@ -169,7 +169,8 @@ def recorder(rows: Rows) -> dict[str, Any]:
             series = used.get(("cpu", RECORDER), Series())
             seen = seen or bool(series.t_ns)
             spent_s += sum(max(0.0, b - a) for a, b in zip(series.values, series.values[1:], strict=False)) / NS
-    return {"cpu_s": spent_s if seen else None, "note": "CPU time of greengen's own sampling and writing"}
+    note = "CPU time of greengen's own sampling and writing, and of the programs that its collectors run"
+    return {"cpu_s": spent_s if seen else None, "note": note}
 
 
 def _partly_read(chapter: Chapter) -> Sequence[str]:

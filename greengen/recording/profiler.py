@@ -192,7 +192,7 @@ class Profiler:
         writer.readings.tolerate("cpu", _CPU_TOLERANCE_NS)
         state.ask(found.collectors)
         wanted = frozenset(domain.uid for domain in found.domains)
-        sampler = Sampler(found.collectors, wanted, writer, self.options.own_process, state)
+        sampler = Sampler(found.collectors, wanted, writer, self.options.own_process, state, self._host.helpers)
         sampler.woke = partial(self._woke, writer)
         return sampler
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from greengen.collector import RECORDER, Collector, Event, Sample, Usage
+from greengen.helpers import Helpers
 from greengen.plugins import read_once
 from greengen.recording.columns import INTEGER, is_number
 from greengen.recording.sleep import SLEPT_NS, asleep_ns
@@ -33,6 +34,7 @@ class Sampler:
     own_process  the sampler has a process of its own (`greengen profile`); else only its thread
                  counts as its cost, and that is part of the profiled process
     state        what tells changes of the machine's state, in `drain`
+    helpers      what the collectors run: it counts as the sampler's cost
     woke         called in `drain` where the machine has slept: (last reading before it, first one after it), ns
     asleep_ns    how long it has slept since boot
     """
@@ -42,6 +44,7 @@ class Sampler:
     writer: Writer
     own_process: bool
     state: StateWatch | None = None
+    helpers: Helpers = field(default_factory=Helpers)
     woke: Callable[[int, int], None] | None = None
     asleep_ns: Callable[[], int] = asleep_ns
     _slept_ns: int | None = None
@@ -57,6 +60,7 @@ class Sampler:
         self._slept_ns = slept_ns
         if not self._read:
             own = time.process_time_ns() if self.own_process else time.thread_time_ns()
+            own += self.helpers.busy_ns()
             self._read.append(("recorder", [Usage("cpu", RECORDER, time.monotonic_ns(), own)], ""))
         for collector in self.collectors:
             self._read.append((collector.name, *read_once(collector)))

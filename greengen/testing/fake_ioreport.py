@@ -17,22 +17,9 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
+from greengen.testing.fake_function import FakeFunction
+
 _PER_J = {"mJ": 1e3, "uJ": 1e6, "nJ": 1e9}
-
-
-class _Function:
-    """A function of a library, which takes what it was declared to take."""
-
-    def __init__(self, called: Callable[..., Any]) -> None:
-        self._called = called
-        self.restype: Any = None
-        self.argtypes: list[Any] = []
-
-    def __call__(self, *arguments: Any) -> Any:  # noqa: ANN401 -- C's
-        if len(arguments) != len(self.argtypes):
-            msg = f"{self._called.__name__} takes {len(self.argtypes)} arguments"
-            raise TypeError(msg)
-        return self._called(*arguments)
 
 
 @dataclass
@@ -48,7 +35,7 @@ class FakeLibraries:
         found = []
         for prefix in ("CF", "IOReport"):
             names = [name for name in dir(type(self)) if name.startswith(prefix)]
-            found.append(SimpleNamespace(**{name: _Function(getattr(self, name)) for name in names}))
+            found.append(SimpleNamespace(**{name: FakeFunction(getattr(self, name)) for name in names}))
         return found[0], found[1]
 
     def _made(self, what: Any) -> int:  # noqa: ANN401 -- any object

@@ -21,6 +21,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from greengen.collectors._windows_devices import Libraries
+from greengen.testing.fake_function import FakeFunction
 
 #: emi.h's control codes.
 _VERSION, _METADATA_SIZE, _METADATA, _MEASUREMENT = 0x224000, 0x224004, 0x224008, 0x22400C
@@ -112,21 +113,6 @@ class Battery:
         return NOT_SUPPORTED
 
 
-class _Function:
-    """A function of a library, which takes what it was declared to take."""
-
-    def __init__(self, called: Callable[..., Any]) -> None:
-        self._called = called
-        self.restype: Any = None
-        self.argtypes: list[Any] = []
-
-    def __call__(self, *arguments: Any) -> Any:  # noqa: ANN401 -- C's
-        if len(arguments) != len(self.argtypes):
-            msg = f"{self._called.__name__} takes {len(self.argtypes)} arguments"
-            raise TypeError(msg)
-        return self._called(*arguments)
-
-
 @dataclass
 class FakeWindows:
     """devices: path → driver, or a Windows error that opening it gives; `held`: open handles."""
@@ -141,8 +127,8 @@ class FakeWindows:
         manager = (self.CM_Get_Device_Interface_List_SizeW, self.CM_Get_Device_Interface_ListW)
         kernel = (self.CreateFileW, self.DeviceIoControl, self.CloseHandle)
         return Libraries(
-            SimpleNamespace(**{function.__name__: _Function(function) for function in manager}),
-            SimpleNamespace(**{function.__name__: _Function(function) for function in kernel}),
+            SimpleNamespace(**{function.__name__: FakeFunction(function) for function in manager}),
+            SimpleNamespace(**{function.__name__: FakeFunction(function) for function in kernel}),
             lambda: self.error,
         )
 

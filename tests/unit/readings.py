@@ -39,7 +39,12 @@ def gather(collector: Collector, until: Callable[[list[Row]], bool]) -> list[Row
 
 def first(collector: Collector, kind: type[R]) -> R:
     """The first row of a kind."""
-    return only(gather(collector, lambda rows: bool(only(rows, kind))), kind)[0]
+    return several(collector, kind, 1)[0]
+
+
+def several(collector: Collector, kind: type[R], count: int) -> list[R]:
+    """At least so many rows of a kind."""
+    return only(gather(collector, lambda rows: len(only(rows, kind)) >= count), kind)
 
 
 def only(rows: Iterable[Row], kind: type[R]) -> list[R]:

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +21,7 @@ from greengen.testing import fake_libtpu, trees
 from greengen.testing.fake_commands import fake_command, neuron_report
 from greengen.testing.scripted import FakeClock
 from tests.hosts import loading
+from tests.unit.readings import first, opened, several
 
 S = 1_000_000_000
 BUSY = "bus/pci/drivers/intel_vpu/0000:00:0b.0/npu_busy_time_us"
@@ -34,25 +32,6 @@ def states(host: Host, text: str, **more: str) -> Host:
     return replace(host, environ={"GREENGEN_ACCELERATOR": text, **more})
 
 
-@contextmanager
-def started(host: Host) -> Iterator[tuple[AcceleratorCollector, Discovery]]:
-    collector = AcceleratorCollector(host)
-    try:
-        yield collector, collector.discover()
-    finally:
-        collector.close()
-
-
-def first(collector: AcceleratorCollector, kind: type, count: int = 1) -> list[Any]:
-    found: list[Any] = []
-    deadline = time.monotonic() + 30
-    while len(found) < count:
-        assert time.monotonic() < deadline
-        found += [row for row in collector.read() if isinstance(row, kind)]
-        time.sleep(0.005)
-    return found
-
-
 def rows(host: Host, powers: Powers, use: list[Usage], name: str = "intel_npu") -> tuple[_Rows, Domain]:
     source = _busy.SOURCES[name](host)
     assert source is not None
@@ -61,7 +40,7 @@ def rows(host: Host, powers: Powers, use: list[Usage], name: str = "intel_npu") 
 
 
 def test_nothing_is_guessed(tmp_path: Path) -> None:
-    with started(loading.build("rockchip", tmp_path / "a")) as (collector, found):
+    with opened(AcceleratorCollector(loading.build("rockchip", tmp_path / "a"))) as (collector, found):
         assert isinstance(collector, Collector)
         assert found.domains == ()
         [why] = found.unavailable
@@ -71,7 +50,7 @@ def test_nothing_is_guessed(tmp_path: Path) -> None:
         assert list(collector.read()) == []
     # What reads an Intel NPU says for itself what it lacks.
     for host in (loading.build("intel_npu", tmp_path / "b"), trees.intel_laptop(tmp_path / "c")):
-        with started(host) as (_, found):
+        with opened(AcceleratorCollector(host)) as (_, found):
             assert found == Discovery()
 
 
@@ -113,14 +92,14 @@ def calibration(path: Path, **changes: Any) -> str:  # noqa: ANN401 -- any JSON
 
 def test_a_power_that_was_fitted_is_known_better(tmp_path: Path) -> None:
     host = loading.build("rockchip", tmp_path / "m")
-    with started(states(host, calibration(tmp_path / "npu.json"))) as (collector, found):
+    with opened(AcceleratorCollector(states(host, calibration(tmp_path / "npu.json")))) as (collector, found):
         [domain] = found.domains
         assert (domain.idle_w, domain.max_power_w, domain.gain) == (0.0, 2.2, 0.02)
         assert domain.workload == pytest.approx(math.hypot(0.4, 0.04))
         assert "beyond idle, fitted by `greengen calibrate` on 2026-05-01 to plug:wall (measured)" in domain.detail
-        [sample] = first(collector, Sample)
+        sample = first(collector, Sample)
         assert sample.value == pytest.approx(0.3 * 2.2)
-    with started(states(host, calibration(tmp_path / "npu.json", scatter=0.01))) as (_, found):
+    with opened(AcceleratorCollector(states(host, calibration(tmp_path / "npu.json", scatter=0.01)))) as (_, found):
         assert found.domains[0].workload == pytest.approx(math.hypot(WORKLOAD, 0.04))
 
 
@@ -135,21 +114,21 @@ def test_a_power_that_was_fitted_is_known_better(tmp_path: Path) -> None:
 )
 def test_a_file_of_something_else_is_refused(changes: dict[str, Any], words: str, tmp_path: Path) -> None:
     host = loading.build("rockchip", tmp_path / "m")
-    with started(states(host, calibration(tmp_path / "npu.json", **changes))) as (_, found):
+    with opened(AcceleratorCollector(states(host, calibration(tmp_path / "npu.json", **changes)))) as (_, found):
         assert found.domains == ()
         assert words in found.unavailable[0].reason
         assert found.unavailable[1].interface == "accelerator:rknpu"  # and so nothing is stated
 
 
 def test_one_that_is_named_and_not_here(tmp_path: Path) -> None:
-    with started(states(trees.intel_laptop(tmp_path), "tpu=90/170,x=1/2")) as (_, found):
+    with opened(AcceleratorCollector(states(trees.intel_laptop(tmp_path), "tpu=90/170,x=1/2"))) as (_, found):
         assert [why.interface for why in found.unavailable] == ["accelerator", "accelerator:tpu"]
         assert "it is not here" in found.unavailable[1].reason
 
 
 def test_a_load_gives_power_and_a_wide_interval(tmp_path: Path) -> None:
     host = states(loading.build("rockchip", tmp_path), "rknpu=0.5/3.5")
-    with started(host) as (collector, found):
+    with opened(AcceleratorCollector(host)) as (collector, found):
         assert found.unavailable == ()
         [domain] = found.domains
         assert (domain.uid, domain.kind, domain.grade, domain.reading) == (
@@ -161,7 +140,7 @@ def test_a_load_gives_power_and_a_wide_interval(tmp_path: Path) -> None:
         assert (domain.gain, domain.workload, domain.idle_w, domain.max_power_w) == (GAIN, WORKLOAD, 0.5, 3.5)
         assert domain.activity == domain.uid
         assert "3.5 W busy, 0.5 W idle, as GREENGEN_ACCELERATOR states" in domain.detail
-        [sample] = first(collector, Sample)
+        sample = first(collector, Sample)
         # 60, 30 and 0 % of three cores.
         assert sample.value == pytest.approx(0.5 + 0.3 * 3.0)
         assert (sample.kind, sample.window_s) == ("power", 1.0)
@@ -169,9 +148,9 @@ def test_a_load_gives_power_and_a_wide_interval(tmp_path: Path) -> None:
 
 def test_a_load_that_begins_to_lie_is_a_gap(tmp_path: Path) -> None:
     host = states(loading.build("rockchip", tmp_path), "rknpu=0.5/3.5")
-    with started(host) as (collector, _):
+    with opened(AcceleratorCollector(host)) as (collector, _):
         loading.show(host, LOAD, "NPU load:  Core0: 99%, Core1: 99%, Core2: 429496%,")
-        [gap] = first(collector, Event)
+        gap = first(collector, Event)
         assert (gap.kind, gap.subject) == ("gap", "accelerator:rknpu")
         assert "429496%: a job hangs" in gap.reason
 
@@ -179,7 +158,7 @@ def test_a_load_that_begins_to_lie_is_a_gap(tmp_path: Path) -> None:
 def test_a_load_for_root_only(tmp_path: Path) -> None:
     host = loading.build("rockchip", tmp_path)
     (host.sysfs / LOAD).unlink()
-    with started(states(host, "rknpu=0.5/3.5")) as (_, found):
+    with opened(AcceleratorCollector(states(host, "rknpu=0.5/3.5"))) as (_, found):
         [why] = found.unavailable
         assert "No such file" in why.reason
         assert "run as root" in why.remedy
@@ -243,9 +222,9 @@ def test_intels_npu_is_counted_once(tmp_path: Path) -> None:
     host = states(loading.build("intel_npu", tmp_path), "intel_npu=0.3/4")
     loading.show(host, "class/intel_pmt/telem2/telem", b"\1" * 6144)
     measured = IntelNpuCollector(host)
-    with started(host) as (collector, found):
+    with opened(AcceleratorCollector(host)) as (collector, found):
         [modelled] = found.domains
-        [counter] = first(collector, Sample)
+        counter = first(collector, Sample)
         assert counter.kind == "energy"
         domains = [modelled, *measured.discover().domains]
         verdict = cover(domains, frozenset(domain.uid for domain in domains))
@@ -264,9 +243,9 @@ def test_neuron_devices_by_the_use_of_their_cores(tmp_path: Path) -> None:
     report = neuron_report(80.0, 40.0, 10.0, per_device=2, devices=2)
     path = str(fake_command(tmp_path / "bin", "neuron-monitor", report, then_seconds=600))
     host = states(machine_with_neuron(tmp_path / "m", 2), "neuron=60/200", PATH=path)
-    with started(host) as (collector, found):
+    with opened(AcceleratorCollector(host)) as (collector, found):
         assert [domain.uid for domain in found.domains] == ["accelerator:neuron-0", "accelerator:neuron-1"]
-        samples = first(collector, Sample, 2)
+        samples = several(collector, Sample, 2)
         assert {row.domain: row.value for row in samples} == {
             "accelerator:neuron-0": pytest.approx(60 + 0.6 * 140),
             "accelerator:neuron-1": pytest.approx(60 + 0.05 * 140),
@@ -276,19 +255,22 @@ def test_neuron_devices_by_the_use_of_their_cores(tmp_path: Path) -> None:
 
 def test_neuron_monitor_that_ends_is_a_gap(tmp_path: Path) -> None:
     path = str(fake_command(tmp_path / "bin", "neuron-monitor", "", code=1))
-    with started(states(machine_with_neuron(tmp_path / "m", 1), "neuron=60/200", PATH=path)) as (collector, found):
+    with opened(AcceleratorCollector(states(machine_with_neuron(tmp_path / "m", 1), "neuron=60/200", PATH=path))) as (
+        collector,
+        found,
+    ):
         assert len(found.domains) == 1  # its first report comes seconds later
-        [gap] = first(collector, Event)
-        assert "neuron-monitor has ended (1)" in gap.reason
+        gap = first(collector, Event)
+        assert "neuron-monitor ended (1)" in gap.reason
 
 
 def test_neuron_without_its_monitor(tmp_path: Path) -> None:
     host = machine_with_neuron(tmp_path, 1)
-    with started(states(host, "neuron=60/200", PATH=str(tmp_path))) as (_, found):
+    with opened(AcceleratorCollector(states(host, "neuron=60/200", PATH=str(tmp_path)))) as (_, found):
         [why] = found.unavailable
         assert "neuron-monitor" in why.reason
         assert "Neuron tools" in why.remedy
-    with started(states(host, "", PATH=str(tmp_path))) as (_, found):
+    with opened(AcceleratorCollector(states(host, "", PATH=str(tmp_path)))) as (_, found):
         assert "not stated" in found.unavailable[0].reason
 
 
@@ -328,12 +310,12 @@ def machine_with_tpus(root: Path, chips: int) -> Host:
 def test_tpus_by_their_duty_cycle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     host = states(machine_with_tpus(tmp_path, 2), "tpu=90/170", GREENGEN_LIBTPU=fake_libtpu.__name__)
     monkeypatch.setenv("GREENGEN_FAKE_TPU", "")
-    with started(host) as (collector, found):
+    with opened(AcceleratorCollector(host)) as (collector, found):
         assert [domain.uid for domain in found.domains] == ["accelerator:tpu-0", "accelerator:tpu-1"]
-        gaps = first(collector, Event, 2)
+        gaps = several(collector, Event, 2)
         assert "perhaps no program uses the TPU" in gaps[0].reason
         monkeypatch.setenv("GREENGEN_FAKE_TPU", "45.00,100.00")
-        samples = first(collector, Sample, 2)
+        samples = several(collector, Sample, 2)
         assert [row.value for row in samples[:2]] == [pytest.approx(90 + 0.45 * 80), 170.0]
 
 
@@ -358,7 +340,7 @@ def test_duty_cycles_that_mean_nothing(said: str, tmp_path: Path, monkeypatch: p
 
 def test_tpus_without_the_library(tmp_path: Path) -> None:
     host = states(machine_with_tpus(tmp_path, 1), "tpu=90/170", GREENGEN_LIBTPU="no_such_libtpu.sdk")
-    with started(host) as (_, found):
+    with opened(AcceleratorCollector(host)) as (_, found):
         [why] = found.unavailable
         assert "no_such_libtpu.sdk" in why.reason
         assert "install libtpu" in why.remedy
@@ -375,5 +357,5 @@ def test_busy_time_of_a_gauge_adds_up(tmp_path: Path) -> None:
 
 def test_a_clock_that_stands_still_is_no_trouble(tmp_path: Path) -> None:
     host = replace(states(loading.build("rockchip", tmp_path), "rknpu=0.5/3.5"), monotonic_ns=FakeClock())
-    with started(host) as (collector, _):
-        assert first(collector, Sample)[0].t_ns == FakeClock()()
+    with opened(AcceleratorCollector(host)) as (collector, _):
+        assert first(collector, Sample).t_ns == FakeClock()()

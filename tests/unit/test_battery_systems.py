@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import plistlib
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,8 +18,7 @@ from greengen.collectors.battery import BatteryCollector
 from greengen.testing import trees
 from greengen.testing.fake_commands import fake_command
 from greengen.testing.fake_windows import Battery, EnergyMeter, FakeWindows
-
-Rows = list[Sample | Event]
+from tests.unit.readings import gather, opened
 
 #: A MacBook on battery at 2.878 A: a current below 0 is shown without its sign.
 MACBOOK: dict[str, Any] = {
@@ -70,23 +68,8 @@ def test_what_a_mac_may_not_say() -> None:
         parse(plist()[:200])
 
 
-@contextmanager
-def reading(host: Host, platform: str) -> Iterator[tuple[BatteryCollector, Discovery]]:
-    collector = BatteryCollector(host, platform)
-    try:
-        yield collector, collector.discover()
-    finally:
-        collector.close()
-
-
-def gather(collector: BatteryCollector, until: Callable[[Rows], bool]) -> Rows:
-    rows: Rows = []
-    deadline = time.monotonic() + 20
-    while not until(rows) and time.monotonic() < deadline:
-        rows += collector.read()
-        time.sleep(0.01)
-    assert until(rows), rows
-    return rows
+def reading(host: Host, platform: str) -> AbstractContextManager[tuple[BatteryCollector, Discovery]]:
+    return opened(BatteryCollector(host, platform))
 
 
 def mac(tmp_path: Path, **variables: str) -> Host:

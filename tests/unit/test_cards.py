@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
 
@@ -19,9 +18,10 @@ from greengen.collectors.gaudi import GaudiCollector
 from greengen.collectors.hailo import HailoCollector
 from greengen.collectors.qualcomm import QualcommCollector
 from greengen.testing.fake_commands import fake_command, hl_smi, measure_power, npu_smi_info, qaic_util
+from tests.unit.readings import opened, several
 
 S = 1_000_000_000
-TOOL = Tool("maker", "smi", 1.0, 5.0, 500.0, 0.05, 1.0, "the card", "call the maker")
+TOOL = Tool("maker", "smi", (), 1.0, 5.0, 500.0, 0.05, 1.0, "the card", "call the maker")
 CARD = Card("A1", "Card", 120.0, busy=0.5, limit_w=200.0)
 
 
@@ -63,44 +63,24 @@ MAKERS = [
 EACH = pytest.mark.parametrize("maker", MAKERS, ids=lambda maker: maker.program)
 
 
-@contextmanager
-def started(maker: Maker, folder: Path) -> Iterator[tuple[Collector, Discovery]]:
-    collector = maker.collector(Host(environ={"PATH": str(folder)}))
-    try:
-        yield collector, collector.discover()
-    finally:
-        collector.close()
-
-
-def first(collector: Collector, count: int, kind: type) -> list[Any]:
-    """So many rows of a kind, as soon as they come."""
-    found: list[Any] = []
-    deadline = time.monotonic() + 30
-    while len(found) < count:
-        assert time.monotonic() < deadline
-        found += [row for row in collector.read() if isinstance(row, kind)]
-        time.sleep(0.005)
-    return found
-
-
 @EACH
 def test_each_card_is_a_domain(maker: Maker, tmp_path: Path) -> None:
     fake_command(tmp_path, maker.program, maker.text)
-    with started(maker, tmp_path) as (collector, found):
+    with opened(maker.collector(Host(environ={"PATH": str(tmp_path)}))) as (collector, found):
         assert isinstance(collector, Collector)
         assert [domain.uid for domain in found.domains] == list(maker.powers)
         assert {(domain.kind, domain.reading, domain.grade) for domain in found.domains} == {
             ("npu", "power", "measured")
         }
         assert all(domain.max_power_w and domain.gain and domain.split_reason for domain in found.domains)
-        samples = first(collector, 2, Sample)[:2]
+        samples = several(collector, Sample, 2)[:2]
     assert {row.domain: row.value for row in samples} == maker.powers
     assert {row.kind for row in samples} == {"power"}
 
 
 @EACH
 def test_without_the_command_nothing_is_said(maker: Maker, tmp_path: Path) -> None:
-    with started(maker, tmp_path) as (collector, found):
+    with opened(maker.collector(Host(environ={"PATH": str(tmp_path)}))) as (collector, found):
         assert found == Discovery()
         assert list(collector.read()) == []
 
@@ -109,7 +89,7 @@ def test_without_the_command_nothing_is_said(maker: Maker, tmp_path: Path) -> No
 @pytest.mark.parametrize("output", ["", "%PDF-1.4 \x01\x02| | |\n+--+\n| 0 | x | |"])
 def test_garbage_is_said(maker: Maker, output: str, tmp_path: Path) -> None:
     fake_command(tmp_path, maker.program, output)
-    with started(maker, tmp_path) as (_, found):
+    with opened(maker.collector(Host(environ={"PATH": str(tmp_path)}))) as (_, found):
         [why] = found.unavailable
     assert maker.program in why.reason
     assert why.remedy
@@ -118,7 +98,7 @@ def test_garbage_is_said(maker: Maker, output: str, tmp_path: Path) -> None:
 @EACH
 def test_a_command_that_may_not(maker: Maker, tmp_path: Path) -> None:
     fake_command(tmp_path, maker.program, "", code=255, error="dcmi module initialize failed. ret is -8005")
-    with started(maker, tmp_path) as (_, found):
+    with opened(maker.collector(Host(environ={"PATH": str(tmp_path)}))) as (_, found):
         [why] = found.unavailable
     assert "failed (255): dcmi module initialize failed" in why.reason
     assert why.remedy
@@ -130,7 +110,7 @@ def test_a_command_that_begins_to_fail_is_a_gap_and_one_that_hangs_ends_with_the
     try:
         collector.discover()
         fake_command(tmp_path, "hl-smi", "", code=1, error="driver not loaded")
-        gaps = first(collector, 2, Event)
+        gaps = several(collector, Event, 2)
         assert {gap.kind for gap in gaps} == {"gap"}
         assert {gap.subject[-2:] for gap in gaps} == {"00", "01"}
         assert all("driver not loaded" in gap.reason for gap in gaps)

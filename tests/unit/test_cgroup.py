@@ -14,6 +14,7 @@ from greengen.collectors._cgroup import CgroupMembers, OutsideTheTree, of_contai
 from greengen.collectors._profiled_pids import profiled_pids
 from greengen.collectors.procfs import ProcfsCollector
 from greengen.errors import UsageError
+from greengen.helpers import Helpers
 from greengen.recording import cgroups
 from greengen.recording.profiler import Options, Profiler
 from greengen.run import Run
@@ -127,7 +128,7 @@ def container(tmp_path: Path) -> Host:
 def test_work_outside_the_tree_is_told_once(container: Host) -> None:
     cgroup = of_container(container)
     assert cgroup is not None
-    outside = OutsideTheTree(cgroup, own_process=False)
+    outside = OutsideTheTree(cgroup, Helpers(), own_process=False)
     told = []
     for second in range(6):
         trees.set_cgroup(container, "/", usage_us=second * 900_000)
@@ -142,7 +143,7 @@ def test_work_outside_the_tree_is_told_once(container: Host) -> None:
 def test_a_tree_that_is_all_of_the_container_is_silent(container: Host) -> None:
     cgroup = of_container(container)
     assert cgroup is not None
-    outside = OutsideTheTree(cgroup, own_process=False)
+    outside = OutsideTheTree(cgroup, Helpers(), own_process=False)
     for second in range(60):
         trees.set_cgroup(container, "/", usage_us=second * 1_000_000)
         assert not list(outside.add(second, second * 950_000_000))

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,8 +17,7 @@ from greengen.collectors._ioreport_lines import parse
 from greengen.collectors._stream import Told
 from greengen.collectors.ioreport import IoReportCollector
 from greengen.testing.fake_ioreport import FakeLibraries
-
-Rows = list[Sample | Event]
+from tests.unit.readings import gather, opened
 
 #: Channels of an M2 Ultra as macmon tells them: dies, and parts of what is counted already.
 ULTRA: dict[str, tuple[str, int]] = {
@@ -89,24 +86,9 @@ def test_what_is_no_energy() -> None:
         parse(b"objc[1]: a warning\n")
 
 
-@contextmanager
-def reading(**rig: object) -> Iterator[tuple[IoReportCollector, Discovery]]:
+def reading(**rig: object) -> AbstractContextManager[tuple[IoReportCollector, Discovery]]:
     variables = {"GREENGEN_IOREPORT": "greengen.testing.fake_ioreport", "GREENGEN_FAKE_IOREPORT": json.dumps(rig)}
-    collector = IoReportCollector(replace(Host(), environ=os.environ | variables))
-    try:
-        yield collector, collector.discover()
-    finally:
-        collector.close()
-
-
-def gather(collector: IoReportCollector, until: Callable[[Rows], bool]) -> Rows:
-    rows: Rows = []
-    deadline = time.monotonic() + 20
-    while not until(rows) and time.monotonic() < deadline:
-        rows += collector.read()
-        time.sleep(0.01)
-    assert until(rows), rows
-    return rows
+    return opened(IoReportCollector(replace(Host(), environ=os.environ | variables)))
 
 
 def test_elsewhere_nothing_is_started() -> None:
@@ -163,7 +145,7 @@ def test_a_channel_that_goes_is_a_gap_of_its_own() -> None:
 
 def test_a_stream_without_an_end_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_stream, "_LONGEST", 1000)
-    endless = _stream.Stream(["yes", "x" * 90], os.environ, end=b"</end>", parse=bytes, clock=time.monotonic_ns)
+    endless = _stream.Stream(["yes", "x" * 90], Host(environ=os.environ), end=b"</end>", parse=bytes)
     with pytest.raises(ValueError, match="without an end"):
         endless.next()
     with pytest.raises(ValueError, match="without an end"):

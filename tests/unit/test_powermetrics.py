@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,35 +17,19 @@ from greengen.collectors._stream import Told
 from greengen.collectors.powermetrics import PowermetricsCollector
 from greengen.testing import trees
 from greengen.testing.fake_powermetrics import document, install
+from tests.unit.readings import Row, gather, only, opened
 
 CAPTURES = Path(__file__).parents[3] / "shared/data/traces/apple_powermetrics"
 captured = pytest.mark.skipif(not CAPTURES.exists(), reason=f"the captures are not at {CAPTURES}")
 
-Rows = list[Sample | Event]
+Rows = list[Row]
 
 
-@contextmanager
-def reading(tmp_path: Path, path: Path, **variables: str) -> Iterator[tuple[PowermetricsCollector, Discovery]]:
+def reading(
+    tmp_path: Path, path: Path, **variables: str
+) -> AbstractContextManager[tuple[PowermetricsCollector, Discovery]]:
     host = trees.machine(tmp_path / "machine", model="Apple M2", cpus=8)
-    collector = PowermetricsCollector(replace(host, environ={"PATH": str(path), **variables}))
-    try:
-        yield collector, collector.discover()
-    finally:
-        collector.close()
-
-
-def gather(collector: PowermetricsCollector, until: Callable[[Rows], bool]) -> Rows:
-    rows: Rows = []
-    deadline = time.monotonic() + 20
-    while not until(rows) and time.monotonic() < deadline:
-        rows += collector.read()
-        time.sleep(0.01)
-    assert until(rows), rows
-    return rows
-
-
-def events(rows: Rows) -> list[Event]:
-    return [row for row in rows if isinstance(row, Event)]
+    return opened(PowermetricsCollector(replace(host, environ={"PATH": str(path), **variables})))
 
 
 @captured
@@ -95,7 +77,7 @@ def test_powers_of_a_stream(tmp_path: Path) -> None:
     # One process for all of it, and gone with the collector.
     [call] = (folder / "powermetrics.calls").read_text().splitlines()
     assert call == "--samplers cpu_power,gpu_power,thermal --format plist --sample-rate 500"
-    assert collector._stream is None
+    assert collector._host.helpers.running == {}
 
 
 def test_memory_where_a_version_tells_it(tmp_path: Path) -> None:
@@ -134,8 +116,8 @@ def test_a_command_of_ones_own(tmp_path: Path) -> None:
 def test_faults_are_gaps_of_every_domain(tmp_path: Path, then: str, words: str) -> None:
     folder = install(tmp_path / "bin", cpu=2.0, gpu=5.0, rate_ms=20, after=8, then=then)
     with reading(tmp_path, folder) as (collector, found):
-        rows = gather(collector, lambda rows: len(events(rows)) >= 3)
-    gaps = events(rows)
+        rows = gather(collector, lambda rows: len(only(rows, Event)) >= 3)
+    gaps = only(rows, Event)
     assert {gap.subject for gap in gaps} == {domain.uid for domain in found.domains}
     assert all(gap.kind == "gap" and words in gap.reason for gap in gaps)
     # What was told before it is believed, and nothing of it.
@@ -146,8 +128,8 @@ def test_one_that_ended_is_started_again(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(_stream, "_AGAIN_NS", 0)
     folder = install(tmp_path / "bin", cpu=2.0, rate_ms=20, after=2, then="exit")
     with reading(tmp_path, folder) as (collector, _):
-        rows = gather(collector, lambda rows: bool(events(rows)) and isinstance(rows[-1], Sample))
-        assert rows[-1].t_ns > events(rows)[0].t_ns
+        rows = gather(collector, lambda rows: bool(only(rows, Event)) and isinstance(rows[-1], Sample))
+        assert rows[-1].t_ns > only(rows, Event)[0].t_ns
     assert len((folder / "powermetrics.calls").read_text().splitlines()) >= 2
 
 
@@ -155,8 +137,8 @@ def test_one_that_hangs_is_a_gap_and_delays_nothing(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(powermetrics, "_PATIENCE_S", 0.2)
     folder = install(tmp_path / "bin", cpu=2.0, rate_ms=20, after=5, then="hang")
     with reading(tmp_path, folder) as (collector, _):
-        rows = gather(collector, lambda rows: bool(events(rows)))
-        assert "no answer for" in events(rows)[0].reason
+        rows = gather(collector, lambda rows: bool(only(rows, Event)))
+        assert "no answer for" in only(rows, Event)[0].reason
 
 
 def test_one_that_is_too_slow_to_begin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,14 +160,14 @@ def told(*powers: dict[str, float], thermal: tuple[str, ...] = ()) -> Rows:
 def test_a_rail_that_goes_is_a_gap_of_its_own() -> None:
     both, alone = {"cpu": 1.0, "gpu": 2.0}, {"cpu": 1.0}
     rows = told(both, alone, alone, both)
-    [gap] = events(rows)
+    [gap] = only(rows, Event)
     assert (gap.subject, gap.t_ns) == ("powermetrics:gpu", 10**9)
     assert [row.value for row in rows if isinstance(row, Sample)] == [1.0, 2.0, 1.0, 1.0, 1.0, 2.0]
 
 
 def test_thermal_pressure_is_told_when_it_changes() -> None:
     rows = told(*[{"cpu": 1.0, "gpu": 2.0}] * 4, thermal=("Nominal", "Nominal", "Heavy", "Heavy"))
-    assert [event.reason for event in events(rows)] == ["thermal pressure: Nominal -> Heavy"]
+    assert [event.reason for event in only(rows, Event)] == ["thermal pressure: Nominal -> Heavy"]
 
 
 GOOD = document({"cpu": 54, "gpu": 10}, 525_992_374)
