@@ -8,9 +8,10 @@ Absent means the IT boundary: it is neither 1.0 nor the world's mean.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 from greengen.errors import UsageError
-from greengen.quantity import Quantity
+from greengen.quantity import Quantity, total
 
 #: Domains of these kinds read what is plugged in or carried, whatever that is.
 OUTSIDE_KINDS = frozenset({"battery", "wall"})
@@ -54,6 +55,12 @@ def energy(it: Quantity, pue: Quantity | float | None, *, source: str = "declare
         msg = "this energy is the facility's already: PUE is applied once"
         raise UsageError(msg)
     return it.times(pue, "PUE", unit=it.unit, source=source)
+
+
+def joules(parts: Iterable[tuple[Quantity, str, str | None]], pue: Quantity | float | None) -> Quantity:
+    """The facility's energy behind several domains: (energy, its domain's kind, its tier) of each."""
+    weighed = [energy(part, pue) if applies(kind, tier) else part for part, kind, tier in parts]
+    return total(weighed, weighed[0].unit) if weighed else Quantity.missing("J", "there is nothing to add")
 
 
 def overhead(it: Quantity, pue: Quantity | float) -> Quantity:

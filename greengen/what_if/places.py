@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from greengen import grid
-from greengen.accounting.hourly import Hour
+from greengen.accounting.hour import Hour
 from greengen.accounting.what_if import profiles
 from greengen.accounting.what_if.profiles import Profile
 from greengen.basis import declared

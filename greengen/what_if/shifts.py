@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from greengen.accounting import facility
-from greengen.accounting.hourly import Hour
+from greengen.accounting.hour import Hour
 from greengen.accounting.what_if import profiles, shifting
 from greengen.accounting.what_if.profiles import Profile
 from greengen.basis import declared

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from greengen.accounting.hourly import Hour
+from greengen.accounting.hour import Hour
 from greengen.accounting.what_if import batching, flips, payback, profiles, routing, shifting, splitting
 from greengen.accounting.what_if.profiles import Leg, Link, Profile
 from greengen.basis import NO_GRID

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from greengen.accounting.hourly import Hour
+from greengen.accounting.hour import Hour
 from greengen.accounting.what_if import batching, flips, payback, profiles, routing, shifting, splitting
 from greengen.accounting.what_if.profiles import Leg, Link, Profile
 from greengen.basis import NO_GRID

@@ -14,7 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from greengen.accounting import facility
-from greengen.accounting.hourly import Hour, ordered
+from greengen.accounting.hour import Hour
+from greengen.accounting.hourly import ordered
 from greengen.accounting.what_if.profiles import grams
 from greengen.errors import UsageError
 from greengen.quantity import Quantity, total
