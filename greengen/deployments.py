@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from greengen.accounting.carbon import Site
     from greengen.accounting.choice import Plan
     from greengen.accounting.deployment import Asked
+    from greengen.accounting.ledger import Ledger
     from greengen.accounting.option import Measured
 
 #: One repeat: a run, or those of the tiers that it crossed.
@@ -154,7 +155,7 @@ def _recorded(name: str, of: Deployment, rules: Rules) -> Measured:
         common, tiers = site_of(of, rules, grid.period(rows))
         place = deployments.merged_sites(common, tiers)
         asked = _asked(of, rules, grid.period(rows))
-        repeats.append(deployments.repeat(ledger, f"{name} {number}", asked, place))
+        repeats.append(deployments.repeat(ledger, f"{name} {number}", asked, place, _each_alone(run, rules)))
         stated = {row.tier: place(row.tier).pue_value for chapter, i in ledger for row in (chapter.table.rows[i],)}
         boundaries.append(covers(ledger, stated))
         facts.append(recorded.facts(rows, ledger, run.paths, series=number == 1))
@@ -179,6 +180,17 @@ def _recorded(name: str, of: Deployment, rules: Rules) -> Measured:
         batch=of.batch,
         facts=tuple(facts),
     )
+
+
+def _each_alone(run: Run, rules: Rules) -> Ledger | None:
+    """The ledger of tiers on one host that each recorded themselves, where they can stand alone."""
+    from greengen.accounting import apart  # noqa: PLC0415 -- numpy is for those who ask
+    from greengen.accounting import ledger as ledgers  # noqa: PLC0415 -- the same
+
+    if len(run.paths) == 1 or rules.counts == "run" or rules.plan.idle != "none":
+        return None
+    rows = apart.alone([Run(path).rows() for path in run.paths])
+    return None if rows is None else ledgers.build(rows, policy=rules.plan)
 
 
 def _asked(of: Deployment, rules: Rules, period: tuple[int, int] | None) -> Asked:

@@ -112,12 +112,17 @@ class Repeat:
     accounts: tuple[tuple[str, Quantity], ...] = ()
 
 
-def repeat(ledger: Ledger, name: str, asked: Asked, site_of: Callable[[str | None], Site]) -> Repeat:
+def repeat(
+    whole: Ledger, name: str, asked: Asked, site_of: Callable[[str | None], Site], apart: Ledger | None = None
+) -> Repeat:
     """What one repeat cost per functional unit. Raises UsageError.
 
+    whole    its ledger
     name     by which its own errors are told from those of other repeats
     site_of  a tier -> where it stands
+    apart    the ledger of recordings that stand alone (`greengen.accounting.apart`), from which requests are counted
     """
+    ledger = apart or whole
     found = crossing.served(ledger)
     units = asked.units if asked.units is not None else crossing.count(ledger, found, asked.unit)
     tokens = crossing.count(ledger, found, "output_token")
@@ -157,10 +162,10 @@ def repeat(ledger: Ledger, name: str, asked: Asked, site_of: Callable[[str | Non
         total=_sum((use.both for use in tiers), f"g/{asked.unit}"),
         water=_sum((use.water for use in tiers), f"L/{asked.unit}"),
         busy=per(_busy(ledger)),
-        seconds=sum(chapter.recorded_s for chapter in ledger.chapters),
+        seconds=sum(chapter.recorded_s for chapter in whole.chapters),
         network_bytes=None if moved is None else moved / divisor,
         each=single.each(ledger, found),
-        accounts=tuple((account, per(own(joules))) for account, joules in _accounts(ledger)),
+        accounts=tuple((account, per(own(joules))) for account, joules in _accounts(whole)),
     )
 
 

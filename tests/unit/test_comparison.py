@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import greengen
+from greengen.collector import PROFILED
 from greengen.comparison import compare
 from greengen.errors import KindMismatchError, UsageError
 from tests.unit.compared import MODEL, PACKAGE, repeats, timeline, write
@@ -203,6 +204,31 @@ class TestTiers:
         words = document["verdict"]["headline"]
         assert "less operational CO2e per request than hybrid" in words
         assert "of the grams of hybrid are declared, not measured" in words
+
+
+@pytest.mark.parametrize(("told", "device_j", "cloud_j"), [("who is whose", 1.0, 3.0), ("nothing", 2.0, 2.0)])
+def test_tiers_on_one_host_have_what_their_own_processes_used(
+    tmp_path: Path, told: str, device_j: float, cloud_j: float
+) -> None:
+    """4 J per request, 0.1 s of the device's process and 0.3 s of the server's.
+
+    Where it is not told that neither is among the other's, they are one account: live together, they share alike.
+    """
+    traces = [f"{n:032x}" for n in range(1, 11)]
+    both = []
+    for tier, part in (("device", 0.25), ("cloud", 0.75)):
+        info: dict[str, object] = {"tier": tier} | (
+            {"ancestors": [], "root": f"p-{tier}"} if told == "who is whose" else {}
+        )
+        found = timeline(4.0, uid=tier, domain=MODEL, traces=traces, info=info)
+        busy = found.usage["cpu", PROFILED]
+        found.usage["cpu", PROFILED] = replace(busy, values=[value * part for value in busy.values])
+        both.append(write(tmp_path, tier, found))
+    alone = write(tmp_path, "alone", timeline(4.0, uid="alone", host="rack", domain=MODEL))
+    row = option(compare({"both": [both], "alone": [alone]}).document(), "both")
+    assert [tier["energy_j"]["value"] for tier in row["tiers"]] == pytest.approx([device_j, cloud_j])
+    assert row["units"] == 10
+    assert sum(account["energy_j"]["value"] or 0.0 for account in row["accounts"]) == pytest.approx(4.0)
 
 
 class TestShown:
