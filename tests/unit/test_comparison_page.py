@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+import greengen
 from greengen import pages
 from greengen.cli import cli
 from greengen.errors import UsageError
@@ -17,6 +18,7 @@ from greengen.reports import comparison_page, drawing, html, scaled
 from greengen.reports import comparison_planes as planes
 from greengen.reports import format as fmt
 from tests.unit import comparisons, documents
+from tests.unit.compared import repeats
 from tests.unit.test_html import OURS, Element, Page
 
 SHAPES = {"svg", "defs", "pattern", "g", "title", "text", "tspan", "rect", "line", "path", "circle", "article"}
@@ -186,6 +188,25 @@ def test_a_page_whose_document_was_changed_is_an_error_and_no_traceback(tmp_path
     result = CliRunner().invoke(cli, ["report", str(path)])
     assert isinstance(result.exception, UsageError)
     assert "damaged" in str(result.exception)
+
+
+def test_a_comparison_of_recordings_is_shown_and_its_page_judged_again(tmp_path: Path) -> None:
+    runs = {
+        "fp32": repeats(tmp_path, "fp32-", (2.0, 2.04, 1.96)),
+        "int8": repeats(tmp_path, "int8-", (1.0, 1.02, 0.98)),
+    }
+    path = greengen.compare(runs, intensity=360.0).to_html(tmp_path / "page.html")
+    found = figures(Page(path.read_text(encoding="utf-8")))
+    assert {"ratios", "carbon", "energy", "accounts", "devices"} <= set(found)
+    assert "0.200 mg" in found["carbon"].text
+    again = CliRunner().invoke(cli, ["compare", str(path), "--format", "html"])
+    assert again.stdout == path.read_text(encoding="utf-8")
+    for condition, code in (("energy<-10%", 1), ("energy>+5%", 0)):
+        judged = CliRunner().invoke(cli, ["compare", str(path), "--fail-on", condition], standalone_mode=False)
+        assert judged.return_value == code
+    refused = CliRunner().invoke(cli, ["compare", str(path), "--zone", "DEU"])
+    assert "--zone needs the run files" in str(refused.exception)
+    assert json.loads(CliRunner().invoke(cli, ["report", str(path), "--format", "json"]).stdout) == pages.read(path)
 
 
 def test_the_front_is_those_that_no_other_is_better_than() -> None:
