@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -139,17 +138,10 @@ def from_file(path: str | Path, **options: Any) -> Comparison:  # noqa: ANN401 -
     comparison = compare(read.deployments, **(common | given))
     comparison.asked = read.what_if
     if read.what_if:
-        comparison.what_if = _answers(comparison)
+        from greengen import what_if  # noqa: PLC0415 -- for those who ask
+
+        comparison.what_if = what_if.evaluate(comparison, folder=Path(path).parent)
     return comparison
-
-
-def _answers(comparison: Comparison) -> list[dict[str, Any]]:
-    try:
-        what_if = import_module("greengen.what_if")
-    except ModuleNotFoundError as error:
-        msg = "this version answers no [[what_if]]: take the tables out of the file"
-        raise UsageError(msg) from error
-    return list(what_if.evaluate(comparison))
 
 
 def _apart(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

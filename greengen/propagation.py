@@ -78,6 +78,8 @@ def interval(value: float, errors: Errors) -> tuple[float, float]:
     if factor and value:
         spread = math.exp(min(factor / abs(value), 50.0))
         down, up = abs(value) * (1 - 1 / spread), abs(value) * (spread - 1)
+        # A negative number grows downwards.
+        down, up = (down, up) if value > 0 else (up, down)
     elif factor:
         down = up = factor
     return value - math.hypot(down, linear), value + math.hypot(up, linear)

@@ -61,7 +61,7 @@ def _answer(item: Mapping[str, Any], identity: str) -> Answer:
     if item.get("grid"):
         figures.append(_grid(item["grid"], title, f"{identity}-grid"))
     rows = item.get("table") or {}
-    cells = [[_cell(cell) for cell in row] for row in rows.get("rows", ())]
+    cells = _alike([[_cell(cell) for cell in row] for row in rows.get("rows", ())])
     made = table(title, [str(column) for column in rows["columns"]], cells) if cells else None
     assumes = [str(line) for line in item.get("assumes") or ()]
     return Answer(identity, title, str(item.get("words") or ""), assumes, figures, made, str(item.get("missing") or ""))
@@ -73,22 +73,32 @@ def _cell(cell: Any) -> Any:  # noqa: ANN401 -- any JSON value
     return cell if isinstance(cell, int | Mapping) and not isinstance(cell, bool) else str(cell)
 
 
+def _alike(cells: list[list[Any]]) -> list[list[Any]]:
+    """The same cells, with quantities of the same unit in one handy unit."""
+    units = dict.fromkeys(cell["unit"] for row in cells for cell in row if isinstance(cell, Mapping))
+    for unit in units:
+        places = [(row, j) for row in cells for j, cell in enumerate(row) if isinstance(cell, Mapping)]
+        of_unit = [(row, j) for row, j in places if row[j]["unit"] == unit]
+        for (row, j), cell in zip(of_unit, scaled.together([row[j] for row, j in of_unit]), strict=True):
+            row[j] = cell
+    return cells
+
+
 def _curves(item: Mapping[str, Any], title: str, identity: str) -> Figure:
-    x, every = item["x"], item["lines"]
+    x, every, unit = item["x"], *_small(item["lines"])
     shown = every[:_LINES]
-    unit = str(shown[0].get("unit") or "")
     curves = [
         planes.Line(str(row["name"]), row["values"], row.get("low") or (), row.get("high") or ()) for row in shown
     ]
     known = [value for row in shown for value in row["values"] if value]
-    wide = bool(known) and min(known) > 0 and max(known) > _FAR * min(known) and item.get("kind") != "break_even"
+    wide = bool(known) and min(known) > 0 and max(known) > _FAR * min(known) and x.get("scale") == "log"
     marks = [
         (float(mark["x"]), mark.get("low"), mark.get("high"), str(mark.get("text") or ""))
         for mark in item.get("marks") or ()
         if mark.get("x") is not None
     ]
     across = f"{x['name']} ({x['unit']})" if x.get("unit") else str(x["name"])
-    axes = planes.Axes(across, unit, x_log=x.get("scale") == "log", y_log=wide, marks=marks)
+    axes = planes.Axes(across, scaled.unit_words(unit), x_log=x.get("scale") == "log", y_log=wide, marks=marks)
 
     def chart(width: float) -> tuple[str, float]:
         return planes.lines(x["values"], curves, axes, width)
@@ -116,7 +126,7 @@ def _within(row: Mapping[str, Any], i: int, unit: str) -> dict[str, Any]:
 def _ends(x: Sequence[Any], row: Mapping[str, Any], unit: str) -> str:
     known = [i for i, value in enumerate(row["values"]) if value is not None]
     first, last = known[0], known[-1]
-    told = [f"{fmt.quantity(_within(row, i, unit))} at {_x(x[i])}" for i in (first, last)]
+    told = [f"{scaled.told(_within(row, i, unit))} at {_x(x[i])}" for i in (first, last)]
     return told[0] if first == last else " and ".join(told)
 
 
@@ -174,12 +184,24 @@ def _grid(grid: Mapping[str, Any], title: str, identity: str) -> Figure:
     )
 
 
-def _handy(values: Sequence[Sequence[float | None]], unit: str) -> tuple[Sequence[Sequence[float | None]], str]:
-    """Grams in thousandths, where they are small."""
+def _handy(
+    values: Sequence[Sequence[float | None]], unit: str, by: float = 0.0
+) -> tuple[Sequence[Sequence[float | None]], str]:
+    """Grams in thousandths, where they are small, or where `by` says so."""
     most = max((abs(value) for row in values for value in row if value is not None), default=0.0)
-    if not unit.startswith("g") or not 0 < most < 0.1:  # noqa: PLR2004 -- more than one zero behind the point
+    if not by and (not unit.startswith("g") or not 0 < most < 0.1):  # noqa: PLR2004 -- more than one zero behind the point
         return values, unit
     return [[None if value is None else 1000 * value for value in row] for row in values], f"m{unit}"
+
+
+def _small(lines: Sequence[Mapping[str, Any]]) -> tuple[Sequence[Mapping[str, Any]], str]:
+    """Lines in grams in thousandths, where all of them are small."""
+    ends = ("values", "low", "high")
+    unit = str(lines[0].get("unit") or "")
+    _, to = _handy([row.get(end) or () for row in lines for end in ends], unit)
+    if to == unit:
+        return lines, unit
+    return [dict(row) | {end: _handy([row.get(end) or ()], unit, by=1000)[0][0] for end in ends} for row in lines], to
 
 
 def tornadoes(document: Document) -> Iterator[Figure]:
@@ -205,9 +227,11 @@ def _tornado(document: Document, which: tuple[str, str], members: Sequence[Mappi
     shown = largest[:_SOURCES]
     unit = str(shown[0].get("unit") or "")
     key = next((m["key"] for m in document["metrics"] if m["id"] == metric), "")
-    own = next((o for o in document["options"] if o["name"] == option), {})
-    around = (own.get(key) or {}).get("value")
-    if around is None or (own.get(key) or {}).get("unit") != unit:
+    own: Mapping[str, Any] = next((o for o in document["options"] if o["name"] == option), {})
+    # Without a unit it is the ratio to the baseline whose errors are taken apart.
+    result = own.get(key) if unit else (own.get("ratio") or {}).get(metric)
+    around = (result or {}).get("value")
+    if around is None or (result or {}).get("unit") != unit:
         around = sum(row["low"] + row["high"] for row in shown) / (2 * len(shown))
     same = scaled.together(
         [{"value": row["high"], "low": row["low"], "high": row["high"], "unit": unit} for row in shown]

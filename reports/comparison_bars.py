@@ -151,7 +151,7 @@ def heat(
         drawn.append(d.words(left - 8, y + tall / 2 + 4, d.fitted(rows[i], left - 8), "end", "tick"))
         for j, value in enumerate(row):
             x = left + wide * j
-            told = f"{rows[i]}, {columns[j]}: " + ("not known" if value is None else f"{d.tick(value)} {unit}")
+            told = f"{rows[i]}, {columns[j]}: " + ("not known" if value is None else f"{fmt.number(value)} {unit}")
             box = {"x": x + 0.5, "y": y + 0.5, "width": wide - 1, "height": tall - 1}
             depth = 0.0 if value is None or high == low else (value - low) / (high - low)
             cell = d.element("rect", **box, class_="cell", fill_opacity=f"{0.08 + 0.92 * depth:.2f}")
@@ -165,7 +165,9 @@ def heat(
         d.element("rect", x=left + 14.0 * i, y=bottom, width=14.0, height=12.0, class_="cell", fill_opacity=f"{o:.2f}")
         for i, o in enumerate((0.08, 0.31, 0.54, 0.77, 1.0))
     ]
-    key = d.words(left + 78, bottom + 11, d.fitted(f"{d.tick(low)} to {d.tick(high)} {unit}", width - left - 78))
+    key = d.words(
+        left + 78, bottom + 11, d.fitted(f"{fmt.number(low)} to {fmt.number(high)} {unit}", width - left - 78)
+    )
     return "".join([*drawn, *steps, key]), bottom + 20
 
 

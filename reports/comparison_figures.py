@@ -40,11 +40,12 @@ class Figure:
 
 def drawn(identity: str, title: str, summary: Sequence[str], chart: Chart, table: Section) -> Figure:
     """A figure of a chart, which is drawn once for each width."""
-    made = []
+    made: list[str] = []
     for width, class_ in ((WIDE, "wide"), (NARROW, "narrow")):
         inside, height = chart(width)
         made.append(drawing.figure(inside, width, height, title, f"{identity}-summary", class_))
-    return Figure(identity, title, list(summary), *made, table)
+    wide, narrow = made
+    return Figure(identity, title, list(summary), wide, narrow, table)
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> Section:
@@ -104,7 +105,7 @@ def ratios(document: Document) -> Figure:
     """Each option over the baseline: the figure of the verdict."""
     metric = document["verdict"]["metric"]
     name = next((m["name"] for m in document["metrics"] if m["id"] == metric), metric)
-    title = f"{str(name).capitalize()} per {per(document)}, over {fmt.printable(document['baseline'])}"
+    title = f"{str(name)[:1].upper()}{str(name)[1:]} per {per(document)}, over {fmt.printable(document['baseline'])}"
     options, notes = chosen(document)
     rows, cells = [], []
     for i, option in enumerate(options):
@@ -139,8 +140,13 @@ def carbon(document: Document) -> Figure:
     """Grams per unit in their parts, with the interval of the total."""
     title = f"CO₂e per {per(document)}, in its parts"
     options, notes = chosen(document)
-    keys = ("carbon_total_g", "carbon_operational_g", "carbon_embodied_g")
+    keys = ["carbon_total_g", "carbon_operational_g", "carbon_embodied_g"]
     known = [option for option in options if option["carbon_total_g"]["value"] is not None]
+    whole, heads = "carbon_total_g", ["option", "total", "operational", "embodied"]
+    if not known:
+        # Where nobody stated the hardware, the grams of use are what there is.
+        whole, title, keys = keys[1], f"Operational CO₂e per {per(document)}, without any hardware", keys[1:2]
+        known, heads = [option for option in options if option[whole]["value"] is not None], heads[:1] + heads[2:3]
     if not known:
         return Figure("carbon", title, missing=reason([option["carbon_total_g"] for option in options]))
     several = len({part["tier"] for option in known for part in option["tiers"]}) > 1
@@ -151,7 +157,7 @@ def carbon(document: Document) -> Figure:
     same = dict(zip(map(id, flat), scaled.together(flat), strict=True))
     rows, cells = [], []
     for option in known:
-        total = same[id(option["carbon_total_g"])]
+        total = same[id(option[whole])]
         operational = [("operational", same[id(option["carbon_operational_g"])])]
         by_tier = [
             (f"operational, {p['tier']}" if p["tier"] else "operational", same[id(p["carbon_operational_g"])])
@@ -159,7 +165,8 @@ def carbon(document: Document) -> Figure:
         ]
         if several and by_tier and all(q["value"] is not None for _, q in by_tier):
             operational = by_tier
-        parts = [*operational, ("embodied", same[id(option["carbon_embodied_g"])])]
+        made = [("embodied", same[id(option[key])]) for key in keys[2:]]
+        parts = [*operational, *made]
         shown = [(name, q) for name, q in parts if q["value"] is not None and q["value"] > 0]
         told = [
             (kinds.setdefault(name, len(kinds)), q["value"], f"{option['name']}, {name}: {scaled.told(q)}")
@@ -175,11 +182,11 @@ def carbon(document: Document) -> Figure:
     def chart(width: float) -> tuple[str, float]:
         return bars.stacked(rows, styles, axis, width)
 
-    absent = [o["name"] for o in options if o["carbon_total_g"]["value"] is None]
-    summary = extremes([(o["name"], same[id(o["carbon_total_g"])]) for o in known])
+    absent = [o["name"] for o in options if o[whole]["value"] is None]
+    summary = extremes([(o["name"], same[id(o[whole])]) for o in known])
     summary += [f"Not known: {', '.join(map(fmt.printable, absent))}."] if absent else []
     summary.append("The whisker is the 95 % interval of the total.")
-    numbers = table(title, ("option", "total", "operational", "embodied"), cells)
+    numbers = table(title, heads, cells)
     return drawn("carbon", title, summary + notes, chart, numbers)
 
 
@@ -244,7 +251,8 @@ def accounts(document: Document, key: str) -> Figure:
         text = f"known for {fmt.percent(read)} of the time" if read is not None else ""
         rows.append(bars.Bar(option["name"], parts, None, text))
     axis = f"{unit.partition('/')[0]} per {per(document)}, all that was recorded"
-    shown = [(style, name) for name, style in kinds.items()]
+    used = {style for row in rows for style, _, _ in row.parts}
+    shown = [(style, name) for name, style in kinds.items() if style in used]
 
     def chart(width: float) -> tuple[str, float]:
         return bars.stacked(rows, shown, axis, width)

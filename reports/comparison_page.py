@@ -26,7 +26,7 @@ _SIGNS = {"less": "▼", "more": "▲", "not distinguishable": "≈"}
 def render(document: Mapping[str, Any]) -> str:
     """The page as text, to be written as UTF-8. document: schema greengen.comparison/1."""
     environment = page.environment()
-    environment.filters |= {"bare": scaled.bare, "told": scaled.told, "sign": lambda verdict: _SIGNS.get(verdict, "")}
+    environment.filters |= {"bare": scaled.bare, "whole": scaled.whole, "sign": lambda verdict: _SIGNS.get(verdict, "")}
     script = page.script(files("greengen.reports").joinpath("templates/report.js").read_text("utf-8"))
     return environment.get_template("comparison.html.j2").render(
         document,

@@ -12,6 +12,7 @@ from itertools import pairwise
 from typing import Any
 
 from greengen.reports import drawing as d
+from greengen.reports import format as fmt
 
 _LEFT, _RIGHT, _TOP, _FOOT = 58.0, 14.0, 30.0, 46.0
 _TALL = 300.0
@@ -68,7 +69,7 @@ def scatter(points: Sequence[Point], axes: Axes, width: float) -> tuple[str, flo
     up = d.spread(ys, bottom, _TOP, log=axes.y_log, zero=False)
     drawn = [
         d.bottom_axis(across, _TOP, bottom, d.fitted(axes.x, width)),
-        d.left_axis(up, _LEFT, width - _RIGHT, axes.y),
+        d.left_axis(up, _LEFT, width - _RIGHT, d.fitted(axes.y, width)),
     ]
     best = sorted((p for p in points if p.front), key=lambda p: (p.x, p.y))
     steps: list[tuple[float, float] | None] = []
@@ -85,7 +86,7 @@ def scatter(points: Sequence[Point], axes: Axes, width: float) -> tuple[str, flo
             shape += d.whisker(up.at(point.y_ends[0]), up.at(point.y_ends[1]), x, upright=True)
         shape += d.mark(x, y, i, hollow=not point.front)
         drawn.append(d.named(shape, f"{point.name}: {d.tick(point.x)} {axes.x}; {d.tick(point.y)} {axes.y}"))
-        names.append(_placed(d.fitted(point.name, 150), (x, y), taken, (_LEFT, width)))
+        names.append(_placed(fmt.shortened(point.name, 20), (x, y), taken, (_LEFT, width)))
     return "".join([*drawn, *names]), bottom + _FOOT
 
 
@@ -93,7 +94,7 @@ def _placed(
     text: str, at: tuple[float, float], taken: list[tuple[float, float, float, float]], within: tuple[float, float]
 ) -> str:
     """A name beside its mark, where no other word or mark is; none where there is no room."""
-    long = d.width_of(text)
+    long = d.BOLD * len(text)
     x, y = at
     for dx, dy, anchor in ((10, -7, 0.0), (10, 16, 0.0), (-10, -7, 1.0), (-10, 16, 1.0), (0, -12, 0.5), (0, 22, 0.5)):
         left = x + dx - anchor * long
@@ -116,7 +117,7 @@ def lines(x: Sequence[Any], curves: Sequence[Line], axes: Axes, width: float) ->
     across = d.spread([*values, *around], _LEFT, width - _RIGHT, log=axes.x_log and numbers, zero=False)
     ys = [value for curve in curves for part in (curve.y, curve.low, curve.high) for value in part]
     up = d.spread(ys, bottom, top, log=axes.y_log, zero=axes.zero)
-    drawn = [keys, d.left_axis(up, _LEFT, width - _RIGHT, axes.y)]
+    drawn = [keys, d.left_axis(up, _LEFT, width - _RIGHT, d.fitted(axes.y, width))]
     drawn.append(
         d.bottom_axis(across, top, bottom, d.fitted(axes.x, width))
         if numbers
@@ -134,7 +135,7 @@ def lines(x: Sequence[Any], curves: Sequence[Line], axes: Axes, width: float) ->
         drawn.append(d.path(at, f"line s{i % d.STYLES}"))
         every = max(1, math.ceil(len(shown) / 12))
         drawn += [d.mark(*point, i) for point in shown[::every]]
-    drawn += [_said(mark, across, top, width) for mark in axes.marks]
+    drawn += [_said(m[3], across.at(m[0]), top + 14 + d.LINE * i, width) for i, m in enumerate(axes.marks)]
     return "".join(drawn), bottom + _FOOT
 
 
@@ -176,10 +177,12 @@ def _upright(mark: tuple[float, float | None, float | None, str], across: d.Scal
     return drawn + d.line(across.at(x), ends[0], across.at(x), ends[1], "reference")
 
 
-def _said(mark: tuple[float, float | None, float | None, str], across: d.Scale, top: float, width: float) -> str:
-    x, text = across.at(mark[0]), d.fitted(mark[3], width * 0.5)
-    left = x + 6 + d.width_of(text) > width - _RIGHT
-    return d.words(x + (-6 if left else 6), top + 14, text, "end" if left else "start", "name halo")
+def _said(text: str, x: float, y: float, width: float) -> str:
+    """The name of an upright line, on that side of it which has more room."""
+    left = x - _LEFT > width - x
+    room = (x - _LEFT if left else width - x) - 10
+    shown = fmt.shortened(text, max(int(room / d.BOLD), 6))
+    return d.words(x + (-6 if left else 6), y, shown, "end" if left else "start", "name halo")
 
 
 def power(

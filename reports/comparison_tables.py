@@ -79,7 +79,7 @@ def services(document: Document) -> Section:
                 *([_missed(option)] if late else []),
                 _quality(option),
                 option["n"],
-                fmt.number(option["units"]) if option["units"] is not None else "not known",
+                _units(option["units"]),
                 _origin(option),
             )
             for i, option in enumerate(options)
@@ -106,6 +106,12 @@ def _quality(option: Option) -> str:
         return str(quality.get("reason") or "quality unknown")
     better = "" if quality.get("higher_is_better", True) else ", lower is better"
     return f"{quality['value']:g} {quality.get('metric') or ''}, {quality.get('source') or 'declared'}{better}"
+
+
+def _units(units: float | None) -> str:
+    if units is None:
+        return "not known"
+    return fmt.count(int(units)) if units == int(units) else fmt.number(units)
 
 
 def _origin(option: Option) -> str:
@@ -204,7 +210,7 @@ def repeats(document: Document) -> Section:
                 str(repeat["run"]),
                 "not known" if repeat.get("order") is None else int(repeat["order"]),
                 str(repeat.get("host") or "not known"),
-                fmt.number(repeat["units"]),
+                _units(repeat["units"]),
                 fmt.seconds(repeat["seconds"]),
                 joule,
                 gram,

@@ -11,6 +11,7 @@ import math
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from greengen.reports import format as fmt
 
@@ -20,6 +21,8 @@ STYLES = 8
 LETTER, BOLD, LINE = 6.8, 7.6, 16
 #: How far apart numbers stand on an axis, px.
 _APART = 10
+#: A name in a key is no longer than this, px.
+_NAME = 330.0
 _LOG_STEPS = ((1.0, 2.0, 5.0), (1.0, 3.0), (1.0,))
 
 
@@ -40,7 +43,7 @@ def px(given: float) -> str:
     return f"{given:.1f}".removesuffix(".0")
 
 
-def element(tag: str, inside: str = "", **attributes: object) -> str:
+def element(tag: str, inside: str = "", /, **attributes: object) -> str:
     """An element; `class_` is class, `stroke_width` is stroke-width, and a float is a length in px."""
     told = "".join(
         f' {name.rstrip("_").replace("_", "-")}="{px(item) if isinstance(item, float) else escaped(item)}"'
@@ -190,17 +193,27 @@ def width_of(text: str) -> float:
 
 def bottom_axis(scale: Scale, top: float, bottom: float, title: str) -> str:
     """Upright lines of a grid between `top` and `bottom`, numbers below them, and what they are."""
-    drawn, free = [], -math.inf
     most = max(2, int((scale.end - scale.start) / 60))
+    while most > 2 and _crowded(scale, scale.ticks(most)):  # noqa: PLR2004 -- two numbers make an axis
+        most -= 1
+    drawn, free = [], -math.inf
     for value in scale.ticks(most):
         x, text = scale.at(value), tick(value)
         drawn.append(line(x, top, x, bottom, "grid"))
         half = width_of(text) / 2
         if x - half > free:
-            drawn.append(words(x, bottom + LINE, text, "middle", "tick"))
+            drawn.append(words(min(max(x, half), scale.end + _APART - half), bottom + LINE, text, "middle", "tick"))
             free = x + half + _APART
     drawn.append(line(scale.start, bottom, scale.end, bottom, "axis"))
     return "".join(drawn) + words((scale.start + scale.end) / 2, bottom + 2 * LINE + 4, title, "middle", "title")
+
+
+def _crowded(scale: Scale, values: Sequence[float]) -> bool:
+    """Whether two numbers beside each other have no room."""
+    return any(
+        scale.at(after) - scale.at(before) < (width_of(tick(before)) + width_of(tick(after))) / 2 + _APART
+        for before, after in pairwise(values)
+    )
 
 
 def left_axis(scale: Scale, left: float, right: float, title: str) -> str:
@@ -215,7 +228,7 @@ def left_axis(scale: Scale, left: float, right: float, title: str) -> str:
 
 def fitted(title: str, width: float) -> str:
     """A title that has room in `width` px, with its middle left out where it has not."""
-    return fmt.shortened(title, max(8, int(width / LETTER)))
+    return fmt.shortened(title, max(6, int(width / BOLD)))
 
 
 def legend(entries: Sequence[tuple[str, str]], width: float, top: float) -> tuple[str, float]:
@@ -225,7 +238,7 @@ def legend(entries: Sequence[tuple[str, str]], width: float, top: float) -> tupl
     """
     drawn, x, y = [], 0.0, top + LINE / 2
     for key, name in entries:
-        text = fitted(name, width - 30)
+        text = fitted(name, min(width - 30, _NAME))
         long = 24 + width_of(text) + 14
         if x and x + long > width:
             x, y = 0.0, y + LINE + 4

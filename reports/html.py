@@ -9,23 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from importlib import import_module
 from importlib.resources import files
 from typing import Any
 
-from greengen.reports import beside, chart, figures, page, words
+from greengen.reports import beside, chart, comparison_page, figures, page, words
 from greengen.reports.series import PowerSeries
 
 
 def render(document: Mapping[str, Any], series: Sequence[PowerSeries] | None = None) -> str:
     """The page as text, to be written as UTF-8.
 
-    document   schema greengen.report/1
+    document   schema greengen.report/1, or greengen.comparison/1, which has a page of its own
     series     the power of each domain over time; None: the document's own, under `series`
     """
     if words.compares(document):
-        # A page of its own, loaded where it is asked for.
-        return str(import_module("greengen.reports.comparison_page").render(document))
+        return comparison_page.render(document)
     from plotly.offline import get_plotlyjs  # noqa: PLC0415 -- heavy
 
     if series is None:
@@ -50,7 +48,7 @@ def render(document: Mapping[str, Any], series: Sequence[PowerSeries] | None = N
         costs=_costs(document["models"]),
         beside=beside.sections(document),
         footnotes=page.Footnotes(),
-        data=page.data(dict(document) | {"series": [asdict(line) for line in series]}),
+        data=page.data(dict(document) | {"series": [_known(line) for line in series]}),
         figures=[
             {
                 "id": "power",
@@ -71,6 +69,11 @@ def render(document: Mapping[str, Any], series: Sequence[PowerSeries] | None = N
 def embedded(figure: Any) -> str:  # noqa: ANN401 -- plotly has no types
     """A plotly figure as JSON that cannot leave its script element."""
     return page.escaped(str(figure.to_json(engine="json")))
+
+
+def _known(line: PowerSeries) -> dict[str, Any]:
+    """A series as the page's data hold it: a power at the last time lasts for no time."""
+    return asdict(line) | {"power_w": line.power_w[: max(len(line.t_s) - 1, 0)]}
 
 
 def _covered(document: Mapping[str, Any]) -> list[dict[str, Any]]:

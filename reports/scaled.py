@@ -52,10 +52,22 @@ def bare(q: Q) -> str:
     return fmt.value(q).removesuffix(f"/{below}") if per and above else fmt.value(q)
 
 
+def unit_words(unit: str) -> str:
+    """A unit as it is read: ``J/output token``."""
+    above, per, below = unit.partition("/")
+    return f"{above}/{words.unit(below)}" if per else unit
+
+
+def whole(q: Q) -> str:
+    """The value with all of its unit: ``12.3 mJ/output token``."""
+    unit = str(q["unit"])
+    return fmt.value(q).replace(unit, unit_words(unit)) if "/" in unit else fmt.value(q)
+
+
 def told(q: Q) -> str:
     """Value, interval, unit and grade in a line: ``12.3 mJ/request (9.1 to 15.0), modelled``; or why it is missing."""
     if q["value"] is None:
         return f"{fmt.NOT_MEASURED}: {q.get('reason', '')}"
-    above, per, below = str(q["unit"]).partition("/")
-    text = fmt.quantity(q).replace(q["unit"], f"{above}/{words.unit(below)}") if per else fmt.quantity(q)
+    bounds = fmt.interval(q)
+    text = f"{whole(q)} ({bounds})" if bounds else whole(q)
     return f"{text}, {q['grade']}" if q.get("grade") else text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,15 +54,25 @@ def command(
     NAME=RUN says which deployment a run is a repeat of; runs without a name are put together by the models that they
     served. RUN+RUN is one repeat whose tiers recorded a run each. Or a FILE.toml says it all.
 
-    With --strict, an unknown quality is refused too.
+    With --strict, an unknown quality is refused too. A page that compare wrote is shown again.
     """
     from greengen import comparison, gate  # noqa: PLC0415 -- after the options are known to be right
+    from greengen.cli import page  # noqa: PLC0415 -- the same
 
     options.check_output(out, force=force)
     conditions = [gate.condition(text) for text in fail_on]
     given = {name: value for name, value in more.items() if value not in (None, ())}
     if quality:
         given["quality"] = dict(_quality(text) for text in quality)
+    chosen = format_ or (_ENDINGS.get(out.suffix.lower(), "terminal") if out is not None else "terminal")
+    again = [Path(name) for name in runs]
+    if page.among(again):
+        document = page.held(again, "runs", also=["fail_on"])
+        if document["schema"] != "greengen.comparison/1":
+            msg = f"{again[0]} is the page of a report: greengen report shows it, and its run files can be compared"
+            raise UsageError(msg)
+        _write(page.shown(document, chosen), chosen, out)
+        return _judged(document, conditions)
     if any(name.lower().endswith(".toml") for name in runs):
         if len(runs) > 1:
             msg = f"{len(runs)} arguments, one of them a TOML file: name the file alone, or runs alone"
@@ -69,9 +80,15 @@ def command(
         compared = comparison.from_file(runs[0], **given)
     else:
         compared = comparison.compare(_deployments(runs), **given)
-    chosen = format_ or (_ENDINGS.get(out.suffix.lower(), "terminal") if out is not None else "terminal")
     document = compared.document()
     _write(compared.render(chosen, document), chosen, out)
+    return _judged(document, conditions)
+
+
+def _judged(document: dict[str, Any], conditions: Sequence[Any]) -> int:
+    """1 where a condition of --fail-on holds, which is told."""
+    from greengen import gate  # noqa: PLC0415 -- for those who ask
+
     failing = gate.failing(document, conditions) if conditions else []
     for line in failing:
         click.echo(f"greengen: {' '.join(line.split())}", err=True)

@@ -41,7 +41,8 @@ def command(  # noqa: PLR0913 -- one parameter per option
     force: bool,
     **more: Any,  # noqa: ANN401 -- the options of `options.site` and `options.beside`, as they name them
 ) -> None:
-    """Show what RUN cost; several runs are read as one."""
+    """Show what RUN cost; several runs are read as one. A page that greengen wrote is shown again."""
+    from greengen.cli import page  # noqa: PLC0415 -- templates are for those who ask
     from greengen.run import Run  # noqa: PLC0415 -- after the options are known to be right
 
     options.check_output(out, force=force)
@@ -49,11 +50,14 @@ def command(  # noqa: PLR0913 -- one parameter per option
     if chosen == "html" and out is None and sys.stdout.isatty():
         msg = "a page is not for a terminal: name a file with -o, such as -o report.html"
         raise UsageError(msg)
-    run = Run(*runs)
-    where = options.chosen_site(more)
-    rules = options.chosen_rules(idle=idle, static=static, held=held, coefficients=coefficients, exact=exact)
-    beside = options.chosen_beside(**more)
-    text = run.render(chosen, requests=requests, policy=policy, **rules, **where, **beside)
+    if page.among(runs):
+        text = page.shown(page.held(runs, "runs"), chosen)
+    else:
+        run = Run(*runs)
+        where = options.chosen_site(more)
+        rules = options.chosen_rules(idle=idle, static=static, held=held, coefficients=coefficients, exact=exact)
+        beside = options.chosen_beside(**more)
+        text = run.render(chosen, requests=requests, policy=policy, **rules, **where, **beside)
     if out is None:
         click.echo(text, nl=False)
         return

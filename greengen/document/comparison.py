@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from greengen import what_if
 from greengen.accounting import boundary, functional, single, trend, verdict
 from greengen.accounting.carbon import Site
 from greengen.accounting.deployment import TIERS
@@ -98,7 +99,7 @@ def build(comparison: Comparison) -> dict[str, Any]:
         "sources": list(_sources(every)),
         "environment": _environment(every),
         "what_if": list(comparison.what_if),
-        "tornado": [],
+        "tornado": what_if.tornado(comparison),
     }
 
 

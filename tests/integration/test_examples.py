@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -15,6 +16,7 @@ from greengen.accounting.policies import POLICIES
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
+EXCERPT = EXAMPLES / "azure_llm_2023_conv.csv"
 
 
 def start(*command: str | Path, cwd: Path) -> str:
@@ -116,3 +118,32 @@ def test_intervals_of_coarse_meters_are_no_wider_than_three_times_their_errors(t
     for _, covered, ratio in found:
         assert float(covered) >= 94
         assert float(ratio) <= 3
+
+
+def test_the_azure_example_assumes_the_batch_that_its_rate_needs(tmp_path: Path) -> None:
+    """1000 requests of 247 tokens in 216 s: the batch at which 4 H100 were published to write as many a second."""
+    printed = start(sys.executable, EXAMPLES / "azure_trace.py", "--batch", "64", "--zone", "DEU", cwd=tmp_path)
+    assert "All joules are declared, none is measured" in printed
+    assert "4 H100, batch 64: the published figure assumes a batch of 64" in printed
+    times = re.findall(r"^2023-\S+ (\d+):(\d+):([\d.]+),\d+,(\d+)$", EXCERPT.read_text(encoding="utf-8"), re.MULTILINE)
+    seconds = [int(h) * 3600 + int(m) * 60 + float(s) for h, m, s, _ in times]
+    rate = sum(int(tokens) for *_, tokens in times) / (seconds[-1] - seconds[0])
+    # A step of b tokens takes F + m b: from two published throughputs, b / (F + m b) is the rate.
+    (low, at_low), (high, at_high) = (15.95, 862.6), (31.88, 1487.0)
+    slope = (high / at_high - low / at_low) / (high - low)
+    fixed = low / at_low - slope * low
+    [told] = re.findall(r"4 H100, own rate: the published figure assumes a batch of ([\d.]+)", printed)
+    assert float(told) == pytest.approx(rate * fixed / (1 - rate * slope), rel=1e-3)
+
+
+@pytest.mark.parametrize("name", ["code", "conv"])
+def test_the_azure_example_reads_the_whole_trace(name: str, tmp_path: Path) -> None:
+    folder = ROOT.parent / "shared" / "data" / "traces" / "azure_llm_2023"
+    if not folder.exists():
+        pytest.skip(f"{folder} is not here: the trace is not part of the project")
+    fact = json.loads((folder / "expected.json").read_text(encoding="utf-8"))["facts"][name]
+    trace = folder / f"AzureLLMInferenceTrace_{name}.csv"
+    printed = start(sys.executable, EXAMPLES / "azure_trace.py", trace, "--batch", "64", cwd=tmp_path)
+    mean = [round(fact[f"sum_{what}_tokens"] / fact["requests"]) for what in ("context", "generated")]
+    told = f"{fact['requests']} requests in {fact['span_s']:.0f} s, {mean[0]} tokens read and {mean[1]} written each"
+    assert printed.startswith(told)

@@ -19,10 +19,11 @@ FORMATS = ("terminal", "json", "csv", "markdown")
 LOW, HIGH = (1.0, 1.02, 0.98), (2.0, 2.04, 1.96)
 
 
-@pytest.fixture
-def runs(tmp_path: Path) -> dict[str, list[str]]:
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     """Three repeats each, recorded alternately on one host with one meter."""
-    return {"fp32": repeats(tmp_path, "fp32-", HIGH), "int8": repeats(tmp_path, "int8-", LOW, first=1)}
+    path = tmp_path_factory.mktemp("runs")
+    return {"fp32": repeats(path, "fp32-", HIGH), "int8": repeats(path, "int8-", LOW, first=1)}
 
 
 def option(document: dict[str, Any], name: str) -> dict[str, Any]:
@@ -101,16 +102,19 @@ class TestMeasured:
         assert "2 against 2 repeats: a verdict takes 3 of each" in document["verdict"]["headline"]
 
 
+@pytest.fixture(scope="module")
+def modelled(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
+    """The same on a machine without a meter, with int8 at a quarter."""
+    path = tmp_path_factory.mktemp("modelled")
+    quarter = [cost / 4 for cost in HIGH]
+    return {
+        "fp32": repeats(path, "fp32-", HIGH, domain=MODEL, model="fp32"),
+        "int8": repeats(path, "int8-", quarter, first=1, domain=MODEL, model="int8"),
+    }
+
+
 class TestModelled:
     """No meter: energy is busy time times a model. 2 J are 0.2 s of it here."""
-
-    @pytest.fixture
-    def modelled(self, tmp_path: Path) -> dict[str, list[str]]:
-        quarter = [cost / 4 for cost in HIGH]
-        return {
-            "fp32": repeats(tmp_path, "fp32-", HIGH, domain=MODEL, model="fp32"),
-            "int8": repeats(tmp_path, "int8-", quarter, first=1, domain=MODEL, model="int8"),
-        }
 
     def test_the_words_name_the_evidence(self, modelled: dict[str, list[str]]) -> None:
         document = compare(modelled, intensity=360.0).document()

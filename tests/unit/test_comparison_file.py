@@ -16,12 +16,13 @@ from tests.unit.compared import GPU, PACKAGE, repeats, timeline, write
 LOW, HIGH = (1.0, 1.02, 0.98), (2.0, 2.04, 1.96)
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Runs `cloud-0` … `cloud-2` and `edge-0` … `edge-2`, recorded alternately."""
-    repeats(tmp_path, "cloud-", HIGH, model="big", info={"tier": "cloud"})
-    repeats(tmp_path, "edge-", LOW, first=1, model="small", info={"tier": "edge"})
-    return tmp_path
+    path = tmp_path_factory.mktemp("runs")
+    repeats(path, "cloud-", HIGH, model="big", info={"tier": "cloud"})
+    repeats(path, "edge-", LOW, first=1, model="small", info={"tier": "edge"})
+    return path
 
 
 def command(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
@@ -111,7 +112,7 @@ class TestCommand:
     def test_runs_without_names_are_put_together_by_models(
         self, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        paths = sorted(folder.glob("*.greengen"))
+        paths = sorted(folder.glob("[ce]*-?.greengen"))
         assert command(monkeypatch, *paths, "--format", "json", "--zone", "DEU") == 0
         document = json.loads(capsys.readouterr().out)
         assert document["schema"] == "greengen.comparison/1"

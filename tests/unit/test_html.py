@@ -132,7 +132,7 @@ def test_the_page_is_made_of_our_elements_alone_and_each_is_closed(name: str, pa
     assert {element.tag for element in page.elements} <= OURS
     identities = [e.attributes["id"] for e in page.elements if "id" in e.attributes]
     assert len(identities) == len(set(identities))
-    assert len(page.all("script")) == 4
+    assert len(page.all("script")) == 5
 
 
 @pytest.mark.parametrize("name", documents.ALL)

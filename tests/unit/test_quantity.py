@@ -52,6 +52,15 @@ class TestInterval:
         assert joules(5.0, wide, signed=True).low == pytest.approx(5.0 - Z95 * 10.0)
         assert joules(-5.0, wide).low == pytest.approx(-5.0 - Z95 * 10.0)
 
+    def test_of_a_negative_number_it_is_the_mirror_image(self) -> None:
+        saved = joules(300.0, Error("grid", 300 * math.log(1.3), log=True), Error("timing", 10.0))
+        assert saved.low is not None
+        assert saved.high is not None
+        assert saved.high - 300.0 > 300.0 - saved.low
+        cost = saved.scaled(-1.0)
+        assert cost.low == pytest.approx(-saved.high)
+        assert cost.high == pytest.approx(-saved.low)
+
     def test_a_factor_of_nothing_has_a_width_of_its_own(self) -> None:
         nothing = joules(0.0, Error("share", 2.0, log=True))
         assert nothing.low == 0.0
