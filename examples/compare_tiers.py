@@ -18,17 +18,22 @@ file, are the places, what their buildings add, and what the network uses per by
 
 from __future__ import annotations
 
+import os
 import shutil
+import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection as Pipe
+from multiprocessing.connection import wait
 from pathlib import Path
+from typing import Any
 
 import click
 import torch
+from torch import Tensor
 
 import greengen
 
@@ -36,14 +41,18 @@ from compare_models import folder_of, in_turn
 from tiers import device, link, server
 from tiers.device import Done, Load
 from tiers.link import Shape
-from translate.learn import exam, learn_exits, taught
+from translate.learn import exam, learn_exits, taught, translate
 from translate.model import WindowLM
+from translate.smaller import first_exit
 from translate.task import languages
 
 DECLARED = Path(__file__).with_suffix(".toml")
 
 #: Sentences that are asked over and over.
 ASKED = 200
+
+#: How long a process may be silent, s.
+PATIENCE_S = 60.0
 
 #: Links from a device: through a data network to another country, and to the next room.
 LINKS = {"cloud": Shape(one_way_s=0.015, bit_per_s=50e6), "edge": Shape(one_way_s=0.002, bit_per_s=100e6)}
@@ -91,31 +100,45 @@ class Tiers:
 
 
 @contextmanager
-def started(model: WindowLM) -> Iterator[Tiers]:
+def started(model: WindowLM, asked: list[list[int]]) -> Iterator[Tiers]:
     """All tiers and links, each in a process of its own that ends with this one."""
-    spoken = languages()
-    asked, right = exam(spoken, ASKED)
     # Forked, so that torch is loaded once; nothing is recorded yet, and no thread of ours runs.
     context = get_context("fork")
     processes = []
 
-    def start(target: object, *arguments: object) -> Pipe:
+    def start(target: Callable[..., None], *arguments: object) -> Pipe:
         ours, theirs = context.Pipe()
-        process = context.Process(target=target, args=(theirs, *arguments), daemon=True)  # type: ignore[arg-type]
+        process = context.Process(target=_with_parent, args=(target, theirs, *arguments), daemon=True)
         process.start()
         theirs.close()
-        processes.append((process, ours))
+        processes.append(process)
         return ours
 
     try:
         servers = {tier: start(server.serve, tier, model, batch) for tier, batch in BATCH.items()}
-        devices = start(device.use, model, asked.tolist(), right.tolist())
-        links = {tier: start(link.carry, LINKS[tier], pipe.recv()) for tier, pipe in servers.items()}
-        yield Tiers(devices, servers, {tier: pipe.recv() for tier, pipe in links.items()})
+        devices = start(device.use, model, asked)
+        links = {tier: start(link.carry, LINKS[tier], told(pipe)) for tier, pipe in servers.items()}
+        yield Tiers(devices, servers, {tier: told(pipe) for tier, pipe in links.items()})
     finally:
-        for process, _ in processes:
+        for process in processes:
             process.terminate()
             process.join()
+
+
+def _with_parent(target: Callable[..., None], *arguments: object) -> None:
+    """Be a process that does not outlive the one that started it, however that ends."""
+    parent = parent_process()
+    if parent is not None:
+        threading.Thread(target=lambda: (wait([parent.sentinel]), os._exit(1)), daemon=True).start()
+    target(*arguments)
+
+
+def told(pipe: Pipe) -> Any:  # noqa: ANN401 -- each process tells something else
+    """What a process tells next."""
+    if not pipe.poll(PATIENCE_S):
+        msg = f"a tier has told nothing for {PATIENCE_S:g} s"
+        raise TimeoutError(msg)
+    return pipe.recv()
 
 
 def record(tiers: Tiers, choice: Deployed, into: Path, seconds: float) -> tuple[Done, list[Path]]:
@@ -125,34 +148,38 @@ def record(tiers: Tiers, choice: Deployed, into: Path, seconds: float) -> tuple[
     if remote is not None:
         paths.append(into.with_suffix(f".{choice.tier}.greengen"))
         remote.send(str(paths[1]))
-        remote.recv()
+        told(remote)
     port = None if choice.tier is None else tiers.ports[choice.tier]
     tiers.devices.send(Load(str(paths[0]), choice.people, seconds, choice.here, port))
-    done = tiers.devices.recv()
+    done = told(tiers.devices)
     if remote is not None:
         remote.send("enough")
-        remote.recv()
+        told(remote)
     return done, paths
 
 
-def recorded(tiers: Tiers, setting: Setting, folder: Path) -> dict[str, float]:
-    """Record every choice into `folder`, one run file per repeat; the part of the words that were right."""
+def recorded(tiers: Tiers, setting: Setting, folder: Path) -> None:
+    """Record every choice into `folder`, one run file per repeat."""
     parts = folder / "tiers"
     parts.mkdir(exist_ok=True)
-    told: dict[str, list[Done]] = {name: [] for name in CHOICES}
+    every: dict[str, list[Done]] = {name: [] for name in CHOICES}
     print(f"recording: {setting.repeats} repeats of {setting.seconds:g} s each, in turn", flush=True)
     for number, name in in_turn(list(CHOICES), setting.repeats):
         done, paths = record(tiers, CHOICES[name], parts / f"{name}-{number}", setting.seconds)
-        told[name].append(done)
+        every[name].append(done)
         first, *others = (greengen.Run(path) for path in paths)
         first.merge(*others, out=folder / f"{name}-{number}.greengen", force=True)
-    for name, each in told.items():
+    for name, each in every.items():
         requests, sent_on = sum(done.requests for done in each), sum(done.sent_on for done in each)
         print(f"  {name:7}{requests:6} requests, {100 * sent_on / requests:4.0f} % of them sent on", flush=True)
-    return {
-        name: sum(done.right * done.requests for done in each) / sum(done.requests for done in each)
-        for name, each in told.items()
-    }
+
+
+def quality_of(model: WindowLM, asked: Tensor, right: Tensor) -> dict[str, float]:
+    """The part of the words that every choice gets right: the hybrid's are the first block's, where that is sure."""
+    full = translate(model, asked)
+    early, sure = first_exit(model, asked)
+    answers = dict.fromkeys(CHOICES, full) | {"hybrid": torch.where((sure >= device.SURE)[:, None], early, full)}
+    return {name: float((answer == right).float().mean()) for name, answer in answers.items()}
 
 
 def trained(steps: int) -> WindowLM:
@@ -179,9 +206,10 @@ def main(html: Path | None, json: Path | None, out: Path | None, quick: bool) ->
     setting = QUICK if quick else Setting()
     model = trained(setting.steps)
     with folder_of(out) as folder:
-        with started(model) as tiers:
-            quality = recorded(tiers, setting, folder)
-        comparison = from_file(shutil.copy(DECLARED, folder), quality=quality)
+        asked, right = exam(languages(), ASKED)
+        with started(model, asked.tolist()) as tiers:
+            recorded(tiers, setting, folder)
+        comparison = from_file(shutil.copy(DECLARED, folder), quality=quality_of(model, asked, right))
         print(comparison.render("terminal"))
         if json:
             comparison.to_json(json)

@@ -42,47 +42,44 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """Requests answered, how many of them by a server, and the part of all words that were right."""
+    """Requests answered, and how many of them by a server."""
 
     requests: int
     sent_on: int
-    right: float
 
 
-def use(pipe: Pipe, model: WindowLM, asked: list[list[int]], right: list[list[int]]) -> None:
+def use(pipe: Pipe, model: WindowLM, asked: list[list[int]]) -> None:
     """Be the devices: do each load that the pipe names, and tell what was done."""
     torch.set_num_threads(1)
     while (load := pipe.recv()) is not None:
         with greengen.profile(load.path, tier="device", force=True):
-            done = _Devices(model, load, asked, right).run()
+            done = _Devices(model, load, asked).run()
         pipe.send(done)
 
 
 class _Devices:
     """All devices of one load. They compute in turn: each has a processor of its own, and we have one for all."""
 
-    def __init__(self, model: WindowLM, load: Load, asked: Sequence[list[int]], right: Sequence[list[int]]) -> None:
-        self._model, self._load, self._asked, self._right = model, load, asked, right
+    def __init__(self, model: WindowLM, load: Load, asked: Sequence[list[int]]) -> None:
+        self._model, self._load, self._asked = model, load, asked
         self._processor, self._next = threading.Lock(), count()
         self._end = time.monotonic() + load.seconds
 
     def run(self) -> Done:
         with ThreadPoolExecutor(self._load.people) as people:
             told = [future.result() for future in [people.submit(self._person) for _ in range(self._load.people)]]
-        requests, sent_on, words = (sum(numbers) for numbers in zip(*told, strict=True))
-        return Done(requests, sent_on, words / (requests * LENGTH))
+        return Done(sum(done.requests for done in told), sum(done.sent_on for done in told))
 
-    def _person(self) -> tuple[int, int, int]:
-        """Ask one question after another; how many, how many of them a server answered, and words that were right."""
-        requests = sent_on = words = 0
+    def _person(self) -> Done:
+        """Ask one question after another."""
+        requests = sent_on = 0
         with ExitStack() as stack:
             server = stack.enter_context(connected(self._load.port)) if self._load.port is not None else None
             while time.monotonic() < self._end:
                 question = next(self._next) % len(self._asked)
-                answer, was_sent = self._ask(self._asked[question], server)
+                _, was_sent = self._ask(self._asked[question], server)
                 requests, sent_on = requests + 1, sent_on + was_sent
-                words += sum(a == b for a, b in zip(answer, self._right[question], strict=True))
-        return requests, sent_on, words
+        return Done(requests, sent_on)
 
     def _ask(self, sentence: list[int], server: Connection | None) -> tuple[list[int], bool]:
         """One request: the answer, and whether a server gave it."""
