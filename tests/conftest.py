@@ -37,6 +37,13 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["PYTHONPATH"] = f"{GUARD}{os.pathsep}{path}" if path else str(GUARD)
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """With `-m alone` only files that have such tests are read: importing torch takes longer than all of them."""
+    if config.option.markexpr != "alone" or collection_path.suffix != ".py":
+        return None
+    return None if "mark.alone" in collection_path.read_text(encoding="utf-8") else True
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Fail a session whose tests passed, but in which a call to the network was refused and swallowed."""
     if session.config.stash[NETWORK_LOG].stat().st_size:
