@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import runpy
 import tempfile
@@ -42,6 +43,11 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     if config.option.markexpr != "alone" or collection_path.suffix != ".py":
         return None
     return None if "mark.alone" in collection_path.read_text(encoding="utf-8") else True
+
+
+def pytest_collection_finish() -> None:
+    """Leave what was imported out of all further garbage collections: with torch, a million objects."""
+    gc.freeze()
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
