@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import runpy
 import tempfile
@@ -35,6 +36,18 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ[guard["LOG"]] = str(log)
     path = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = f"{GUARD}{os.pathsep}{path}" if path else str(GUARD)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """With `-m alone` only files that have such tests are read: importing torch takes longer than all of them."""
+    if config.option.markexpr != "alone" or collection_path.suffix != ".py":
+        return None
+    return None if "mark.alone" in collection_path.read_text(encoding="utf-8") else True
+
+
+def pytest_collection_finish() -> None:
+    """Leave what was imported out of all further garbage collections: with torch, a million objects."""
+    gc.freeze()
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

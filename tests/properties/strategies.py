@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import cache
 from itertools import pairwise
+from typing import TypeVar
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -23,6 +25,15 @@ INTERVAL_S = 0.1
 WRAP_J, MAX_W = 1000.0, 100.0
 
 Draw = st.DrawFn
+
+T = TypeVar("T")
+_index = cache(lambda count: st.integers(0, count - 1))
+
+
+def pick(draw: Draw, items: Sequence[T]) -> T:
+    """One of them. Making a `sampled_from` anew for each draw takes longer than drawing from it."""
+    return items[draw(_index(len(items)))]
+
 
 #: For what needs less looking for: a third of the examples that the profile asks for.
 FEW = settings(max_examples=max(settings().max_examples // 3, 10))
@@ -61,10 +72,20 @@ PSYS = Domain(
 PACKAGE_WITH_UNCORE = replace(DOMAINS[0], contains=("c:uncore",))
 
 
+_BOOLEAN = st.booleans()
+_STEPS = st.lists(st.sampled_from((1, 1, 1, 2, 3, 7, 10, 12)), min_size=1, max_size=5)
+_FAILED = cache(lambda count: st.sets(st.integers(1, count), max_size=2))
+_RATES = {least: st.integers(least, 40) for least in (0, 1)}
+_RATES_OR_RESET = {least: rates | st.just(-1) for least, rates in _RATES.items()}
+#: CPU time of a tenth of a second: of the profiled processes, of others, of the recorder, and what the machine lags.
+_PARTS = st.tuples(*[st.sampled_from((0, 0, 10, 45, 100))] * 2, st.sampled_from((0, 1, 5)), st.sampled_from((0, 0, 10)))
+_CHOSEN = cache(lambda domains: st.lists(st.sampled_from(domains), min_size=1, max_size=3, unique=True))
+
+
 @st.composite
 def ticks(draw: Draw, start_ns: int) -> list[int]:
     """When everything is read: 2 to 6 times, unevenly."""
-    steps = draw(st.lists(st.sampled_from((1, 1, 1, 2, 3, 7, 10, 12)), min_size=1, max_size=5))
+    steps = draw(_STEPS)
     times = [start_ns]
     for step in steps:
         times.append(times[-1] + step * 100 * MS)
@@ -73,7 +94,7 @@ def ticks(draw: Draw, start_ns: int) -> list[int]:
 
 def missed(draw: Draw, times: Sequence[int]) -> list[int]:
     """Those of the readings that came about: any but two may fail."""
-    failed = draw(st.sets(st.integers(1, len(times)), max_size=2)) if len(times) > 3 else set()
+    failed = draw(_FAILED(len(times))) if len(times) > 3 else set()
     return [t for i, t in enumerate(times) if i not in failed]
 
 
@@ -89,7 +110,7 @@ def _counter(draw: Draw, domain: Domain, segments: Sequence[list[int]]) -> tuple
         value = value % int(domain.wrap_j) if domain.wrap_j else value
         _read(series, taken[0], value, 0)
         for a, b in pairwise(taken):
-            rate = draw(st.integers(least, 40) | st.just(-1)) if value >= 1 else draw(st.integers(least, 40))
+            rate = draw((_RATES_OR_RESET if value >= 1 else _RATES)[least])
             if rate < 0:
                 # Back to less than before, and too far down for a wrap to explain it.
                 value -= Fraction(draw(st.integers(1, min(int(value * 4), 800))), 4)
@@ -129,16 +150,13 @@ def _usage(draw: Draw, segments: Sequence[list[int]], own_process: Sequence[bool
     found = {("cpu", who): Series() for who in ("machine", "capacity", "profiled", "recorder")}
     machine = draw(st.integers(0, 10**6)) * MS
     capacity = 4 * machine
-    parts = st.tuples(
-        *[st.sampled_from((0, 0, 10, 45, 100))] * 2, st.sampled_from((0, 1, 5)), st.sampled_from((0, 0, 10))
-    )
     for times, apart in zip(segments, own_process, strict=True):
         profiled = recorder = 0
         read = [set(missed(draw, times)) for _ in range(3)]
         for i, t in enumerate(times):
             if i:
                 tenths = (t - times[i - 1]) // (100 * MS)
-                work, foreign, own, slow = (part * tenths * MS for part in draw(parts))
+                work, foreign, own, slow = (part * tenths * MS for part in draw(_PARTS))
                 machine += max(work + foreign + own - slow, 0)
                 capacity += 2 * (t - times[i - 1])
                 recorder += own
@@ -158,7 +176,7 @@ def _device(draw: Draw, segments: Sequence[list[int]]) -> Series:
     for times in segments:
         busy = 0
         for i, t in enumerate(times):
-            busy += draw(st.sampled_from((0, 0, 30))) * MS if i else 0
+            busy += pick(draw, (0, 0, 30)) * MS if i else 0
             _read(series, t + MS, Fraction(busy), 0)
     return series
 
@@ -170,7 +188,7 @@ def _processes(draw: Draw, segments: Sequence[list[int]]) -> dict[tuple[str, str
         everyone = ours = 0
         told = set(missed(draw, times)) if draw(st.integers(0, 2)) == 0 else set(times)
         for t in times:
-            work, foreign = (draw(st.sampled_from((0, 0, 10, 55, 100))) * MS for _ in range(2))
+            work, foreign = (pick(draw, (0, 0, 10, 55, 100)) * MS for _ in range(2))
             everyone, ours = everyone + work + foreign, ours + work
             if t in told:
                 _read(found["c:shared", "machine"], t + MS, Fraction(everyone), 0)
@@ -183,17 +201,17 @@ def span_rows(draw: Draw, boot: str, instants: Sequence[int], *, most: int = 6) 
     """Spans between some of `instants`: nested, side by side, outliving their parents, empty, waiting, open."""
     spans: list[SpanRow] = []
     for number in range(draw(st.integers(0, most))):
-        start, end = sorted(draw(st.tuples(*[st.sampled_from(instants)] * 2)))
+        start, end = sorted((pick(draw, instants), pick(draw, instants)))
         before = [span for span in spans if span.t0_ns <= start]
-        parent = draw(st.none() | st.sampled_from(before)) if before else None
+        parent = pick(draw, before) if len(before) > 0 and draw(_BOOLEAN) else None
         span = SpanRow(
             uid=f"{boot}:1:1/{number + 1}",
             process=f"{boot}:1:1",
             parent=parent.uid if parent else None,
-            kind=draw(st.sampled_from(("request", "request", "train", "queue"))),
+            kind=pick(draw, ("request", "request", "train", "queue")),
             t0_ns=start,
             t1_ns=None if draw(st.integers(0, 7)) == 7 else end,
-            model=draw(st.sampled_from((None, "a", "b"))),
+            model=pick(draw, (None, "a", "b")),
         )
         spans.append(span)
     return spans
@@ -210,19 +228,19 @@ def timelines(
     most_spans: int = 6,
 ) -> tuple[Timeline, dict[tuple[str, str], list[oracle.Stretch]]]:
     """One boot of one host, with what happened in each of its domains."""
-    at = base_ns if base_ns is not None else draw(st.sampled_from((3 * SECOND, 10**15 + 777 * MS)))
+    at = base_ns if base_ns is not None else pick(draw, (3 * SECOND, 10**15 + 777 * MS))
     segments: list[list[int]] = []
     for _ in range(draw(st.integers(1, most_segments))):
         segments.append(draw(ticks(at)))
         at = segments[-1][-1] + draw(st.integers(1, 20)) * 100 * MS
-    apart = [draw(st.booleans()) for _ in segments]
-    chosen = draw(st.lists(st.sampled_from(list(domains)), min_size=1, max_size=3, unique=True))
+    apart = [draw(_BOOLEAN) for _ in segments]
+    chosen = draw(_CHOSEN(tuple(domains)))
     samples, truth = {}, {}
     for domain in chosen:
         make = _counter if domain.reading == "energy" else _gauge
         samples[domain.uid], truth[boot, domain.uid] = make(draw, domain, segments)
     usage = _usage(draw, segments, apart) if draw(st.integers(0, 4)) else {}
-    if draw(st.booleans()):
+    if draw(_BOOLEAN):
         usage["c:gpu", "machine"] = _device(draw, segments)
     if any(domain.split == "c:shared" for domain in chosen) and draw(st.integers(0, 4)):
         usage |= _processes(draw, segments)
@@ -237,9 +255,7 @@ def timelines(
         usage=usage,
         spans=draw(span_rows(boot, instants, most=most_spans)),
         processes=[
-            ProcessRow(
-                f"{boot}:1:1", 1, "recorder", draw(st.sampled_from(instants)), closed=True, lost_rows=0, command="x"
-            )
+            ProcessRow(f"{boot}:1:1", 1, "recorder", pick(draw, instants), closed=True, lost_rows=0, command="x")
         ],
         segments=[
             Segment(f"{boot}:{i}:1/{times[0]}", f"{boot}:{i}:1", times[0] - MS, times[-1] + 5 * MS, i, _info(apart[i]))
