@@ -50,7 +50,8 @@ def drawn(identity: str, title: str, summary: Sequence[str], chart: Chart, table
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> Section:
     """The numbers of a figure; the first column names the row."""
-    heads = tuple(Column(column, number=i > 0) for i, column in enumerate(columns))
+    # A heading is a button that sorts, which needs a name.
+    heads = tuple(Column(column or "what", number=i > 0) for i, column in enumerate(columns))
     return Section(id="", title=title, lead="", columns=heads, rows=list(rows))
 
 

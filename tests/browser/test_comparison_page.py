@@ -92,6 +92,9 @@ UNREADABLE = """
   const levels = [...document.querySelectorAll('h1, h2, h3, h4')].map((heading) => Number(heading.tagName[1]));
   levels.forEach((level, i) => { if (i && level > levels[i - 1] + 1) found.push(`heading ${i} skips a level`); });
   if (levels.filter((level) => level === 1).length !== 1) found.push('not one h1');
+  for (const button of document.querySelectorAll('button, summary, a')) {
+    if (!button.textContent.trim() && !named(button)) found.push(`no name: ${button.tagName}`);
+  }
   for (const head of document.querySelectorAll('th')) if (!head.scope) found.push('th without scope');
   for (const table of document.querySelectorAll('table')) if (!table.caption) found.push('table without caption');
   for (const link of document.querySelectorAll('a[href^="#"]')) {
@@ -184,8 +187,9 @@ def test_on_paper_nothing_is_cut(browser: Browser, folder: Path) -> None:
         for figure in page.evaluate(FIGURES):
             assert figure["cut"] == [], figure
         assert page.evaluate("getComputedStyle(document.querySelector('#p1').closest('svg')).display") != "none"
-        paper = page.pdf(format="A4", prefer_css_page_size=True)
-        assert int(re.findall(rb"/Count (\d+)", paper)[0]) > 5
+    with opened(browser, folder / "joules_only.html") as watched:
+        paper = watched.page.pdf(format="A4", prefer_css_page_size=True)
+        assert int(re.findall(rb"/Count (\d+)", paper)[0]) > 1
 
 
 def test_two_hundred_options_open_with_all_of_them_in_the_tables(

@@ -376,7 +376,7 @@ def _what_if() -> list[Document]:
                 }
             ],
             "table": {
-                "columns": ["escalated", "energy"],
+                "columns": ["", "energy"],
                 "rows": [[0.25, q(4.4, "J/request")], ["all", q(9.2, "J/request")]],
             },
             "missing": None,
