@@ -46,7 +46,7 @@ class Setting:
     exam: int = 200
     asked: int = 25
     repeats: int = 5
-    seconds: float = 1.5
+    seconds: float = 1.3
 
 
 QUICK = Setting(steps=6, exam=10, asked=3, repeats=3, seconds=0.05)
