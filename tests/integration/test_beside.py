@@ -127,7 +127,7 @@ def test_every_format_shows_margins(serving: Path, format_: str) -> None:
     text = report(serving, "--marginal", "--format", format_).stdout
     assert ("marginal_j" if format_ == "csv" else "Marginal energy (leave one out)") in text
     assert format_ == "csv" or "do not sum to the meter" in " ".join(text.split())
-    assert "arginal" not in report(serving, "--format", format_).stdout
+    assert "Marginal energy" not in report(serving, "--format", format_).stdout
 
 
 def test_training_over_a_lifetime(trained: Path) -> None:
