@@ -23,7 +23,7 @@ class CommandError(ValueError):
 
 
 class Command:
-    """One command line. `run` from one thread, `abort` from any.
+    """One command line. `run` from one thread, `abort` from any, for good.
 
     host       whose environment it is looked up in, and sees
     timeout_s  after which it is killed
@@ -32,6 +32,7 @@ class Command:
     def __init__(self, argv: Sequence[str], host: Host, timeout_s: float) -> None:
         self._argv, self._host, self._timeout_s = tuple(argv), host, timeout_s
         self._helper: Helper | None = None
+        self._over = False
 
     def is_installed(self) -> bool:
         """Whether the program is on the PATH."""
@@ -44,6 +45,9 @@ class Command:
         """
         deadline = time.monotonic() + self._timeout_s
         self._helper = helper = Helper([*self._argv, *more], self._host, subprocess.PIPE)
+        if self._over:
+            # It was ended while it was being started.
+            helper.kill()
         try:
             out, err = _read(helper, deadline)
             code = helper.wait(deadline - time.monotonic())
@@ -62,7 +66,8 @@ class Command:
         return out
 
     def abort(self) -> None:
-        """End a run that is under way."""
+        """End a run that is under way, or is about to be."""
+        self._over = True
         helper = self._helper
         if helper is not None:
             helper.kill()

@@ -67,7 +67,7 @@ def python_in_the_readme() -> list[str]:
 
 
 def test_the_code_in_the_readme_runs(tmp_path: Path) -> None:
-    code, _, footprint = python_in_the_readme()
+    code, _, _, footprint = python_in_the_readme()
     (tmp_path / "readme.py").write_text(
         f"prompt, generate = 'p', lambda p: sum(range(10**7))\n{code}{footprint}print(footprint.sci('request'))",
         encoding="utf-8",
@@ -79,7 +79,7 @@ def test_the_code_in_the_readme_runs(tmp_path: Path) -> None:
 
 
 def test_the_code_in_the_readme_for_engines_runs(tmp_path: Path) -> None:
-    _, code, _ = python_in_the_readme()
+    _, code, _, _ = python_in_the_readme()
     setup = f"""
 import sys
 sys.path.insert(0, {str(EXAMPLES)!r})
@@ -92,6 +92,25 @@ engine = ContinuousBatchingConfig(num_blocks=16, page_size=16)  # without it, 60
     printed = start(sys.executable, "readme.py", cwd=tmp_path)
     assert re.search(r"^req_0 3 7 .*J", printed, re.MULTILINE)
     assert re.search(r"^req_1 2 7 .*J", printed, re.MULTILINE)
+
+
+def test_the_code_in_the_readme_for_comparisons_runs(tmp_path: Path) -> None:
+    _, _, code, _ = python_in_the_readme()
+    setup = """
+import time
+import greengen
+def recorded(path):
+    with greengen.profile(path) as run, greengen.request(model=path[:4]):
+        while time.process_time() % 0.2 < 0.1: pass
+        time.sleep(0.1)
+    return run
+for i in (1, 2, 3):
+    recorded(f"fp32-{i}.greengen")
+    globals()[f"run_{i}"] = recorded(f"int8-{i}.greengen")
+"""
+    (tmp_path / "readme.py").write_text(setup + code, encoding="utf-8")
+    start(sys.executable, "readme.py", cwd=tmp_path)
+    assert "int8" in (tmp_path / "comparison.md").read_text(encoding="utf-8")
 
 
 def test_engine_example_prints_every_request_and_balances(tmp_path: Path) -> None:
