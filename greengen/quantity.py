@@ -36,6 +36,7 @@ _UNITS: dict[str, tuple[str, float]] = {
     "MWh": ("J", 3.6e9),
     "g": ("g", 1.0),
     "mg": ("g", 1e-3),
+    "ug": ("g", 1e-6),
     "kg": ("g", 1e3),
     "t": ("g", 1e6),
     "lb": ("g", 453.59237),

@@ -105,7 +105,7 @@ def _quality(option: Option) -> str:
     if quality.get("value") is None:
         return str(quality.get("reason") or "quality unknown")
     better = "" if quality.get("higher_is_better", True) else ", lower is better"
-    return f"{quality['value']:g} {quality.get('metric') or ''}, {quality.get('source') or 'declared'}{better}"
+    return f"{quality['value']:.4g} {quality.get('metric') or ''}, {quality.get('source') or 'declared'}{better}"
 
 
 def _units(units: float | None) -> str:
@@ -116,7 +116,8 @@ def _units(units: float | None) -> str:
 
 def _origin(option: Option) -> str:
     share = option.get("declared_share")
-    declared = f"; {fmt.percent(share)} rests on declared energy" if share else ""
+    what = "joules are declared" if option["carbon_operational_g"]["value"] is None else "grams rest on declared energy"
+    declared = f"; {fmt.percent(share)} of its {what}" if share else ""
     return f"{option['origin']}{declared}"
 
 

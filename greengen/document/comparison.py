@@ -155,8 +155,8 @@ def _more(metric: Metric, one: Measured, base: Measured) -> list[str]:
     told = []
     if words.grade_of(_shares(each) for each in (one, base)) == "modelled":
         told.append(words.evidence(contrasts(next(m for m in METRICS if m.id == "busy"), one, base)))
-    what = "grams" if metric.id.startswith("carbon") else "energy"
-    told += [words.declared(options.declared_share(each), what, each.name) for each in (one, base)]
+    what, of = ("grams", "operational") if metric.id.startswith("carbon") else ("energy", "energy")
+    told += [words.declared(options.declared_share(each, of), what, each.name) for each in (one, base)]
     return [text for text in told if text]
 
 
@@ -233,7 +233,8 @@ def _caveats(
         which = "any option" if len(unknown) == len(rows) else ", ".join(unknown)
         told.append(f"quality unknown of {which}: less energy may be worse work")
     for row in rows:
-        share = words.declared(row["declared_share"], "energy", row["name"])
+        what = "energy" if row["carbon_operational_g"]["value"] is None else "grams"
+        share = words.declared(row["declared_share"], what, row["name"])
         told += [share] if share else []
         if row["origin"] == "declared" and row["batch"] is not None:
             told.append(f"{row['name']}: the published figure assumes a batch of {row['batch']['mean']:g}")

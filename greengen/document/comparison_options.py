@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -84,7 +84,10 @@ def latency(one: Measured, deadline_s: float | None) -> dict[str, Any]:
     # A request that failed did not meet its deadline either.
     missed = [int((~(seconds <= deadline_s)).sum()) for seconds in several]
     shares = [Quantity(n / s.size, "", grade) for n, s in zip(missed, several, strict=True) if s.size]  # type: ignore[arg-type]
-    return told | {"missed": sum(missed), "missed_share": verdict.summary(shares).as_dict()}
+    share = verdict.summary(shares).as_dict()
+    if share.get("high") is not None:
+        share["high"] = min(share["high"], 1.0)
+    return told | {"missed": sum(missed), "missed_share": share}
 
 
 def p95(one: Measured) -> tuple[Quantity, ...]:
@@ -94,10 +97,10 @@ def p95(one: Measured) -> tuple[Quantity, ...]:
     return tuple(gone if value is None else Quantity(value, "s", "measured") for value in found)
 
 
-def declared_share(one: Measured) -> float | None:
-    """Which part of the grams, or of the joules where there are none, rests on declared energy."""
-    for figures in (one.of("operational"), one.of("energy")):
-        known = [figure for figure in figures if figure.value]
+def declared_share(one: Measured, *of: Literal["operational", "energy"]) -> float | None:
+    """Which part of the grams, or of the joules where there are none, rests on declared energy; or of either alone."""
+    for what in of or ("operational", "energy"):
+        known = [figure for figure in one.of(what) if figure.value]
         if known:
             return sum(figure.shares.get("declared", 0.0) for figure in known) / len(known)
     return None

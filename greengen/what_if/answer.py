@@ -6,12 +6,16 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from greengen.accounting import comparing
 from greengen.accounting.what_if.payback import Even
 from greengen.accounting.what_if.profiles import Profile, costs
 from greengen.quantity import Quantity
 
+#: How likely the least figure is to be so against each other one, before it is called the least for sure.
+_SURE = 0.975
 #: In CO2-equivalents, as pages tell grams.
-_GRAMS = {"g": "gCO2e", "kg": "kgCO2e"}
+_GRAMS = {"g": "gCO2e", "kg": "kgCO2e", "mg": "mgCO2e", "ug": "µgCO2e"}
+_MILLI = 1e-3
 
 
 def answer(
@@ -82,6 +86,13 @@ def least(names: Sequence[str], row: Sequence[Quantity]) -> str:
     return names[known.index(min(value for value in known if value is not None))]
 
 
+def sure(row: Sequence[Quantity]) -> bool:
+    """Whether the least of some figures is so with a probability of 97.5 % against each of the others."""
+    least_one = min(row, key=lambda each: each.value if each.value is not None else float("inf"))
+    others = [each for each in row if each is not least_one]
+    return all(comparing.p_better(least_one, other) >= _SURE for other in others)
+
+
 def without(rows: Sequence[Sequence[Quantity]]) -> str:
     """Why figures are missing; "" where none is."""
     return "; ".join(dict.fromkeys(each.reason for row in rows for each in row if not each.known))
@@ -98,6 +109,11 @@ def figure(quantity: Quantity) -> str:
     """A quantity in a sentence, with its interval where it has one."""
     if quantity.value is None:
         return f"unknown ({quantity.reason})"
+    top, per, below = quantity.unit.partition("/")
+    if top == "g" and 0 < abs(quantity.value) < _MILLI:
+        # 1.37e-06 g is no number that anybody reads.
+        small = "mg" if abs(quantity.value) >= _MILLI**2 else "ug"
+        quantity = quantity.to(f"{small}{per}{below}")
     unit = named_unit(quantity.unit)
     return f"{span(quantity.value, quantity.low, quantity.high)}{' ' if unit else ''}{unit}"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from greengen import grid
@@ -40,7 +40,7 @@ def zone(asked: Table) -> dict[str, Any]:
     winners = [told.least(names, row) for row in rows]
     return told.answer(
         title,
-        _ranking("zone", list(zip(zones, winners, strict=True))),
+        _ranking("zone", list(zip(zones, winners, strict=True)), rows),
         assumes=[told.hardware(embodied), "the same joules everywhere"],
         grid={
             "rows": zones,
@@ -135,7 +135,7 @@ def _over(asked: Table, title: str, name: str, unit: str, values: list[float], c
     pairs = [(told.number(value), winner) for value, winner in zip(values, winners, strict=True)]
     return told.answer(
         title,
-        _ranking(name, pairs),
+        _ranking(name, pairs, rows),
         assumes=[told.hardware(embodied), "the same joules of IT"],
         x=told.axis(name, unit, values),
         lines=lines,
@@ -188,12 +188,15 @@ def _known(options: list[Profile], tier: str | None) -> None:
         raise UsageError(msg)
 
 
-def _ranking(what: str, pairs: list[tuple[str, str]]) -> str:
+def _ranking(what: str, pairs: list[tuple[str, str]], rows: Sequence[Sequence[Quantity]]) -> str:
+    """Who has the least at each value, by the middle values, and where that is not sure."""
     winners = list(dict.fromkeys(winner for _, winner in pairs))
+    unsure = [at for (at, _), row in zip(pairs, rows, strict=True) if not told.sure(row)]
+    doubt = f" Not distinguishable from another at {', '.join(unsure)}." if unsure else ""
     if len(winners) == 1:
-        return f"{winners[0]} has the least gCO2e at every {what} asked."
+        return f"{winners[0]} has the least gCO2e at every {what} asked, by the middle values.{doubt}"
     each = "; ".join(f"{name} in {', '.join(at for at, winner in pairs if winner == name)}" for name in winners)
-    return f"The ranking depends on the {what}. Least: {each}."
+    return f"The ranking depends on the {what}. Least, by the middle values: {each}.{doubt}"
 
 
 def _of(tier: str | None) -> str:
