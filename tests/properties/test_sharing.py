@@ -157,7 +157,8 @@ def test_only_ratios_of_weights_matter(case: Case, factor: float) -> None:
 @given(cases())
 def test_identical_intervals_get_identical_joules(case: Case) -> None:
     found = share(replace(case, works=case.works * 2).intervals, case.meters, size=case.size).energy_j
-    np.testing.assert_array_equal(found[:, : len(case.works)], found[:, len(case.works) :])
+    # They may lie in other partitions, whose sums are rounded apart.
+    np.testing.assert_allclose(found[:, : len(case.works)], found[:, len(case.works) :], rtol=1e-12, atol=0)
 
 
 @given(cases())
