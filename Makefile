@@ -53,7 +53,7 @@ compare: $(VENV)/.demo
 	$(BIN)/python examples/compare_tiers.py --html tiers.html
 
 test: $(VENV)/.dev
-	$(BIN)/pytest --quiet --numprocesses 4 -m 'not alone'
+	$(BIN)/pytest --quiet --numprocesses 4 --dist worksteal -m 'not alone'
 	$(BIN)/pytest --quiet -m alone
 
 check: $(VENV)/.dev

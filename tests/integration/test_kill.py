@@ -20,7 +20,7 @@ from tests.integration.commands import balanced, environment, script, start
 pytestmark = pytest.mark.alone
 
 #: How many are killed; fewer for a quick look.
-KILLS = int(os.environ.get("GREENGEN_TESTS_KILLS", "50"))
+KILLS = int(os.environ.get("GREENGEN_TESTS_KILLS", "24"))
 
 #: What a kill may cost: a flush interval and one contended commit. The commit, and whatever else
 #: goes on on this machine, is given a second; that nothing is lost before it is shown to the span.
