@@ -155,8 +155,10 @@ def _more(metric: Metric, one: Measured, base: Measured) -> list[str]:
     told = []
     if words.grade_of(_shares(each) for each in (one, base)) == "modelled":
         told.append(words.evidence(contrasts(next(m for m in METRICS if m.id == "busy"), one, base)))
-    what, of = ("grams", "operational") if metric.id.startswith("carbon") else ("energy", "energy")
-    told += [words.declared(options.declared_share(each, of), what, each.name) for each in (one, base)]
+    grams = metric.id.startswith("carbon")
+    for each in (one, base):
+        share = options.declared_share(each, "operational" if grams else "energy")
+        told.append(words.declared(share, "grams" if grams else "energy", each.name))
     return [text for text in told if text]
 
 

@@ -109,13 +109,18 @@ def figure(quantity: Quantity) -> str:
     """A quantity in a sentence, with its interval where it has one."""
     if quantity.value is None:
         return f"unknown ({quantity.reason})"
+    told = _readable(quantity)
+    unit = named_unit(told.unit)
+    return f"{span(told.value or 0.0, told.low, told.high)}{' ' if unit else ''}{unit}"
+
+
+def _readable(quantity: Quantity) -> Quantity:
+    """Few grams as mg or µg: 1.37e-06 is no number that anybody reads."""
     top, per, below = quantity.unit.partition("/")
-    if top == "g" and 0 < abs(quantity.value) < _MILLI:
-        # 1.37e-06 g is no number that anybody reads.
-        small = "mg" if abs(quantity.value) >= _MILLI**2 else "ug"
-        quantity = quantity.to(f"{small}{per}{below}")
-    unit = named_unit(quantity.unit)
-    return f"{span(quantity.value, quantity.low, quantity.high)}{' ' if unit else ''}{unit}"
+    value = abs(quantity.value or 0.0)
+    if top != "g" or not 0.0 < value < _MILLI:
+        return quantity
+    return quantity.to(f"{'mg' if value >= _MILLI**2 else 'ug'}{per}{below}")
 
 
 def span(value: float, low: float | None, high: float | None) -> str:
