@@ -9,8 +9,8 @@ gain of one sensor cancels (law 8). What each repeat reads anew, by chance (`ANE
 is taken from there where there is a scatter: a bound on it would say less than the repeats do.
 
 Welch's t takes a drift of the machine for scatter, which is safe while the choices alternate. Where they were
-recorded one after the other, a drift looks like a difference: then a straight trend over the order of recording
-is taken out beside the difference, at its price in width, and the wider of the two intervals is told.
+recorded one after the other, a drift looks like a difference: then the interval is as wide as a straight trend and
+a random walk of any strength make it (`blocks`), for no number of repeats tells one from a difference for sure.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from greengen.accounting import student, trend
+from greengen.accounting import blocks, student, trend
 from greengen.propagation import Z95
 from greengen.quantity import Quantity, total
 
@@ -33,7 +33,7 @@ ANEW = "in one repeat: "
 Answer = Literal["less", "more", "not distinguishable", "no verdict"]
 
 WELCH = "Welch's t on the logarithms of the repeats"
-TREND = "a straight trend over the order of recording taken out, for the choices did not alternate"
+BLOCKS = "as wide as a trend and a random walk of the machine make it, for the choices did not alternate"
 STATED = "the errors of single figures only: there are no repeats to tell what they scatter by"
 
 _POINTS, _REACH = 48, 8.0
@@ -130,11 +130,9 @@ def scatter(choice: Repeats, baseline: Repeats) -> Scatter:
     apart = choice.host != baseline.host or not (choice.places and baseline.places)
     if apart or trend.interleaved(choice.places, baseline.places):
         return welch
-    sloped = trend.adjusted(a, choice.places, b, baseline.places)
-    if sloped is None:
-        return welch
-    straight = Scatter(*sloped, TREND)
-    return straight if straight.half > welch.half else replace(straight, sigma=welch.sigma, degrees=welch.degrees)
+    middle, half, degrees = blocks.interval(a, choice.places, b, baseline.places)
+    # Two choices that scatter differently are seen to do so by Welch's t alone.
+    return Scatter(middle, max(half, welch.half) / student.quantile(0.975, degrees), degrees, BLOCKS)
 
 
 def probability(found: Scatter, meter: float) -> float:

@@ -17,6 +17,7 @@ import numpy as np
 from greengen import what_if
 from greengen.accounting import boundary, functional, single, trend, verdict
 from greengen.accounting.carbon import Site
+from greengen.accounting.curves import NS
 from greengen.accounting.deployment import TIERS
 from greengen.accounting.option import Measured
 from greengen.accounting.verdict import Contrast, Repeats
@@ -36,6 +37,9 @@ _POINTS, _POINTS_EACH = 30_000, 300
 
 #: What the headline is about: the first of these that is known of every option.
 _DECIDING = ("carbon_total", "carbon_operational", "energy")
+
+#: A pause is told that is so many times as long as others, and at least so long, s.
+_REST, _REST_S = 10.0, 60.0
 
 #: A trend that chance alone would make as rarely is told as one.
 _RARELY = 0.05
@@ -57,7 +61,7 @@ def build(comparison: Comparison) -> dict[str, Any]:
     edges, counts = single.binned([_joules(one) for one in every])
     for row, counted in zip(rows, counts, strict=True):
         row["distribution"] = {"counts": counted, "below": 0, "above": 0} if counted and sum(counted) else None
-    ordered = list(_orders(every))
+    ordered = list(_orders(every, base.name))
     drifts = list(_drifts(every))
     apart = _states(every)
     return {
@@ -265,16 +269,32 @@ def _by_host(every: Sequence[Measured]) -> dict[str, list[tuple[int, Measured, i
     return {host: sorted(several, key=lambda entry: entry[0]) for host, several in found.items()}
 
 
-def _orders(every: Sequence[Measured]) -> Iterable[dict[str, Any]]:
+def _orders(every: Sequence[Measured], baseline: str) -> Iterable[dict[str, Any]]:
     for host, several in _by_host(every).items():
         names = list(dict.fromkeys(one.name for _, one, _ in several))
         places = {name: [place for place, one, _ in several if one.name == name] for name in names}
-        alike = all(trend.interleaved(places[names[0]], places[name]) for name in names[1:])
+        held = baseline if baseline in names else names[0]
+        alike = all(trend.interleaved(places[held], places[name]) for name in names if name != held)
         told = f"on {host} the options alternate in the order of recording"
         if not alike:
-            told = f"on {host} the options were recorded one after the other: a drift looks like a difference there"
+            told = (
+                f"on {host} the options were recorded one after the other: a drift looks like a difference there, "
+                f"so that intervals are wider; alternate the options{_rest(several)}"
+            )
         if len(names) > 1:
             yield {"host": host, "sequence": [one.name for _, one, _ in several], "interleaved": alike, "told": told}
+
+
+def _rest(several: Sequence[tuple[int, Measured, int]]) -> str:
+    """A pause between two options far beyond those between repeats, of which no repeat tells what it did."""
+    pauses: dict[bool, list[float]] = {True: [0.0], False: [0.0]}
+    for (_, one, i), (_, other, j) in pairwise(several):
+        pauses[one is other].append((other.facts[j]["start_ns"] - one.facts[i]["end_ns"]) / NS)
+    rest_s, usual_s = max(pauses[False]), max(pauses[True])
+    if rest_s < max(_REST * usual_s, _REST_S):
+        return ""
+    rest = f"{rest_s / 3600.0:,.1f} h" if rest_s > 3600.0 else f"{rest_s / 60.0:.0f} min"  # noqa: PLR2004 -- an hour
+    return f". Between two of them it rested for {rest}: no interval tells what changed meanwhile"
 
 
 def _drifts(every: Sequence[Measured]) -> Iterable[dict[str, Any]]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from greengen.accounting.verdict import FEWEST, Contrast
+from greengen.accounting.verdict import BLOCKS, FEWEST, Contrast
 
 SCREENING = "screening comparison, not an ISO 14044 comparative assertion"
 
@@ -48,8 +48,12 @@ _METHOD = (
     f"With fewer than {FEWEST} repeats of either there is no verdict. A ratio is one of geometric means.",
     "Its 95 % interval joins, in quadrature, Welch's t on the logarithms of the repeats and the errors of the meters.",
     "Of the meters' errors only the common gain of one sensor cancels in a ratio; what depends on the load does not.",
-    "Where choices did not alternate in the order of recording, a straight trend over it is taken out, at its width.",
-    "A drift that is not straight is not taken out: alternate the choices.",
+    "Where choices did not alternate in the order of recording, it is as wide as a trend and any random walk make it.",
+    "What changed between two blocks alone, such as a driver, is in no interval: alternate the choices.",
+)
+
+_DRIFT = (
+    "The two were recorded one after the other, where a drift of the machine looks like a difference: alternate them"
 )
 
 #: unit -> how it is read.
@@ -105,6 +109,7 @@ def verdict(metric: Metric, of: Contrast, baseline: str, said: tuple[str, str], 
         sentence = f"{part} {of.answer} {what} {each} than {baseline} ({told})"
     elif of.answer == "not distinguishable":
         sentence = f"not distinguishable from {baseline} in {what} {each} ({told})"
+        more = [*more, _DRIFT] if of.method == BLOCKS else more
     else:
         sentence = f"no verdict on {what} {each} against {baseline}: {of.reason} ({told})"
     return ". ".join([sentence, *more])

@@ -1,7 +1,7 @@
 """Simulated repeats of two choices: how often a verdict is wrong, and how often it finds what is there.
 
 A machine scatters from repeat to repeat, and drifts: along a straight line, or as a random walk. The choices are
-recorded alternately, in blocks, or in random order.
+recorded alternately, in blocks (all of one and then all of the other), nested (one amid the other), or in random order.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from greengen.accounting.verdict import Repeats, contrast
 from greengen.quantity import Error, Quantity
 
-Order = Literal["alternating", "blocks", "random"]
+Order = Literal["alternating", "blocks", "nested", "random"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +77,9 @@ def _places(order: Order, n: int, rng: np.random.Generator) -> tuple[np.ndarray,
     every = np.arange(2 * n)
     if order == "alternating":
         return every[1::2], every[::2]
+    if order == "nested":
+        begin = n // 2
+        return np.delete(every, np.s_[begin : begin + n]), every[begin : begin + n]
     if order == "random":
         every = rng.permutation(every)
     return np.sort(every[n:]), np.sort(every[:n])

@@ -243,9 +243,21 @@ class TestShown:
         assert document["drift"][0]["slope_per_repeat"] == pytest.approx(0.045, abs=0.005)
         told = option(document, "b")["ratio"]["energy"]
         assert (told["verdict"], "trend" in told["method"]) == ("not distinguishable", True)
+        assert told["words"].endswith("looks like a difference: alternate them")
         caveats = " ".join(document["verdict"]["caveats"])
         assert "were recorded one after the other" in caveats
         assert "what a repeat costs grew by 4." in caveats
+        assert "rested" not in caveats
+
+    def test_a_rest_between_blocks(self, tmp_path: Path) -> None:
+        """A day: what was done to the machine meanwhile, no repeat tells."""
+        blocks = {
+            name: [write(tmp_path, f"{name}{i}", timeline(1.0 + i / 100, uid=f"{name}{i}", start_s=late + 20 * i))
+                   for i in range(3)]
+            for name, late in (("a", 1000.0), ("b", 87_400.0))
+        }  # fmt: skip
+        [order] = compare(blocks).document()["order"]
+        assert "it rested for 24.0 h: no interval tells what changed meanwhile" in order["told"]
 
     def test_another_state_of_the_machine(self, tmp_path: Path) -> None:
         states: list[dict[str, object]] = [{"state": {"power limit": "65 W"}}, {"state": {"power limit": "125 W"}}]

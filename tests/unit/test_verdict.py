@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 
-from greengen.accounting import trend
-from greengen.accounting.verdict import ANEW, TREND, WELCH, Repeats, contrast, mean, summary
+from greengen.accounting import blocks, trend
+from greengen.accounting.verdict import ANEW, BLOCKS, WELCH, Repeats, contrast, mean, summary
 from greengen.errors import KindMismatchError
 from greengen.quantity import Error, Grade, Quantity
 from greengen.testing.repeats import Machine, simulate
@@ -36,6 +37,14 @@ class TestSimulation:
         """Ten repeats, five of one choice and then five of the other, while the machine drifts by 18 %."""
         blocks = simulate(Machine(drift=0.02), 5, order="blocks", times=300)
         assert blocks.decided <= MOST
+
+    @pytest.mark.parametrize("n", [3, 5, 10])
+    def test_nor_is_one_that_wanders(self, n: int) -> None:
+        """Blocks again, under a random walk of 3 % from each repeat to the next: 1000 comparisons."""
+        assert simulate(Machine(walk=0.03), n, order="blocks", seed=n).decided <= MOST
+
+    def test_a_saving_of_a_quarter_is_found_in_blocks_of_five(self) -> None:
+        assert simulate(Machine(walk=0.01), 5, saved=0.25, order="blocks", times=200).less >= 0.8
 
     def test_a_saving_of_a_tenth_is_found_in_five_repeats(self) -> None:
         assert simulate(Machine(drift=0.005), 5, saved=0.10, times=200).less >= 0.8
@@ -119,10 +128,32 @@ class TestOrder:
         drift = [math.exp(0.1 * i + noise) for i, noise in enumerate((0.001, -0.001, 0.0, 0.001, -0.001, 0.0))]
         first, then = of(*drift[:3], places=(0, 1, 2)), of(*drift[3:], places=(3, 4, 5))
         told = contrast(then, first)
-        assert (told.method, told.answer) == (TREND, "not distinguishable")
+        assert (told.method, told.answer) == (BLOCKS, "not distinguishable")
         assert told.ratio.value == pytest.approx(1.0, abs=0.02)
         elsewhere = contrast(of(*drift[3:], places=(0, 1, 2), host="another"), first)
         assert elsewhere.method == WELCH
+
+    def test_blocks_are_as_unsure_as_each_strength_of_a_walk(self) -> None:
+        """The ends: a straight trend alone, and a walk alone, where the step between the blocks is all there is."""
+        first, then = (0.0, 0.02, -0.01, 0.03), (0.5, 0.48, 0.53, 0.51)
+        middle, half, degrees = blocks.interval(then, (4, 5, 6, 7), first, (0, 1, 2, 3))
+        steps = np.concatenate((np.diff(first), np.diff(then)))
+        told = then[0] - first[-1] - steps.mean()
+        reach = 2.570582 * steps.std(ddof=1) * math.sqrt(1 + 1 / 6)
+        assert degrees == 5
+        assert middle - half <= told - reach + 1e-7
+        assert middle + half >= told + reach - 1e-7
+        group, place = np.repeat([1.0, 0.0], 4), np.array([4, 5, 6, 7, 0, 1, 2, 3])
+        design = np.column_stack((np.ones(8), group, place))
+        y = np.array([*then, *first])
+        least, left, *_ = np.linalg.lstsq(design, y, rcond=None)
+        reach = 2.570582 * math.sqrt(float(left[0]) / 5 * np.linalg.inv(design.T @ design)[1, 1])
+        assert middle - half <= least[1] - reach + 1e-7
+        assert middle + half >= least[1] + reach - 1e-7
+
+    def test_a_walk_passes_through_long_blocks_of_any_order(self) -> None:
+        """Five, ten of the other, five: no trend is along with the choice, and yet a random walk is."""
+        assert not trend.interleaved((*range(5), *range(15, 20)), range(5, 15))
 
     def test_alternating(self) -> None:
         assert trend.interleaved((0, 2, 4), (1, 3, 5))
