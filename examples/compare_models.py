@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 
 import click
 import torch
@@ -23,7 +24,7 @@ from torch import Tensor, nn
 
 import greengen
 
-from translate.learn import accuracy, exam, taught, translate
+from translate.learn import accuracy, exam, figure, taught, translate
 from translate.smaller import forms, weights
 from translate.task import LENGTH, languages
 
@@ -52,7 +53,7 @@ class Setting:
 QUICK = Setting(steps=6, exam=10, asked=3, repeats=3, seconds=0.05)
 
 
-def made(setting: Setting) -> tuple[dict[str, nn.Module], dict[str, float], Tensor]:
+def made(setting: Setting) -> tuple[dict[str, nn.Module], dict[str, dict[str, object]], Tensor]:
     """The forms, the part of the words that each gets right, and the questions, shape (n, WINDOW)."""
     spoken = languages()
     asked, right = exam(spoken, setting.exam)
@@ -60,11 +61,12 @@ def made(setting: Setting) -> tuple[dict[str, nn.Module], dict[str, float], Tens
     print(f"training: {setting.steps} steps", flush=True)
     found, quality = {}, {}
     for name, form in forms(taught(spoken, setting.steps), spoken, setting.steps):
-        found[name], quality[name] = form, accuracy(form, asked, right)
+        each = accuracy(form, asked, right)
+        found[name], quality[name] = form, figure(each)
         numbers, zeros = weights(form)
         print(
             f"  {name:13}{numbers / 1e6:5.2f} M weights, {100 * zeros / numbers:3.0f} % of them 0;"
-            f" {100 * quality[name]:5.1f} % of the words right",
+            f" {100 * fmean(each):5.1f} % of the words right",
             flush=True,
         )
     print(f"  {spoken.text(asked[0].tolist())}  →  {spoken.text(translate(found['fp32'], asked[:1])[0].tolist())}")

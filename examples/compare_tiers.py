@@ -41,7 +41,7 @@ from compare_models import folder_of, in_turn
 from tiers import device, link, server
 from tiers.device import Done, Load
 from tiers.link import Shape
-from translate.learn import exam, learn_exits, taught, translate
+from translate.learn import exam, figure, learn_exits, parts, taught, translate
 from translate.model import WindowLM
 from translate.smaller import first_exit
 from translate.task import languages
@@ -174,12 +174,12 @@ def recorded(tiers: Tiers, setting: Setting, folder: Path) -> None:
         print(f"  {name:7}{requests:6} requests, {100 * sent_on / requests:4.0f} % of them sent on", flush=True)
 
 
-def quality_of(model: WindowLM, asked: Tensor, right: Tensor) -> dict[str, float]:
+def quality_of(model: WindowLM, asked: Tensor, right: Tensor) -> dict[str, dict[str, object]]:
     """The part of the words that every choice gets right: the hybrid's are the first block's, where that is sure."""
     full = translate(model, asked)
     early, sure = first_exit(model, asked)
     answers = dict.fromkeys(CHOICES, full) | {"hybrid": torch.where((sure >= device.SURE)[:, None], early, full)}
-    return {name: float((answer == right).float().mean()) for name, answer in answers.items()}
+    return {name: figure(parts(answer, right)) for name, answer in answers.items()}
 
 
 def trained(steps: int) -> WindowLM:

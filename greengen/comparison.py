@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 OPTIONS = {
     "unit": "functional unit: request, output_token, input_token, image, audio_s, video_s",
     "baseline": "the name of the deployment that the others are held against; the first one where none is named",
-    "quality": "deployment -> its figure of the quality metric",
+    "quality": "deployment -> its figure of the quality metric, or a table (`greengen.accounting.quality`)",
     "quality_metric": "what that is, such as accuracy",
     "higher_is_better": "whether more of it is better",
     "deadline_s": "latency objective of a request, s",
@@ -185,17 +185,16 @@ def _baseline(name: str | None, names: Sequence[str]) -> str:
     return name
 
 
-def _with_quality(told: Mapping[str, Deployment], quality: Mapping[str, float]) -> dict[str, Deployment]:
+def _with_quality(told: Mapping[str, Deployment], quality: Mapping[str, Any]) -> dict[str, Deployment]:
+    from greengen.accounting.quality import quality as checked  # noqa: PLC0415 -- numpy is for those who ask
+
     strange = sorted(quality.keys() - told.keys())
     if strange:
         msg = f"quality of {', '.join(map(repr, strange))}: there is no such deployment; there is {', '.join(told)}"
         raise UsageError(msg)
     found = {name: replace(one, quality=quality.get(name, one.quality)) for name, one in told.items()}
     for name, one in found.items():
-        value = one.quality
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
-            msg = f"quality {value!r} of {name!r} is no number"
-            raise UsageError(msg)
+        checked(name, one.quality)
     return found
 
 

@@ -20,7 +20,7 @@ name = "cloud"
 runs = ["cloud-*.greengen", ["device-1.greengen", "server-1.greengen"]]
 site = "home"
 tiers = { device = "home" }
-quality = 0.91
+quality = { correct = 182, of = 200, source = "our exam" }    # or 0.91; as in greengen.accounting.quality
 
 [[deployment]]
 name = "an API"

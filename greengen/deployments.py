@@ -28,7 +28,7 @@ class Deployment:
     runs      a repeat each: a run, or several of one repeat (device, edge, cloud), read as one
     site      where it stands: a site file, or options as in `greengen.sites.OPTIONS`; before the common ones
     tiers     the same for single tiers
-    quality   its figure of the comparison's quality metric
+    quality   its figure of the comparison's quality metric, as in `greengen.accounting.quality`
     declared  a published figure in place of runs, as in `greengen.published`
     units     how many functional units each repeat made, where its spans do not tell
     batch     the batch size, as declared
@@ -37,7 +37,7 @@ class Deployment:
     runs: Sequence[Recorded] = ()
     site: Mapping[str, Any] | str | Path | None = None
     tiers: Mapping[str, Mapping[str, Any] | str | Path] = field(default_factory=dict)
-    quality: float | None = None
+    quality: float | Mapping[str, Any] | None = None
     declared: Mapping[str, Any] | None = None
     units: float | None = None
     batch: float | None = None
@@ -144,6 +144,7 @@ def _recorded(name: str, of: Deployment, rules: Rules) -> Measured:
     from greengen.accounting import deployment as deployments  # noqa: PLC0415 -- the same
     from greengen.accounting import ledger as ledgers  # noqa: PLC0415 -- the same
     from greengen.accounting.option import Measured, covers  # noqa: PLC0415 -- the same
+    from greengen.accounting.quality import quality  # noqa: PLC0415 -- the same
     from greengen.document import recorded  # noqa: PLC0415 -- the same
 
     repeats, facts, boundaries = [], [], []
@@ -176,7 +177,7 @@ def _recorded(name: str, of: Deployment, rules: Rules) -> Measured:
         hosts=tuple(str(fact["host"]) for fact in facts),
         places=(-1,) * len(repeats),
         models=tuple(dict.fromkeys(model for fact in facts for model in fact["models"])),
-        quality=of.quality,
+        quality=quality(name, of.quality),
         batch=of.batch,
         facts=tuple(facts),
     )

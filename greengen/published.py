@@ -42,6 +42,7 @@ def option(name: str, told: Mapping[str, Any], of: Deployment, rules: Rules) -> 
     """A published figure as an option. Raises UsageError, KindMismatchError."""
     from greengen.accounting.deployment import Repeat, TierUse, priced  # noqa: PLC0415 -- numpy is for those who ask
     from greengen.accounting.option import Measured  # noqa: PLC0415 -- the same
+    from greengen.accounting.quality import quality  # noqa: PLC0415 -- the same
     from greengen.accounting.single import NONE  # noqa: PLC0415 -- the same
     from greengen.deployments import site_of  # noqa: PLC0415 -- each needs the other
 
@@ -79,7 +80,7 @@ def option(name: str, told: Mapping[str, Any], of: Deployment, rules: Rules) -> 
         boundary="facility" if stated_pue and said["boundary"] == "machine" else said["boundary"],
         idle=said.get("idle", rules.idle),
         site=site,
-        quality=of.quality,
+        quality=quality(name, of.quality),
         batch=of.batch,
         source=said.get("source", ""),
     )

@@ -88,7 +88,7 @@ def _options(document: Document, rows: Sequence[Document]) -> Section:
             ]
             for row in rows
         ],
-        notes=tuple(sorted(missing)),
+        notes=(*_measured_by(rows), *sorted(missing)),
     )
 
 
@@ -197,7 +197,19 @@ def _bare(of: Mapping[str, Any]) -> dict[str, Any]:
 
 def _quality(row: Document) -> Cell:
     quality = row["quality"]
-    return "quality unknown" if quality["value"] is None else f"{fmt.number(quality['value'])} {quality['metric']}"
+    if quality["value"] is None:
+        return "quality unknown"
+    if quality.get("low") is None:
+        return f"{quality['value']:.4g}, no interval"
+    return fmt.quantity(quality | {"unit": ""})
+
+
+def _measured_by(rows: Sequence[Document]) -> list[str]:
+    """What quality is, where it is known."""
+    known = next((row["quality"] for row in rows if row["quality"]["value"] is not None), None)
+    if known is None:
+        return []
+    return [f"Quality: {known['metric']}, {'higher' if known['higher_is_better'] else 'lower'} is better; declared."]
 
 
 def _likely(p: float | None) -> str:

@@ -42,13 +42,14 @@ def _figures(
         if row["latency"].get(key):
             yield f"latency_{key}", row["latency"][key], row["ratio"]["latency_p95"] if key == "p95_s" else {}
     quality = row["quality"]
-    yield f"quality: {quality.get('metric', 'unknown')}", quality | {"unit": "", "grade": quality.get("source")}, {}
+    yield f"quality: {quality.get('metric', 'unknown')}", quality | {"unit": "", "grade": "declared"}, {}
 
 
 def _cells(of: Mapping[str, Any]) -> tuple[object, ...]:
     if of["value"] is None:
         return (of["unit"], "", "", "", "", unrun(of["reason"]))
-    return (of["unit"], of["value"], of.get("low", ""), of.get("high", ""), of["grade"], "")
+    ends = ["" if of.get(end) is None else of[end] for end in ("low", "high")]
+    return (of["unit"], of["value"], *ends, of["grade"], "")
 
 
 def _compared(ratio: Mapping[str, Any]) -> tuple[object, ...]:

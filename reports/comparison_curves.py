@@ -70,7 +70,7 @@ def _tradeoff(document: Document, what: str) -> Figure:
     left = [fmt.printable(o["name"]) for o, x, y in rows if x["value"] is None or not y or y["value"] is None]
     summary += [f"Not drawn, because one of the two is not known: {', '.join(left)}."] if left else []
     cells = [
-        (p.name, x, f"{y['value']:g} {metric}" if quality else y, "yes" if p.front else "no")
+        (p.name, x, _with_metric(y, metric) if quality else y, "yes" if p.front else "no")
         for p, x, y in zip(points, xs, ys, strict=True)
     ]
     heads = ("option", f"energy per {below}", "quality" if quality else "p95 latency", "on the front")
@@ -78,7 +78,13 @@ def _tradeoff(document: Document, what: str) -> Figure:
 
 
 def _quality(option: Option) -> Mapping[str, Any]:
-    return {"value": option["quality"].get("value"), "unit": "", "reason": option["quality"].get("reason", "")}
+    told = option["quality"]
+    return {key: told.get(key) for key in ("value", "low", "high")} | {"unit": "", "reason": told.get("reason", "")}
+
+
+def _with_metric(q: Mapping[str, Any], metric: str) -> str:
+    """A figure of quality with its interval."""
+    return f"{fmt.quantity(q)} {metric}" if q.get("low") is not None else f"{q['value']:.4g} {metric}, no interval"
 
 
 def _seconds(q: Mapping[str, Any]) -> dict[str, Any]:

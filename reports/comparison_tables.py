@@ -67,7 +67,7 @@ def services(document: Document) -> Section:
         columns=(
             Column("option", number=False),
             *map(Column, titles),
-            Column("quality"),
+            Column(_quality_title(options)),
             Column("repeats (n)"),
             Column(f"{document['unit']['name']}s in all"),
             Column("origin", number=False),
@@ -100,12 +100,21 @@ def _missed(option: Option) -> Any:  # noqa: ANN401 -- a cell
     return dict(share) | ends | {"unit": "%"}
 
 
-def _quality(option: Option) -> str:
+def _quality_title(options: Sequence[Option]) -> str:
+    """What quality is measured by, and which way is better where that is not up."""
+    known = next((o["quality"] for o in options if o["quality"].get("value") is not None), None)
+    if known is None:
+        return "quality"
+    return f"{known.get('metric') or 'quality'}{'' if known.get('higher_is_better', True) else ' (lower is better)'}"
+
+
+def _quality(option: Option) -> Any:  # noqa: ANN401 -- a cell
     quality = option["quality"]
     if quality.get("value") is None:
-        return str(quality.get("reason") or "quality unknown")
-    better = "" if quality.get("higher_is_better", True) else ", lower is better"
-    return f"{quality['value']:.4g} {quality.get('metric') or ''}, {quality.get('source') or 'declared'}{better}"
+        return _none(str(quality.get("reason") or "quality unknown"))
+    if quality.get("low") is None:
+        return f"{quality['value']:.4g} (no interval) declared"
+    return {"value": quality["value"], "low": quality["low"], "high": quality["high"], "unit": "", "grade": "declared"}
 
 
 def _units(units: float | None) -> str:
@@ -234,7 +243,7 @@ def sources(document: Document) -> Section | None:
         rows=[
             (
                 str(row["what"]),
-                row["value"],
+                row["value"] or "of each option",
                 str(row["source"]),
                 str(row.get("year") or "not stated"),
                 _all_or(row.get("options") or (), document["options"]),

@@ -83,6 +83,16 @@ def exam(spoken: Languages, count: int) -> tuple[Tensor, Tensor]:
     return torch.tensor(sentences), torch.tensor([spoken.translation(sentence) for sentence in sentences])
 
 
-def accuracy(model: nn.Module, asked: Tensor, right: Tensor) -> float:
-    """The part of the words that are right."""
-    return float((translate(model, asked) == right).float().mean())
+def accuracy(model: nn.Module, asked: Tensor, right: Tensor) -> list[float]:
+    """The part of the words that are right, of each sentence."""
+    return parts(translate(model, asked), right)
+
+
+def parts(answered: Tensor, right: Tensor) -> list[float]:
+    """The part of each sentence that is right: words of one sentence are right and wrong together."""
+    return [round(part, 4) for part in (answered == right).double().mean(-1).tolist()]
+
+
+def figure(of: list[float]) -> dict[str, object]:
+    """An accuracy as a comparison takes it: the sentences are what it scatters over."""
+    return {"values": of, "each": "unseen sentence", "source": "the exam of this example"}

@@ -15,6 +15,7 @@ from greengen.accounting import boundary, facility
 from greengen.accounting.carbon import Site
 from greengen.accounting.deployment import Repeat
 from greengen.accounting.ledger import Ledger
+from greengen.accounting.quality import Quality
 from greengen.accounting.verdict import Repeats
 from greengen.errors import KindMismatchError
 from greengen.quantity import Quantity
@@ -47,7 +48,7 @@ class Measured:
     hosts: tuple[str, ...] = ()
     places: tuple[int, ...] = ()
     models: tuple[str, ...] = ()
-    quality: float | None = None
+    quality: Quality | None = None
     batch: float | None = None
     source: str = ""
     facts: tuple[dict[str, Any], ...] = field(default=(), repr=False)

@@ -53,7 +53,7 @@ def build(comparison: Comparison) -> dict[str, Any]:
     rows = []
     for one in every:
         row = options.row(one, baseline=base.name, deadline_s=comparison.deadline_s, points=points)
-        row["quality"] = _quality(comparison, one)
+        row["quality"] = options.quality(one, comparison.quality_metric, higher=comparison.higher_is_better)
         row["ratio"] = {metric.id: of for metric in METRICS if (of := _ratio(metric, one, base, unit))}
         rows.append(row)
     deciding = _deciding(every)
@@ -100,7 +100,7 @@ def build(comparison: Comparison) -> dict[str, Any]:
         "tiers": _tiers(every),
         "warnings": list(dict.fromkeys(text for row in rows for text in row["warnings"])) + _overlaps(every),
         "method": words.method(len(every), unit, comparison.rules.counts, comparison.rules.idle),
-        "sources": list(_sources(every)),
+        "sources": [*_sources(every), *options.qualities(rows)],
         "environment": _environment(every),
         "what_if": list(comparison.what_if),
         "tornado": what_if.tornado(comparison),
@@ -196,17 +196,6 @@ def _best(metric: Metric, every: Sequence[Measured]) -> str | None:
     _, least = min(means, key=lambda pair: pair[0])
     shown = all(contrasts(metric, least, other).answer == "less" for other in every if other is not least)
     return least.name if shown else None
-
-
-def _quality(comparison: Comparison, one: Measured) -> dict[str, Any]:
-    if one.quality is None:
-        return {"value": None, "reason": f"quality unknown: no {comparison.quality_metric} of it was stated"}
-    return {
-        "value": one.quality,
-        "metric": comparison.quality_metric,
-        "source": "declared",
-        "higher_is_better": comparison.higher_is_better,
-    }
 
 
 def _boundary(comparison: Comparison) -> dict[str, Any]:

@@ -68,6 +68,39 @@ def row(one: Measured, *, baseline: str, deadline_s: float | None, points: int) 
     )
 
 
+def quality(one: Measured, metric: str, *, higher: bool) -> dict[str, Any]:
+    """A figure of quality: declared, with its interval and what that is. `higher`: whether more is better."""
+    of = one.quality
+    if of is None:
+        return {"value": None, "reason": f"quality unknown: no {metric} of it was stated"}
+    low, high = of.low, of.high
+    if of.part and higher and low is not None and high is not None:
+        # The mean of parts is a part.
+        low, high = max(low, 0.0), min(high, 1.0)
+    return {
+        "value": of.value,
+        "low": low,
+        "high": high,
+        "unit": "",
+        "grade": "declared",
+        "metric": metric,
+        "how": of.how,
+        "source": of.source or "declared",
+        "higher_is_better": higher,
+    }
+
+
+def qualities(rows: Sequence[Mapping[str, Any]]) -> Iterable[dict[str, Any]]:
+    """Where the figures of quality are from, as sources; each once."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for each in rows:
+        told = each["quality"]
+        if told["value"] is not None:
+            found.setdefault((told["metric"], f"{told['source']}; {told['how']}"), []).append(each["name"])
+    for (what, source), names in found.items():
+        yield {"what": what, "value": None, "source": source, "year": "", "options": names}
+
+
 def latency(one: Measured, deadline_s: float | None) -> dict[str, Any]:
     """Latencies of the requests: of each repeat, and how they scatter between repeats."""
     several = [repeat.each.seconds for repeat in one.repeats]
