@@ -19,7 +19,6 @@ file, are the places, what their buildings add, and what the network uses per by
 from __future__ import annotations
 
 import os
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -182,6 +181,15 @@ def quality_of(model: WindowLM, asked: Tensor, right: Tensor) -> dict[str, dict[
     return {name: figure(parts(answer, right)) for name, answer in answers.items()}
 
 
+def stated(folder: Path, quality: Mapping[str, object]) -> Path:
+    """The comparison's file beside the recordings: what is declared, and how good the answers were."""
+    from greengen import comparison_toml  # noqa: PLC0415 -- processes of this program do not need it
+
+    file = folder / DECLARED.name
+    file.write_text(f"{DECLARED.read_text('utf-8')}\n{comparison_toml.table('quality', quality)}", encoding="utf-8")
+    return file
+
+
 def trained(steps: int) -> WindowLM:
     """The model, with ways out that know what they say."""
     began = time.perf_counter()
@@ -209,7 +217,7 @@ def main(html: Path | None, json: Path | None, out: Path | None, quick: bool) ->
         asked, right = exam(languages(), ASKED)
         with started(model, asked.tolist()) as tiers:
             recorded(tiers, setting, folder)
-        comparison = from_file(shutil.copy(DECLARED, folder), quality=quality_of(model, asked, right))
+        comparison = from_file(stated(folder, quality_of(model, asked, right)))
         print(comparison.render("terminal"))
         if json:
             comparison.to_json(json)

@@ -38,8 +38,10 @@ OPTIONS = {
 class Comparison:
     """Options, measured or published, of one unit, boundary, idle rule and kind of intensity.
 
-    asked    tables of what to ask "what if" of, as a file states them
-    what_if  what came of it, as the document shows it
+    asked        tables of what to ask "what if" of, as a file states them
+    what_if      what came of it, as the document shows it
+    deployments  what the options were made of, and `said`: those of `OPTIONS` that were stated
+    folder       what paths in `asked` are relative to
     """
 
     options: tuple[Measured, ...]
@@ -52,6 +54,9 @@ class Comparison:
     strict: bool = False
     asked: list[dict[str, Any]] = field(default_factory=list)
     what_if: list[dict[str, Any]] = field(default_factory=list)
+    deployments: Mapping[str, Deployment] = field(default_factory=dict)
+    said: Mapping[str, Any] = field(default_factory=dict)
+    folder: Path = Path()
 
     def document(self) -> dict[str, Any]:
         """The comparison as `greengen.comparison/1`."""
@@ -77,6 +82,14 @@ class Comparison:
     def to_markdown(self, path: str | Path) -> Path:
         """Write the comparison as Markdown, for a pull request."""
         return self._write("markdown", path)
+
+    def to_toml(self, path: str | Path) -> Path:
+        """Write the file that tells the comparison again. Raises UsageError where something cannot be told in one."""
+        from greengen import comparison_toml  # noqa: PLC0415 -- for those who ask
+
+        target = Path(path)
+        target.write_text(comparison_toml.text(self, target.parent), encoding="utf-8")
+        return target
 
     def _write(self, renderer: str, path: str | Path) -> Path:
         target = Path(path)
@@ -123,6 +136,8 @@ def compare(deployments: Mapping[str, object], **options: Any) -> Comparison:  #
         higher_is_better=said.get("higher_is_better", True),
         deadline_s=_deadline(said.get("deadline_s")),
         strict=bool(said.get("strict")),
+        deployments=told,
+        said=said,
     )
 
 
@@ -135,12 +150,14 @@ def from_file(path: str | Path, **options: Any) -> Comparison:  # noqa: ANN401 -
     common = read.options
     if given.keys() & {"zone", "intensity", "cloud", "live"}:
         common = {key: value for key, value in common.items() if key not in {"zone", "intensity", "cloud", "live"}}
+    if "quality" in given:
+        given["quality"] = {**common.get("quality", {}), **given["quality"]}
     comparison = compare(read.deployments, **(common | given))
-    comparison.asked = read.what_if
+    comparison.asked, comparison.folder = read.what_if, Path(path).parent
     if read.what_if:
         from greengen import what_if  # noqa: PLC0415 -- for those who ask
 
-        comparison.what_if = what_if.evaluate(comparison, folder=Path(path).parent)
+        comparison.what_if = what_if.evaluate(comparison, folder=comparison.folder)
     return comparison
 
 

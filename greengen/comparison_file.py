@@ -28,6 +28,9 @@ declared = { energy_j = 860, gsd = 1.5, per = "request", boundary = "machine", s
 
 [[what_if]]
 kind = "break_even"
+
+[quality]                   # or here, by the names of deployments
+"an API" = 0.91
 """
 
 from __future__ import annotations
@@ -47,7 +50,7 @@ from greengen.errors import UsageError
 _TABLES = ("site", "hardware", "sites", "links", "deployment", "what_if")
 
 #: What of `OPTIONS` a file tells in a table of its own.
-_ELSEWHERE = {"quality", "link", "network_kwh_per_gb"}
+_ELSEWHERE = {"link", "network_kwh_per_gb"}
 
 #: In a name of run files, these stand for several.
 _WILD = frozenset("*?[")

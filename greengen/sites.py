@@ -43,7 +43,7 @@ def site(period: tuple[int, int] | None = None, **told: Any) -> Site:  # noqa: A
         raise TypeError(msg)
     told = {name: value for name, value in told.items() if value is not None and value != ()}
     if "site" in told:
-        told = _of_file(told)
+        told = of_file(told)
     found = grid.located(told, period)
     if "pue" in told:
         found = replace(found, pue=_pue(told["pue"]))
@@ -88,7 +88,7 @@ def machines(told: str | Hardware | dict[str, Any] | Sequence[str | Hardware | d
     )
 
 
-def _of_file(told: dict[str, Any]) -> dict[str, Any]:
+def of_file(told: dict[str, Any]) -> dict[str, Any]:
     """What a site file says, and before it what was passed: of one question, one answer."""
     from greengen import site_file  # noqa: PLC0415 -- for those who have one
 

@@ -11,9 +11,9 @@ import click
 from greengen.cli import options
 from greengen.errors import UsageError
 
-FORMATS = ("terminal", "json", "html", "csv", "markdown")
+FORMATS = ("terminal", "json", "html", "csv", "markdown", "toml")
 
-_ENDINGS = {".json": "json", ".html": "html", ".htm": "html", ".csv": "csv", ".md": "markdown"}
+_ENDINGS = {".json": "json", ".html": "html", ".htm": "html", ".csv": "csv", ".md": "markdown", ".toml": "toml"}
 
 
 @click.command("compare", short_help="Hold deployments against one another.")
@@ -54,11 +54,11 @@ def command(
     """Hold deployments against one another.
 
     NAME=RUN says which deployment a run is a repeat of; runs without a name are put together by the models that they
-    served. RUN+RUN is one repeat whose tiers recorded a run each. Or a FILE.toml says it all.
+    served. RUN+RUN is one repeat whose tiers recorded a run each. Or a FILE.toml says it all; -o FILE.toml writes one.
 
     With --strict, an unknown quality is refused too. A page that compare wrote is shown again.
     """
-    from greengen import comparison, gate  # noqa: PLC0415 -- after the options are known to be right
+    from greengen import comparison, comparison_toml, gate  # noqa: PLC0415 -- after the options are known to be right
     from greengen.cli import page  # noqa: PLC0415 -- the same
 
     options.check_output(out, force=force)
@@ -73,6 +73,9 @@ def command(
         if document["schema"] != "greengen.comparison/1":
             msg = f"{again[0]} is the page of a report: greengen report shows it, and its run files can be compared"
             raise UsageError(msg)
+        if chosen == "toml":
+            msg = f"{again[0]} holds what came of a comparison: a TOML file is written from the runs, or from its own"
+            raise UsageError(msg)
         _write(page.shown(document, chosen), chosen, out)
         return _judged(document, conditions)
     if any(name.lower().endswith(".toml") for name in runs):
@@ -83,7 +86,8 @@ def command(
     else:
         compared = comparison.compare(_deployments(runs), **given)
     document = compared.document()
-    _write(compared.render(chosen, document), chosen, out)
+    text = comparison_toml.text(compared, out.parent if out else "") if chosen == "toml" else None
+    _write(compared.render(chosen, document) if text is None else text, chosen, out)
     return _judged(document, conditions)
 
 

@@ -6,8 +6,12 @@ import json
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
+from statistics import fmean
 from typing import Any
+
+import pytest
 
 from greengen import Run
 
@@ -54,6 +58,11 @@ def test_requests_that_cross_tiers_are_one_and_only_links_are_declared(tmp_path:
     _, document = compared("compare_tiers.py", tmp_path)
     options = {option["name"]: option for option in document["options"]}
     assert list(options) == CHOICES
+    # The file beside the recordings tells the comparison anew, with how good the answers were.
+    kept = tomllib.loads((tmp_path / "runs" / "compare_tiers.toml").read_text(encoding="utf-8"))["quality"]
+    assert {name: fmean(of["values"]) for name, of in kept.items()} == pytest.approx(
+        {name: option["quality"]["value"] for name, option in options.items()}
+    )
     crossed = {name: [tier["tier"] for tier in option["tiers"]] for name, option in options.items()}
     assert crossed["cloud"] == ["device", "network", "cloud"]
     assert crossed["edge"] == ["device", "edge", "network"]

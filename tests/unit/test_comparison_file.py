@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from greengen.accounting.embodied import Hardware
 from greengen.cli import main
-from greengen.comparison import from_file
+from greengen.comparison import compare, from_file
 from greengen.errors import UsageError
+from greengen.quantity import Quantity
 from tests.unit.compared import GPU, PACKAGE, repeats, timeline, write
 
 LOW, HIGH = (1.0, 1.02, 0.98), (2.0, 2.04, 1.96)
@@ -109,6 +111,77 @@ class TestFile:
         with pytest.raises(UsageError) as refused:
             from_file(path)
         assert said in str(refused.value)
+
+
+FULL = (
+    FILE
+    + """
+[[deployment]]
+name = 'an "API"'
+site = "dc"
+declared = { energy_j = 2.5, gsd = 1.5, per = "request", boundary = "facility", source = "C:\\\\papers" }
+quality = { correct = 182, of = 200, source = "our exam" }
+[[what_if]]
+kind = "zone"
+zones = ["SWE", "POL"]
+[[what_if]]
+kind = "hour"
+series = { DEU = "deu.csv" }
+options = ["cloud", "edge"]
+[quality]
+edge = { values = [0.5, 0.75], each = "seed", source = "two seeds" }
+"""
+)
+
+
+class TestWritten:
+    def test_a_file_is_written_as_it_was_told(self, folder: Path, tmp_path: Path) -> None:
+        rows = [f"2024-01-01T{hour:02d}:00:00Z,{300 + hour}" for hour in range(24)]
+        (folder / "deu.csv").write_text("\n".join(["time,g_per_kwh", *rows]), encoding="utf-8")
+        first = from_file(comparison(folder, FULL), quality={"cloud": {"value": 0.92, "low": 0.9, "high": 0.95}})
+        (tmp_path / "far").mkdir()
+        written = first.to_toml(tmp_path / "far" / "again.toml")
+        second = from_file(written)
+        assert written.read_text(encoding="utf-8") == second.to_toml(tmp_path / "far" / "twice.toml").read_text("utf-8")
+        told, again = first.document(), second.document()
+        assert [row["quality"] for row in told["options"]] == [row["quality"] for row in again["options"]]
+        assert told["options"][2]["quality"]["how"] == "Wilson's score interval of 200 answers"
+        assert told["options"][1]["quality"]["how"] == "Student's t across 2 times one seed"
+        for key in set(told) - {"options", "environment"}:
+            assert told[key] == again[key], key
+        for one, other in zip(told["options"], again["options"], strict=True):
+            assert {k: v for k, v in one.items() if k != "repeats"} == {
+                k: v for k, v in other.items() if k != "repeats"
+            }
+
+    def test_runs_on_the_command_line_become_a_file(
+        self, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        runs = [f"{name}={folder}/{name}-{i}.greengen" for name in ("cloud", "edge") for i in range(3)]
+        more = (
+            "--quality",
+            "edge=182/200",
+            "--quality",
+            "cloud=0.9",
+            "--quality-metric",
+            "accuracy",
+            "--deadline",
+            "2",
+        )
+        where = ("--zone", "DEU", "--pue", "1.2", "--hardware", "h100*8:lifetime=5", "--network-kwh-per-gb", "0.05")
+        assert command(monkeypatch, *runs, *more, *where, "-o", tmp_path / "choice.toml") == 0
+        document = from_file(tmp_path / "choice.toml").document()
+        cloud, edge = document["options"]
+        assert (cloud["quality"]["value"], edge["quality"]["value"], edge["n"]) == (0.9, 0.91, 3)
+        assert edge["quality"]["low"] == pytest.approx(0.8622, abs=1e-4)
+        assert (edge["latency"]["deadline_s"], edge["site"]["pue"], edge["site"]["zone"]) == (2.0, 1.2, "DEU")
+        assert edge["site"]["hardware"][0]["count"] == 8
+
+    def test_what_cannot_be_told_in_a_file_is_refused(self, folder: Path) -> None:
+        box = Hardware("box", Quantity(1.0, "kg", "declared"), Quantity(1.0, "y", "declared"))
+        runs = {name: [f"{folder}/{name}-0.greengen"] for name in ("cloud", "edge")}
+        with pytest.raises(UsageError, match="hardware of the common site is an object"):
+            compare(runs, hardware=[box], zone="DEU").to_toml(folder / "no.toml")
 
 
 class TestCommand:
