@@ -16,6 +16,9 @@ _SHORT = {"energy_per_output_token": "per token", "carbon_operational": "CO2e, u
 #: Of the repeats, so many are listed.
 _REPEATS = 40
 
+#: Of the options without an interval, so many are named.
+_UNSURE = 5
+
 
 def summary(document: Document) -> list[str]:
     """The verdict first, then per what it is told and what it covers."""
@@ -88,7 +91,7 @@ def _options(document: Document, rows: Sequence[Document]) -> Section:
             ]
             for row in rows
         ],
-        notes=(*_measured_by(rows), *sorted(missing)),
+        notes=(*_measured_by(rows), *_unsure(rows), *sorted(missing)),
     )
 
 
@@ -210,6 +213,14 @@ def _measured_by(rows: Sequence[Document]) -> list[str]:
     if known is None:
         return []
     return [f"Quality: {known['metric']}, {'higher' if known['higher_is_better'] else 'lower'} is better; declared."]
+
+
+def _unsure(rows: Sequence[Document]) -> list[str]:
+    """Whose energy has no interval."""
+    names = [row["name"] for row in rows if row["energy_j"]["value"] is not None and row["energy_j"].get("low") is None]
+    left = len(names) - _UNSURE
+    more = f" and {left} more" if left > 0 else ""
+    return [f"Not known is the interval of {', '.join(names[:_UNSURE])}{more}."] if names else []
 
 
 def _likely(p: float | None) -> str:

@@ -105,7 +105,11 @@ def _curves(item: Mapping[str, Any], title: str, identity: str) -> Figure:
 
     summary = [f"{fmt.printable(row['name'])}: {_ends(x['values'], row, unit)}." for row in shown if any(row["values"])]
     summary += [f"{fmt.printable(text)}: {_at(mark_x, low, high, x)}." for mark_x, low, high, text in marks]
-    summary.append("Bands are 95 % intervals." if any(curve.low for curve in curves) else "No intervals are drawn.")
+    sure = [any(end is not None for end in curve.low) for curve in curves]
+    bands = (
+        "Bands are 95 % intervals." if all(sure) else "Bands are 95 % intervals; those of other lines are not known."
+    )
+    summary.append(bands if any(sure) else "Their intervals are not known: nobody stated how far they may be off.")
     summary += [f"{len(every) - len(shown)} more lines are in the table only."] if len(every) > len(shown) else []
     cells = [(_x(value), *(_within(row, i, unit) for row in every)) for i, value in enumerate(x["values"])]
     return drawn(identity, title, summary, chart, table(title, [across, *(str(row["name"]) for row in every)], cells))

@@ -69,5 +69,6 @@ def told(q: Q) -> str:
     if q["value"] is None:
         return f"{fmt.NOT_MEASURED}: {q.get('reason', '')}"
     bounds = fmt.interval(q)
-    text = f"{whole(q)} ({bounds})" if bounds else whole(q)
+    unknown = "low" in q and q["low"] is None
+    text = f"{whole(q)} ({bounds or 'interval not known'})" if bounds or unknown else whole(q)
     return f"{text}, {q['grade']}" if q.get("grade") else text

@@ -58,7 +58,7 @@ class Contrast:
     """A choice over the baseline.
 
     ratio          the estimate, its grade and factors; missing with the reason where there is none
-    low, high      its 95 % interval
+    low, high      its 95 % interval; None where nothing says how wide it is
     p_better       the probability that the choice is the lower one; None without a verdict on it
     repeats        how many, of the choice and of the baseline
     repeat_sigma   standard uncertainty of ln ratio by scatter, and meter_sigma by the meters
@@ -114,13 +114,21 @@ def contrast(choice: Repeats, baseline: Repeats, *, stated: bool = False) -> Con
     else:
         found = Scatter(math.log(value), 0.0, math.inf, STATED)
     half = math.hypot(found.half, Z95 * meter)
-    low, high = (math.exp(found.difference + side * half) for side in (-1.0, 1.0))
-    better = probability(found, meter) if enough or stated else None
+    # One figure without an error is not known for sure: nobody said how well.
+    known = enough or half > 0.0
+    low, high = (math.exp(found.difference + side * half) if known else None for side in (-1.0, 1.0))
+    better = probability(found, meter) if enough or (stated and known) else None
     answer: Answer = "no verdict"
     if enough:
-        answer = "less" if high < 1.0 else "more" if low > 1.0 else "not distinguishable"
+        answer = _answer(low, high)
     reason = "" if enough else _too_few(counts)
     return Contrast(ratio, low, high, better, answer, found.method, counts, found.sigma, meter, found.degrees, reason)
+
+
+def _answer(low: float | None, high: float | None) -> Answer:
+    if high is not None and high < 1.0:
+        return "less"
+    return "more" if low is not None and low > 1.0 else "not distinguishable"
 
 
 def scatter(choice: Repeats, baseline: Repeats) -> Scatter:

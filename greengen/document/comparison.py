@@ -24,6 +24,7 @@ from greengen.accounting.verdict import Contrast, Repeats
 from greengen.document import comparison_options as options
 from greengen.document import comparison_words as words
 from greengen.document.comparison_words import METRICS, Metric
+from greengen.document.shape import shape
 from greengen.document.states import differences, ranges
 from greengen.quantity import Quantity
 
@@ -82,7 +83,7 @@ def build(comparison: Comparison) -> dict[str, Any]:
             ],
             "best": best,
             "screening": words.SCREENING,
-            "caveats": _caveats(rows, drifts, ordered, apart),
+            "caveats": _caveats(rows, best, (drifts, ordered), apart),
         },
         "metrics": [_metric(metric, unit) for metric in METRICS],
         "options": rows,
@@ -162,7 +163,9 @@ def _more(metric: Metric, one: Measured, base: Measured) -> list[str]:
     grams = metric.id.startswith("carbon")
     for each in (one, base):
         share = options.declared_share(each, "operational" if grams else "energy")
-        told.append(words.declared(share, "grams" if grams else "energy", each.name))
+        # Where all of it is, the noun says so.
+        part = share if share is not None and share < words.NEARLY else None
+        told.append(words.declared(part, "grams" if grams else "energy", each.name))
     return [text for text in told if text]
 
 
@@ -218,27 +221,19 @@ def _boundary(comparison: Comparison) -> dict[str, Any]:
 
 def _caveats(
     rows: Sequence[dict[str, Any]],
-    drifts: Sequence[dict[str, Any]],
-    ordered: Sequence[dict[str, Any]],
+    best: str | None,
+    recorded: tuple[Sequence[dict[str, Any]], Sequence[dict[str, Any]]],
     apart: list[str],
 ) -> list[str]:
+    """What is to be known with the verdict. `recorded`: drifts, and orders of recording."""
+    drifts, ordered = recorded
     told = []
     unknown = [row["name"] for row in rows if row["quality"]["value"] is None]
     if unknown:
         which = "any option" if len(unknown) == len(rows) else ", ".join(unknown)
         told.append(f"quality unknown of {which}: less energy may be worse work")
-    for row in rows:
-        what = "energy" if row["carbon_operational_g"]["value"] is None else "grams"
-        share = words.declared(row["declared_share"], what, row["name"])
-        told += [share] if share else []
-        if row["origin"] == "declared" and row["batch"] is not None:
-            told.append(f"{row['name']}: the published figure assumes a batch of {row['batch']['mean']:g}")
-        if (
-            row["origin"] == "declared"
-            and "low" in row["energy_j"]
-            and row["energy_j"]["low"] == row["energy_j"]["value"]
-        ):
-            told.append(f"{row['name']}: the published figure was stated without a spread (gsd)")
+    told += words.modelled(rows, best)
+    told += words.rests_on_declared(rows)
     told += [each["told"] for each in drifts if each["p"] < _RARELY]
     told += [each["told"] for each in ordered if not each["interleaved"]]
     return [*told, *apart]
@@ -347,15 +342,15 @@ def _sources(every: Sequence[Measured]) -> Iterable[dict[str, Any]]:
         for where in sites:
             if where.intensity is not None:
                 zone = f", {where.zone}" if where.zone else ""
-                tell(f"grid intensity{zone}", where.intensity.as_dict(), where.source, where.year, one.name)
+                tell(f"grid intensity{zone}", shape(where.intensity), where.source, where.year, one.name)
             if where.overhead is not None:
-                tell("PUE", where.overhead.as_dict(), "declared", "", one.name)
+                tell("PUE", shape(where.overhead), "declared", "", one.name)
             for machine in where.hardware:
-                tell(f"making {machine.name}", machine.made.to("kg").as_dict(), machine.source, "", one.name)
+                tell(f"making {machine.name}", shape(machine.made.to("kg")), machine.source, "", one.name)
             if where.wue is not None:
-                tell("WUE", where.wue.as_dict(), "declared", "", one.name)
+                tell("WUE", shape(where.wue), "declared", "", one.name)
         if one.origin == "declared":
-            tell(f"energy of {one.name}", one.repeats[0].energy.as_dict(), one.source or "declared", "", one.name)
+            tell(f"energy of {one.name}", shape(one.repeats[0].energy), one.source or "declared", "", one.name)
     yield from found.values()
 
 

@@ -14,6 +14,7 @@ from greengen.accounting.carbon import Site
 from greengen.accounting.deployment import TIERS, Repeat, TierUse
 from greengen.accounting.option import Measured
 from greengen.document.comparison_words import METRICS
+from greengen.document.shape import shape
 from greengen.quantity import Quantity
 
 _QUANTILES = {"p50_s": 0.5, "p95_s": 0.95, "p99_s": 0.99}
@@ -28,7 +29,7 @@ def row(one: Measured, *, baseline: str, deadline_s: float | None, points: int) 
     points  how many points of power it may have
     """
     repeats = one.repeats
-    figures = {m.key: verdict.summary(one.of(m.of)).as_dict() for m in METRICS if m.of}
+    figures = {m.key: shape(verdict.summary(one.of(m.of))) for m in METRICS if m.of}
     first = one.facts[0] if one.facts else {}
     seconds = sum(repeat.seconds for repeat in repeats)
     units = _known(repeat.units for repeat in repeats)
@@ -45,8 +46,8 @@ def row(one: Measured, *, baseline: str, deadline_s: float | None, points: int) 
         }
         | figures
         | {
-            "facility_j": verdict.summary([_added(repeat, lambda use: use.facility) for repeat in repeats]).as_dict(),
-            "carbon_embodied_g": verdict.summary(one.of("embodied")).as_dict(),
+            "facility_j": shape(verdict.summary([_added(repeat, lambda use: use.facility) for repeat in repeats])),
+            "carbon_embodied_g": shape(verdict.summary(one.of("embodied"))),
             "units": units if one.origin != "declared" else None,
             "output_tokens": tokens if one.origin != "declared" else None,
             "duration_s": seconds,
@@ -111,13 +112,13 @@ def latency(one: Measured, deadline_s: float | None) -> dict[str, Any]:
     grade = "declared" if one.origin == "declared" else "measured"
     for key, at in _QUANTILES.items():
         each = [Quantity(single.quantiles(seconds, [at])[0], "s", grade) for seconds in known]  # type: ignore[arg-type]
-        told[key] = verdict.summary(each).as_dict()
+        told[key] = shape(verdict.summary(each))
     if deadline_s is None:
         return told | {"missed": None, "missed_share": None}
     # A request that failed did not meet its deadline either.
     missed = [int((~(seconds <= deadline_s)).sum()) for seconds in several]
     shares = [Quantity(n / s.size, "", grade) for n, s in zip(missed, several, strict=True) if s.size]  # type: ignore[arg-type]
-    share = verdict.summary(shares).as_dict()
+    share = shape(verdict.summary(shares))
     if share.get("high") is not None:
         share["high"] = min(share["high"], 1.0)
     return told | {"missed": sum(missed), "missed_share": share}
@@ -143,7 +144,7 @@ def site(of: Site) -> dict[str, Any]:
     """Where something stands, as the document tells it."""
     return {
         "zone": of.zone,
-        "intensity": None if of.intensity is None else of.intensity.as_dict(),
+        "intensity": None if of.intensity is None else shape(of.intensity),
         "intensity_source": of.source,
         "year": of.year,
         "pue": of.pue_value,
@@ -152,14 +153,14 @@ def site(of: Site) -> dict[str, Any]:
                 "name": one.name,
                 "count": one.count,
                 "share": one.share,
-                "made_g": one.made.to("g").as_dict(),
-                "lifetime_y": one.lifetime.to("y").as_dict(),
+                "made_g": shape(one.made.to("g")),
+                "lifetime_y": shape(one.lifetime.to("y")),
                 "utilisation": one.utilisation,
                 "source": one.source,
             }
             for one in of.hardware
         ],
-        "wue": None if of.wue is None else of.wue.as_dict(),
+        "wue": None if of.wue is None else shape(of.wue),
         "notes": list(of.notes),
     }
 
@@ -190,7 +191,7 @@ def _by_batch(one: Measured) -> list[dict[str, Any]]:
         {
             "batch": batch,
             "requests": sum(requests for requests, _ in several),
-            "energy_j_per_output_token": verdict.summary([share for _, share in several]).as_dict(),
+            "energy_j_per_output_token": shape(verdict.summary([share for _, share in several])),
         }
         for batch, several in sorted(found.items())
     ]
@@ -208,10 +209,10 @@ def _tiers(one: Measured) -> Iterable[dict[str, Any]]:
         several = uses[tier]
         yield {
             "tier": tier,
-            "energy_j": verdict.summary([use.energy for use in several]).as_dict(),
-            "facility_j": verdict.summary([use.facility for use in several]).as_dict(),
-            "carbon_operational_g": grams[tier].as_dict(),
-            "carbon_embodied_g": verdict.summary([use.embodied for use in several]).as_dict(),
+            "energy_j": shape(verdict.summary([use.energy for use in several])),
+            "facility_j": shape(verdict.summary([use.facility for use in several])),
+            "carbon_operational_g": shape(grams[tier]),
+            "carbon_embodied_g": shape(verdict.summary([use.embodied for use in several])),
             "share_of_carbon": (grams[tier].value or 0.0) / whole if whole else None,
             "site": site(several[0].site),
         }
@@ -224,7 +225,7 @@ def _accounts(repeats: Sequence[Repeat]) -> Iterable[dict[str, Any]]:
             found.setdefault(name, []).append(joules)
     for name, several in found.items():
         type_ = name if name in _QUIET else "span"
-        yield {"account": name, "type": type_, "energy_j": verdict.summary(several).as_dict()}
+        yield {"account": name, "type": type_, "energy_j": shape(verdict.summary(several))}
 
 
 def _domains(one: Measured) -> Iterable[dict[str, Any]]:
@@ -241,7 +242,7 @@ def _domains(one: Measured) -> Iterable[dict[str, Any]]:
             "domain": uid,
             "name": known["name"],
             "grade": known["grade"],
-            "energy_j": verdict.summary([each for _, each in several]).as_dict(),
+            "energy_j": shape(verdict.summary([each for _, each in several])),
             "coverage": min(float(domain["coverage"]) for domain, _ in several),
         }
 
@@ -255,8 +256,8 @@ def _repeat(one: Measured, i: int) -> dict[str, Any]:
         "host": fact["host"],
         "units": repeat.units,
         "seconds": repeat.seconds,
-        "energy_j": repeat.energy.as_dict(),
-        "carbon_total_g": repeat.total.as_dict(),
+        "energy_j": shape(repeat.energy),
+        "carbon_total_g": shape(repeat.total),
         "latency_p50_s": single.quantiles(repeat.each.seconds, [0.5])[0],
         "state": fact["told_state"],
     }

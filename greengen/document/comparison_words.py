@@ -11,7 +11,7 @@ from greengen.accounting.verdict import BLOCKS, FEWEST, Contrast
 SCREENING = "screening comparison, not an ISO 14044 comparative assertion"
 
 #: A part that is as good as all.
-_NEARLY = 0.999
+NEARLY = 0.999
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,7 @@ METRICS = (
 
 #: Of several names, so many are told.
 _NAMED = 3
+_LISTED = 10
 
 _METHOD = (
     "The repeat is the unit of the statistics: requests of one repeat are no independent samples.",
@@ -117,7 +118,9 @@ def verdict(metric: Metric, of: Contrast, baseline: str, said: tuple[str, str], 
 
 def bounds(of: Contrast) -> str:
     """The interval of a ratio."""
-    return f"{_digits(of.low or 0.0)} to {_digits(of.high or 0.0)}"
+    if of.low is None or of.high is None:
+        return "interval not known"
+    return f"{_digits(of.low)} to {_digits(of.high)}"
 
 
 def evidence(busy: Contrast | None) -> str:
@@ -134,31 +137,90 @@ def declared(share: float | None, what: str, name: str) -> str:
     """Which part rests on figures that nobody here measured; "" where none does."""
     if not share:
         return ""
-    told = (
-        "All" if share >= _NEARLY else "Less than 0.1 %" if share < 1 - _NEARLY else f"{share:.1%}".replace("%", " %")
-    )
+    told = "All" if share >= NEARLY else "Less than 0.1 %" if share < 1 - NEARLY else f"{share:.1%}".replace("%", " %")
     return f"{told} of the {what} of {name} {'are' if what == 'grams' else 'is'} declared, not measured"
 
 
+def modelled(rows: Sequence[Mapping[str, Any]], best: str | None) -> list[str]:
+    """What stands behind the verdict where no power was measured; nothing where it was."""
+    if not any(_grade(row["energy_j"]) == "modelled" for row in rows):
+        return []
+    others = [row for row in rows if not row["baseline"]]
+    chosen = [row for row in others if row["name"] == best] or others
+    busy = chosen[0]["ratio"]["busy"]
+    if len(chosen) > 1 or busy["value"] is None:
+        return [
+            "No power was measured: energy is modelled from busy time, which is the evidence and stands beside each"
+        ]
+    told = f"that of {chosen[0]['name']} is {_digits(busy['value'])} of the baseline's"
+    ends = "" if busy.get("low") is None else f" ({_digits(busy['low'])} to {_digits(busy['high'])})"
+    return [f"No power was measured. The evidence is busy time: {told}{ends}"]
+
+
+def rests_on_declared(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What of the options rests on figures that nobody here measured; one line for all that are published whole."""
+    told, published = [], []
+    for row in rows:
+        if row["origin"] != "declared":
+            what = "energy" if row["carbon_operational_g"]["value"] is None else "grams"
+            told.append(declared(row["declared_share"], what, row["name"]))
+            continue
+        more = [] if row["batch"] is None else [f"assumes a batch of {_digits(row['batch']['mean'])}"]
+        more += ["its interval is not known"] if row["energy_j"].get("low") is None else []
+        published.append(f"{row['name']} ({'; '.join(more)})" if more else row["name"])
+    if published:
+        which = "all options" if len(published) == len(rows) else "these options"
+        left = len(published) - _LISTED
+        listed = ", ".join(published[:_LISTED]) + (f" and {left} more" if left > 0 else "")
+        told.append(f"Published, not measured, is the energy of {which}: {listed}")
+    return [text for text in told if text]
+
+
 def headline(metric: Metric, rows: Sequence[Mapping[str, Any]], best: str | None, baseline: str, unit: str) -> str:
-    """The whole comparison in one sentence.
+    """The whole comparison in one short sentence, the metric told once; all else stands in the options' sentences.
 
     rows  the options' rows of the document
     """
     others = [row for row in rows if not row["baseline"]]
-    ratios = [row["ratio"][metric.id] for row in others]
-    grades = [_grade(row[metric.key]) for row in rows]
-    what, each = _noun_of_all(metric, grades), f"per {per(metric, unit)}"
-    if len(others) == 1:
-        return f"{others[0]['name']}: {ratios[0]['words']}."
-    if best is not None:
-        own = "" if best == baseline else ": " + ratios[[row["name"] for row in others].index(best)]["words"]
-        return f"{best}{' (the baseline)' * (not own)} has the least {what} {each} of {len(rows)} options{own}."
-    answers = [ratio["verdict"] for ratio in ratios]
-    if set(answers) == {"no verdict"}:
-        reasons = dict.fromkeys(str(ratio["reason"]) for ratio in ratios if ratio["reason"])
+    ratios = {row["name"]: row["ratio"][metric.id] for row in others}
+    what = _noun_of_all(metric, [_grade(row[metric.key]) for row in rows])
+    each = f"per {per(metric, unit)}"
+    answers = {name: str(ratio["verdict"]) for name, ratio in ratios.items()}
+    if set(answers.values()) == {"no verdict"}:
+        reasons = dict.fromkeys(str(ratio["reason"]) for ratio in ratios.values() if ratio["reason"])
         return f"No verdict on {what} {each}: {'; '.join(list(reasons)[:2])}."
-    return _without_best(f"{what} {each}", baseline, {r["name"]: a for r, a in zip(others, answers, strict=True)})
+    if len(others) == 1:
+        [(name, ratio)] = ratios.items()
+        if ratio["verdict"] == "not distinguishable":
+            return f"{name} is not distinguishable from {baseline} in {what} {each}."
+        return f"{name} has {_apart(ratio, what)} {each} than {baseline}{_ends(ratio)}."
+    if best == baseline:
+        return f"{best}, the baseline, has the least {what} {each} of {len(rows)} options."
+    if best is not None:
+        least = ratios[best]
+        return (
+            f"{best} has the least {what} of {len(rows)} options: {_apart(least)} {each} than {baseline}{_ends(least)}."
+        )
+    return _without_best(f"{what} {each}", baseline, answers)
+
+
+def _apart(ratio: Mapping[str, Any], what: str = "") -> str:
+    """How far a figure that is less or more is from the baseline's: ``86 % less``."""
+    told = f"{_part(ratio['value'])} {ratio['verdict']}"
+    return f"{told} {what}" if what else told
+
+
+def _ends(ratio: Mapping[str, Any]) -> str:
+    """The interval of how far: `` (70 to 94 %)``."""
+    parts = sorted(abs(ratio[end] - 1.0) for end in ("low", "high"))
+    low, high = (_part(1.0 + part) for part in parts)
+    return f" ({low.removesuffix(' %')} to {high})"
+
+
+def _part(ratio: float) -> str:
+    """How far a ratio is from 1: in whole per cent, and finer where that would say nothing."""
+    part = abs(ratio - 1.0)
+    return f"{part:.{0 if 0.095 <= part < 0.985 or part > 1.0 else 1}%}".replace("%", " %")  # noqa: PLR2004 -- 9.5 and 98.5 %
 
 
 def _without_best(what: str, baseline: str, answers: Mapping[str, str]) -> str:

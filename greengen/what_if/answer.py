@@ -9,6 +9,7 @@ from typing import Any
 from greengen.accounting import comparing
 from greengen.accounting.what_if.payback import Even
 from greengen.accounting.what_if.profiles import Profile, costs
+from greengen.document.shape import shape
 from greengen.quantity import Quantity
 
 #: How likely the least figure is to be so against each other one, before it is called the least for sure.
@@ -43,20 +44,20 @@ def axis(name: str, unit: str, values: Sequence[float], scale: str = "linear") -
 
 
 def line(name: str, quantities: Sequence[Quantity], unit: str | None = None) -> dict[str, Any]:
-    """Quantities along the axis, with their intervals; null where one is missing."""
+    """Quantities along the axis, with their intervals; null where one is missing, or its interval not known."""
     told = unit or (named_unit(quantities[0].unit) if quantities else "")
     return {
         "name": name,
         "unit": told,
         "values": [each.value for each in quantities],
-        "low": [each.low for each in quantities],
-        "high": [each.high for each in quantities],
+        "low": [each.low if each.errors else None for each in quantities],
+        "high": [each.high if each.errors else None for each in quantities],
     }
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> dict[str, Any]:
     """Rows of quantities, texts and numbers."""
-    told = [[each.as_dict() if isinstance(each, Quantity) else finite(each) for each in row] for row in rows]
+    told = [[shape(each) if isinstance(each, Quantity) else finite(each) for each in row] for row in rows]
     return {"columns": list(columns), "rows": told}
 
 

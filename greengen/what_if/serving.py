@@ -203,8 +203,9 @@ def _points(asked: Table) -> tuple[list[batching.Point], str]:
 
 def _of_document(told_q: dict[str, Any]) -> Quantity:
     """A figure of the document; what its error is made of is not in there, so its interval is one source."""
-    value, low, high = (float(told_q[key]) for key in ("value", "low", "high"))
-    return Quantity(value, told_q["unit"], told_q["grade"], (Error("by batch", (high - low) / 2 / Z95),))
+    half = 0.0 if told_q["low"] is None else (told_q["high"] - told_q["low"]) / 2.0
+    errors = (Error("by batch", half / Z95),) if half else ()
+    return Quantity(float(told_q["value"]), told_q["unit"], told_q["grade"], errors)
 
 
 def _joules(asked: Table, key: str, option: Profile) -> Quantity | None:

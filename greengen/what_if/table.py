@@ -141,7 +141,10 @@ def of(one: Measured, comparison: Comparison) -> Profile:
     for tier, uses in tiers.items():
         if tier == "network":
             continue
-        site, energy = uses[0].site, mean(f"{one.name}, {tier}", [use.energy for use in uses])
+        site, energy = (
+            uses[0].site,
+            mean(one.name if tier is None else f"{one.name}, {tier} tier", [use.energy for use in uses]),
+        )
         legs.append(Leg(tier, energy, site.intensity, site.overhead, _cooled(uses)))
     embodied = mean(f"{one.name}, hardware", [repeat.embodied for repeat in one.repeats])
     return Profile(one.name, tuple(legs), _link(one, comparison), embodied, unit)

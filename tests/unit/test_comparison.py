@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import greengen
+from greengen import what_if
 from greengen.collector import PROFILED
 from greengen.comparison import compare
 from greengen.errors import KindMismatchError, UsageError
@@ -45,6 +46,8 @@ class TestMeasured:
         assert told["words"].startswith("50.0 % less energy per request than fp32 (ratio 0.5, ")
         assert document["verdict"]["best"] == "int8"
         assert document["verdict"]["metric"] == "carbon_operational"
+        headline = "int8 has 50 % less operational CO2e per request than fp32 (48 to 52 %)."
+        assert document["verdict"]["headline"] == headline
         assert "not an ISO 14044" in document["verdict"]["screening"]
 
     def test_the_figures(self, runs: dict[str, list[str]]) -> None:
@@ -124,6 +127,10 @@ class TestModelled:
         assert "less modelled energy per request than fp32" in row["ratio"]["energy"]["words"]
         assert "less operational CO2e of modelled energy" in document["verdict"]["headline"]
         assert "The evidence is busy time: 0.25 of the baseline's" in row["ratio"]["energy"]["words"]
+        assert (
+            "No power was measured. The evidence is busy time: that of int8 is 0.25 of the baseline's (0.2"
+            in " ".join(document["verdict"]["caveats"])
+        )
         assert row["busy_s"]["value"] == pytest.approx(0.05)
 
     @pytest.mark.parametrize("format_", FORMATS)
@@ -203,7 +210,7 @@ class TestTiers:
         assert row["declared_share"] == pytest.approx(row["tiers"][1]["share_of_carbon"], rel=0.01)
         words = document["verdict"]["headline"]
         assert "less operational CO2e per request than hybrid" in words
-        assert "of the grams of hybrid are declared, not measured" in words
+        assert any("of the grams of hybrid are declared, not" in text for text in document["verdict"]["caveats"])
 
 
 @pytest.mark.parametrize(("told", "device_j", "cloud_j"), [("who is whose", 1.0, 3.0), ("nothing", 2.0, 2.0)])
@@ -309,6 +316,35 @@ class TestPublished:
         assert row["declared_share"] == 1.0
         assert {"what": "energy of api", "source": "a paper"}.items() <= document["sources"][-1].items()
 
+    def test_an_interval_that_nobody_stated_is_not_shown_as_none(self, tmp_path: Path) -> None:
+        figures = {
+            name: greengen.Deployment(
+                declared={"energy_j": joules, "per": "request", "boundary": "machine", "output_tokens": 20}, batch=batch
+            )
+            for name, joules, batch in (("a", 2.0, 22.5657), ("b", 1.0, 64))
+        }
+        compared = compare(figures, title="two figures")
+        compared.what_if = what_if.evaluate(compared, [{"kind": "batch", "values": [30, 40]}])
+        document = compared.document()
+        row = option(document, "b")
+        assert (row["energy_j"]["value"], row["energy_j"]["low"], row["energy_j"]["high"]) == (1.0, None, None)
+        ratio = row["ratio"]["energy"]
+        assert (ratio["value"], ratio["low"], ratio["high"], ratio["p_better"]) == (0.5, None, None, None)
+        assert ratio["words"].endswith("(ratio 0.5, interval not known)")
+        [line] = document["what_if"][0]["lines"]
+        assert all(line["values"])
+        assert {*line["low"], *line["high"]} == {None}
+        [_, published] = document["verdict"]["caveats"]
+        assert published.startswith(
+            "Published, not measured, is the energy of all options: a (assumes a batch of 22.6; "
+        )
+        assert published.endswith("), b (assumes a batch of 64; its interval is not known)")
+        page = compared.render("html")
+        assert "Their intervals are not known: nobody stated how far they may be off." in page
+        assert page.count("interval not known") > 8
+        assert "Not known is the interval of a, b." in compared.render("markdown")
+        assert "energy_j,J/request,1.0,,,declared,,0.5,,,," in compared.render("csv")
+
     def test_two_of_them_have_a_probability(self) -> None:
         """carbon.md 3: 0.8 against 1.0 Wh, GSD 1.05 each, on one grid of GSD 1.3: 0.9994."""
         pair = {
@@ -324,8 +360,8 @@ class TestPublished:
         document = compare(runs | {"batch 64": greengen.Deployment(declared=figure, batch=64)}).document()
         assert option(document, "batch 64")["energy_j"]["value"] == pytest.approx(0.4)
         caveats = document["verdict"]["caveats"]
-        assert "batch 64: the published figure assumes a batch of 64" in caveats
-        assert "batch 64: the published figure was stated without a spread (gsd)" in caveats
+        [published] = [text for text in caveats if "batch 64" in text and text.startswith("Published")]
+        assert published.endswith("of these options: batch 64 (assumes a batch of 64; its interval is not known)")
 
 
 class TestRefusals:
