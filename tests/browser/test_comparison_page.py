@@ -180,6 +180,11 @@ def test_on_paper_nothing_is_cut(browser: Browser, folder: Path) -> None:
         cut = "[...document.querySelectorAll('.scroll')].filter((box) => box.scrollWidth > box.clientWidth + 1).length"
         assert page.evaluate(cut) == 0
         assert page.locator("details:not([open])").count() == 0
+        # Chromium repeats the head of a table on each page, unless a button stands in it.
+        assert page.locator("thead button:visible").count() == 0
+        heads = "[...document.querySelectorAll('thead th')].map((th) => getComputedStyle(th, '::before').content)"
+        assert all(len(head) > len('""') for head in page.evaluate(heads))
+        assert page.evaluate("getComputedStyle(document.querySelector('thead')).display") == "table-header-group"
         pictures = page.evaluate(
             "[...document.querySelectorAll('.picture')].map((p) => p.getBoundingClientRect().height)"
         )
