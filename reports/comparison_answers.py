@@ -244,14 +244,18 @@ def _tornado(document: Document, which: tuple[str, str], members: Sequence[Mappi
     to = str(same[0]["unit"])
     stretches, cells = [], []
     for row, q in zip(shown, same, strict=True):
-        ends = f"{fmt.number(q['low'])} to {fmt.number(q['high'])} {to}"
+        called = str(row.get("name") or row["source"])
+        low, high = (f"{fmt.number(q[end])} {to}".rstrip() for end in ("low", "high"))
+        ends = f"{fmt.number(q['low'])} to {high}"
         share = "" if row.get("share") is None else f", {fmt.percent(row['share'])} of the variance"
-        stretches.append(bars.Stretch(str(row["source"]), None, q["low"], q["high"], f"{ends}{share}"))
+        stretches.append(bars.Stretch(called, None, q["low"], q["high"], f"{ends}{share}"))
         told = fmt.percent(row["share"]) if row.get("share") is not None else "not known"
-        cells.append((str(row["source"]), f"{fmt.number(q['low'])} {to}", f"{fmt.number(q['high'])} {to}", told))
+        cells.append((called, low, high, told))
 
     def chart(width: float) -> tuple[str, float]:
-        return bars.stretches(stretches, around * factor, f"{name} ({to})", width)
+        return bars.stretches(
+            stretches, around * factor, f"{name} ({to})" if to else f"{name}, ratio to the baseline", width
+        )
 
     first = stretches[0]
     summary = [

@@ -120,7 +120,7 @@ def ratios(document: Document) -> Figure:
     if not rows:
         missing = [option["ratio"].get(metric) or {"value": None} for option in options if not option["baseline"]]
         return Figure("ratios", title, missing=reason(missing) or "there is nothing beside the baseline")
-    axis = f"ratio to {fmt.shortened(document['baseline'], 24)} (1: the same; to the left: less)"
+    axis = f"ratio to {fmt.shortened(document['baseline'], 16)}; left is less"
 
     def chart(width: float) -> tuple[str, float]:
         return bars.stretches(rows, 1.0, axis, width, log=True)

@@ -112,9 +112,8 @@ def _quality(option: Option) -> Any:  # noqa: ANN401 -- a cell
     quality = option["quality"]
     if quality.get("value") is None:
         return _none(str(quality.get("reason") or "quality unknown"))
-    if quality.get("low") is None:
-        return f"{quality['value']:.4g} (no interval) declared"
-    return {"value": quality["value"], "low": quality["low"], "high": quality["high"], "unit": "", "grade": "declared"}
+    ends = {end: quality.get(end) for end in ("low", "high")}
+    return {"value": quality["value"], **ends, "unit": "", "grade": "declared", "unsure": "no interval"}
 
 
 def _units(units: float | None) -> str:

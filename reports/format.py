@@ -20,7 +20,7 @@ NOT_MEASURED = "not measured"
 _LADDERS = {
     "J": ("uJ", "mJ", "J", "kJ", "MJ"),
     "Wh": ("Wh", "kWh"),
-    "g": ("mg", "g", "kg"),
+    "g": ("ug", "mg", "g", "kg"),
     "L": ("mL", "L"),
     "W": ("mW", "W", "kW"),
     "s": ("ms", "s"),

@@ -195,7 +195,7 @@ def headline(metric: Metric, rows: Sequence[Mapping[str, Any]], best: str | None
             return f"{name} is not distinguishable from {baseline} in {what} {each}."
         return f"{name} has {_apart(ratio, what)} {each} than {baseline}{_ends(ratio)}."
     if best == baseline:
-        return f"{best}, the baseline, has the least {what} {each} of {len(rows)} options."
+        return f"Of {len(rows)} options, {best}, the baseline, has the least {what} {each}."
     if best is not None:
         least = ratios[best]
         return (

@@ -14,6 +14,7 @@ from greengen.comparison import Comparison
 from greengen.errors import UsageError
 from greengen.quantity import Quantity, total
 from greengen.what_if import answer as told
+from greengen.what_if import sources
 from greengen.what_if.table import MOST, Table, of
 
 #: Where a parameter is looked for, unless `ranges` says otherwise: from the least to the most that is known of it.
@@ -82,7 +83,7 @@ def tornado(comparison: Comparison, most: int) -> Iterator[dict[str, Any]]:
     if len(comparison.options) > _OPTIONS:
         return
     found = {one.name: of(one, comparison) for one in comparison.options}
-    base = found.pop(comparison.baseline)
+    base, meters = found.pop(comparison.baseline), sources.domains(comparison)
     for profile in found.values():
         costs, embodied = profiles.costs([profile, base])
         pairs = [("carbon_total" if embodied else "carbon_operational", costs)] if all(c.known for c in costs) else []
@@ -95,6 +96,7 @@ def tornado(comparison: Comparison, most: int) -> Iterator[dict[str, Any]]:
                     "option": profile.name,
                     "metric": metric,
                     "source": swing.source,
+                    "name": sources.named(swing.source, meters),
                     "low": swing.low,
                     "high": swing.high,
                     "share": swing.share,

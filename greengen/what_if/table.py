@@ -160,7 +160,9 @@ def mean(name: str, values: list[Quantity]) -> Quantity:
     sigma = math.sqrt(variance / n) * student.quantile(0.975, n - 1.0) / Z95
     if not sigma:
         return whole
-    nothing = Quantity(0.0, whole.unit, whole.grade, (Error(f"repeats of {name}", sigma),), basis=whole.basis)
+    nothing = Quantity(
+        0.0, whole.unit, whole.grade, (Error(f"scatter of the repeats of {name}", sigma),), basis=whole.basis
+    )
     return whole + nothing
 
 

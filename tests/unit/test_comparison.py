@@ -133,6 +133,16 @@ class TestModelled:
         )
         assert row["busy_s"]["value"] == pytest.approx(0.05)
 
+    def test_what_moves_the_result_is_told_in_words(self, modelled: dict[str, list[str]]) -> None:
+        rows = compare(modelled).document()["tornado"]
+        names = {row["name"] for row in rows}
+        assert "scatter of the repeats of fp32" in names
+        assert "how well the meter's model fits the work, CPU (modelled), int8" in names
+        assert not any(word in name for name in names for word in ("None", "boot-", "cpu_model:"))
+        assert {"scatter of the repeats of fp32", "workload:box:cpu_model:package:request/int8"} <= {
+            row["source"] for row in rows
+        }
+
     @pytest.mark.parametrize("format_", FORMATS)
     def test_a_model_is_no_measurement(self, modelled: dict[str, list[str]], format_: str) -> None:
         told = compare(modelled, intensity=360.0).render(format_)

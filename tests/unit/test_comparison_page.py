@@ -114,7 +114,7 @@ def test_every_number_of_an_option_has_unit_interval_and_grade(read: dict[str, P
     cells = [e for e in costs.inside if e.tag == "td" and "data-sort" in e.attributes]
     assert len(cells) == 6 * 7 - 1
     for cell in cells:
-        assert re.search(r"\d( [mk]?[JgL])? ?\(.+ to .+\).*(modelled|declared)", cell.text), cell.text
+        assert re.search(r"\d( [umk]?[JgL])? ?\(.+ to .+\).*(modelled|declared)", cell.text), cell.text
 
 
 def test_many_options_stay_small_and_none_is_left_out(sources: dict[str, str]) -> None:
@@ -198,7 +198,7 @@ def test_a_comparison_of_recordings_is_shown_and_its_page_judged_again(tmp_path:
     path = greengen.compare(runs, intensity=360.0).to_html(tmp_path / "page.html")
     found = figures(Page(path.read_text(encoding="utf-8")))
     assert {"ratios", "carbon", "energy", "accounts", "devices"} <= set(found)
-    assert "0.200 mg" in found["carbon"].text
+    assert "200 ug" in found["carbon"].text
     again = CliRunner().invoke(cli, ["compare", str(path), "--format", "html"])
     assert again.stdout == path.read_text(encoding="utf-8")
     for condition, code in (("energy<-10%", 1), ("energy>+5%", 0)):
@@ -229,14 +229,14 @@ def test_a_scale_of_factors_has_ticks_within_it(low: float, high: float) -> None
 def test_quantities_of_a_column_share_a_unit_and_missing_ones_stay_missing() -> None:
     none = comparisons.none("g/request", "no zone")
     column = [
-        comparisons.q(0.0004, "g/request"),
+        comparisons.q(0.004, "g/request"),
         none,
-        comparisons.q(0.0007, "g/request"),
+        comparisons.q(0.007, "g/request"),
         comparisons.q(2.0, "g/request"),
     ]
     first, missing, _, last = scaled.together(column)
     assert {first["unit"], last["unit"]} == {"mg/request"}
-    assert first["value"] == pytest.approx(0.4)
-    assert scaled.bare(first) == "0.400 mg"
+    assert first["value"] == pytest.approx(4.0)
+    assert scaled.bare(first) == "4.00 mg"
     assert missing == none
     assert scaled.told(last) == "2,000 mg/request (1,540 to 2,600), modelled"

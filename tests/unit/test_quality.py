@@ -80,6 +80,6 @@ def test_it_is_told_with_its_interval_and_whence_it_is() -> None:
     assert "Quality: quality, higher is better; declared." in text
     assert "quality: our exam; Wilson's score interval of 20 answers (a)" in text
     page = compared.render("html")
-    assert "0.5 (no interval) declared" in page
+    assert '0.500</span><span class="ci">(no interval)</span>' in page
     assert "of each option" in page
     assert ",quality: quality,,0.5,,,declared," in compared.render("csv")

@@ -19,6 +19,7 @@ from greengen.accounting.deployment import Repeat, priced
 from greengen.comparison import Comparison, from_file
 from greengen.errors import UsageError
 from greengen.quantity import Error, Quantity
+from greengen.what_if import sources
 from greengen.what_if.answer import number, span
 from greengen.what_if.table import mean
 
@@ -229,6 +230,23 @@ class TestRanking:
         assert energy["published figure big"]["high"] == pytest.approx(2.25 * 1.2**1.96, rel=1e-4)
         assert not energy["published figure big"]["flips"]
         assert sum(row["share"] for row in energy.values()) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        (
+            "in one repeat: a b 3: timing:boot:rapl:package-10:request/m",
+            "when the meter was read, CPU 10, a b, repeat 3",
+        ),
+        ("gain:box:rapl:package-1", "gain of the meter, CPU 1"),
+        ("gain:box:rapl", "gain of the meter (box:rapl)"),
+        ("workload:box:rapl:package-1:request/llama:8b", "how well the meter's model fits the work, CPU 1, llama:8b"),
+        ("grid intensity of DEU", "grid intensity of DEU"),
+    ],
+)
+def test_a_source_of_error_is_named(source: str, told: str) -> None:
+    assert sources.named(source, {"rapl:package-1": "CPU 1", "rapl:package-10": "CPU 10"}) == told
 
 
 def repeats(of: Comparison) -> Comparison:
