@@ -69,7 +69,9 @@ def _answer(item: Mapping[str, Any], identity: str) -> Answer:
 
 def _cell(cell: Any) -> Any:  # noqa: ANN401 -- any JSON value
     if isinstance(cell, float):
-        return fmt.number(cell) if math.isfinite(cell) else fmt.NOT_MEASURED
+        if not math.isfinite(cell):
+            return fmt.NOT_MEASURED
+        return f"{cell:,.0f}" if cell.is_integer() and abs(cell) < _WHOLE else fmt.number(cell)
     return cell if isinstance(cell, int | Mapping) and not isinstance(cell, bool) else str(cell)
 
 

@@ -197,10 +197,8 @@ def headline(metric: Metric, rows: Sequence[Mapping[str, Any]], best: str | None
     if best == baseline:
         return f"Of {len(rows)} options, {best}, the baseline, has the least {what} {each}."
     if best is not None:
-        least = ratios[best]
-        return (
-            f"{best} has the least {what} of {len(rows)} options: {_apart(least)} {each} than {baseline}{_ends(least)}."
-        )
+        told = f"{_apart(ratios[best])} than {baseline}{_ends(ratios[best])}"
+        return f"Of {len(rows)} options, {best} has the least {what} {each}: {told}."
     return _without_best(f"{what} {each}", baseline, answers)
 
 

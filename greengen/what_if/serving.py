@@ -161,7 +161,7 @@ def batch(asked: Table) -> dict[str, Any]:
     (low, best), (high, worst) = min(known), max(known)
     outside = [size for each, size in zip(found, sizes, strict=True) if not each.known]
     more = f" Not told for {', '.join(map(told.number, outside))}: outside of what was measured." if outside else ""
-    unit = points[0][1].unit
+    unit = points[0][1].unit.replace("_", " ")
     words = f"From {told.number(high)} {unit} at a batch of {told.number(worst)} to {told.number(low)} at "
     words += f"{told.number(best)}.{more}"
     if len(known) == 1:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 #: How a source's name begins -> what it is.
 _KINDS = {
     "gain": "gain of the meter",
-    "timing": "when the meter was read",
+    "timing": "reading times",
     "sampling": "power between two readings",
     "ticks": "ticks of busy time",
     "resolution": "resolution of the meter",
@@ -21,7 +21,7 @@ _KINDS = {
     "split": "split among processes",
     "static": "static power",
     "share": "shares among requests",
-    "workload": "how well the meter's model fits the work",
+    "workload": "model's fit to the work",
     "idle": "idle energy that was given out",
 }
 
@@ -52,4 +52,6 @@ def named(source: str, known: Mapping[str, str]) -> str:
         return f"{_KINDS[kind]} ({where})"
     label = f":{where}:".partition(f":{uid}:")[2].strip(":")
     of = "" if label in {"", "all", "window"} else label.partition("/")[2]
-    return ", ".join(part for part in (_KINDS[kind], known[uid], repeat or of) if part)
+    # Of one meter nobody asks which.
+    meter = known[uid] if len(known) > 1 else ""
+    return ", ".join(part for part in (_KINDS[kind], repeat or of, meter) if part)

@@ -99,6 +99,15 @@ class TestMeasured:
             "100.0 % more energy per request than int8"
         )
 
+    def test_the_headline_is_one_short_sentence(self, runs: dict[str, list[str]], tmp_path: Path) -> None:
+        three = runs | {"int4": repeats(tmp_path, "int4-", (0.5, 0.51, 0.49), first=1)}
+        told = compare(three).document()["verdict"]
+        assert (
+            told["headline"] == "Of 3 options, int4 has the least energy per request: 75 % less than fp32 (74 to 76 %)."
+        )
+        told = compare(three, baseline="int4").document()["verdict"]
+        assert told["headline"] == "Of 3 options, int4, the baseline, has the least energy per request."
+
     def test_two_repeats_decide_nothing(self, runs: dict[str, list[str]]) -> None:
         document = compare({name: paths[:2] for name, paths in runs.items()}).document()
         told = option(document, "int8")["ratio"]["energy"]
@@ -137,7 +146,7 @@ class TestModelled:
         rows = compare(modelled).document()["tornado"]
         names = {row["name"] for row in rows}
         assert "scatter of the repeats of fp32" in names
-        assert "how well the meter's model fits the work, CPU (modelled), int8" in names
+        assert "model's fit to the work, int8" in names
         assert not any(word in name for name in names for word in ("None", "boot-", "cpu_model:"))
         assert {"scatter of the repeats of fp32", "workload:box:cpu_model:package:request/int8"} <= {
             row["source"] for row in rows

@@ -237,11 +237,11 @@ class TestRanking:
     [
         (
             "in one repeat: a b 3: timing:boot:rapl:package-10:request/m",
-            "when the meter was read, CPU 10, a b, repeat 3",
+            "reading times, a b, repeat 3, CPU 10",
         ),
         ("gain:box:rapl:package-1", "gain of the meter, CPU 1"),
         ("gain:box:rapl", "gain of the meter (box:rapl)"),
-        ("workload:box:rapl:package-1:request/llama:8b", "how well the meter's model fits the work, CPU 1, llama:8b"),
+        ("workload:box:rapl:package-1:request/llama:8b", "model's fit to the work, llama:8b, CPU 1"),
         ("grid intensity of DEU", "grid intensity of DEU"),
     ],
 )
