@@ -59,6 +59,7 @@ def render(document: Mapping[str, Any]) -> str:
         repeats=tables.repeats(document),
         factors=tables.sources(document),
         sites=_sites(document),
+        told_warnings=_warnings(document),
     )
 
 
@@ -77,6 +78,20 @@ def _grades(document: Mapping[str, Any]) -> list[str]:
     """The grades of the joules that are compared."""
     found = {option["energy_j"].get("grade") for option in document["options"]}
     return [grade for grade in words.GRADES if grade in found]
+
+
+def _warnings(document: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """(of which options, warning), each warning once; of nobody where it is of the comparison, or of all options."""
+    of: dict[str, list[str]] = {str(text): [] for text in document["warnings"]}
+    for option in document["options"]:
+        for text in option["warnings"]:
+            of.setdefault(str(text), []).append(str(option["name"]))
+    told = []
+    for text, names in of.items():
+        left = len(names) - _TITLE_NAMES
+        who = ", ".join(names[:_TITLE_NAMES]) + (f" and {left} more" if left > 0 else "")
+        told.append(("" if len(names) == len(document["options"]) else who, text))
+    return told
 
 
 def _sites(document: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -53,6 +53,13 @@ class Axes:
     marks: Sequence[tuple[float, float | None, float | None, str]] = field(default=())
 
 
+#: Where a name may stand from its mark, px, and which part of it is left of there; the nearest first.
+_AROUND = (
+    *((10, -7, 0.0), (10, 16, 0.0), (-10, -7, 1.0), (-10, 16, 1.0), (0, -12, 0.5), (0, 22, 0.5)),
+    *((10, -22, 0.0), (10, 31, 0.0), (-10, -22, 1.0), (-10, 31, 1.0)),
+)
+
+
 def front(points: Sequence[tuple[float, float]], *, higher: bool) -> list[bool]:
     """Which points no other is better than: less x, and more y where `higher`, else less y."""
     sign = -1 if higher else 1
@@ -78,7 +85,6 @@ def scatter(points: Sequence[Point], axes: Axes, width: float) -> tuple[str, flo
     steps += [(across.at(p.x), up.at(p.y)) for p in best[-1:]]
     drawn.append(d.path(steps, "front"))
     taken = [(across.at(p.x) - 7, up.at(p.y) - 7, across.at(p.x) + 7, up.at(p.y) + 7) for p in points]
-    names = []
     for i, point in enumerate(points):
         x, y = across.at(point.x), up.at(point.y)
         shape = d.whisker(across.at(point.x_ends[0]), across.at(point.x_ends[1]), y) if point.x_ends else ""
@@ -86,7 +92,11 @@ def scatter(points: Sequence[Point], axes: Axes, width: float) -> tuple[str, flo
             shape += d.whisker(up.at(point.y_ends[0]), up.at(point.y_ends[1]), x, upright=True)
         shape += d.mark(x, y, i, hollow=not point.front)
         drawn.append(d.named(shape, f"{point.name}: {d.tick(point.x)} {axes.x}; {d.tick(point.y)} {axes.y}"))
-        names.append(_placed(fmt.shortened(point.name, 20), (x, y), taken, (_LEFT, width)))
+    # Those of the front have the first choice of places.
+    names = [
+        _placed(fmt.shortened(p.name, 20), (across.at(p.x), up.at(p.y)), taken, (_LEFT, width))
+        for p in sorted(points, key=lambda p: not p.front)
+    ]
     return "".join([*drawn, *names]), bottom + _FOOT
 
 
@@ -96,7 +106,7 @@ def _placed(
     """A name beside its mark, where no other word or mark is; none where there is no room."""
     long = d.BOLD * len(text)
     x, y = at
-    for dx, dy, anchor in ((10, -7, 0.0), (10, 16, 0.0), (-10, -7, 1.0), (-10, 16, 1.0), (0, -12, 0.5), (0, 22, 0.5)):
+    for dx, dy, anchor in _AROUND:
         left = x + dx - anchor * long
         box = (left, y + dy - 11, left + long, y + dy + 3)
         clear = all(box[2] < t[0] or box[0] > t[2] or box[3] < t[1] or box[1] > t[3] for t in taken)

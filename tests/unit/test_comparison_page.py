@@ -117,6 +117,20 @@ def test_every_number_of_an_option_has_unit_interval_and_grade(read: dict[str, P
         assert re.search(r"\d( [umk]?[JgL])? ?\(.+ to .+\).*(modelled|declared)", cell.text), cell.text
 
 
+def test_a_warning_is_told_once_with_whom_it_is_of() -> None:
+    document = comparisons.full()
+    first, second = document["options"][:2]
+    for row in document["options"]:
+        row["warnings"] = ["of all"]
+    for row in (first, second):
+        row["warnings"] = ["of all", "of two"]
+    document["warnings"] = ["of all", "of two", "of the comparison"]
+    text = comparison_page.render(document)
+    told = text.partition('id="warnings-title"')[2].partition("</section>")[0]
+    lines = [re.sub(r"<[^>]+>", "", line) for line in re.findall(r"<li>.*?</li>", told)]
+    assert lines[:3] == ["of all", f"{first['name']}, {second['name']}: of two", "of the comparison"]
+
+
 def test_many_options_stay_small_and_none_is_left_out(sources: dict[str, str]) -> None:
     assert len(sources["many"].encode()) < 10_000_000
     for row in comparisons.many()["options"]:
