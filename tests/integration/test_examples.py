@@ -153,8 +153,8 @@ def test_the_azure_example_assumes_the_batch_that_its_rate_needs(tmp_path: Path)
     (low, at_low), (high, at_high) = (15.95, 862.6), (31.88, 1487.0)
     slope = (high / at_high - low / at_low) / (high - low)
     fixed = low / at_low - slope * low
-    [told] = re.findall(r"4 H100, own rate: the published figure assumes a batch of ([\d.]+)", printed)
-    assert float(told) == pytest.approx(rate * fixed / (1 - rate * slope), rel=1e-3)
+    [told] = re.findall(r"4 H100, own rate \(assumes a batch of ([\d.]+)\)", " ".join(printed.split()))
+    assert float(told) == pytest.approx(rate * fixed / (1 - rate * slope), rel=2.5e-3)  # of three digits
 
 
 @pytest.mark.parametrize("name", ["code", "conv"])
