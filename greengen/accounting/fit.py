@@ -33,7 +33,7 @@ _COLUMNS = 4
 #: Steps overlap seldom where less than this part of the time is of two.
 _SELDOM = 0.1
 
-#: Of the variance, what rounding leaves.
+#: Of the sum of squares, what rounding leaves.
 _ROUNDING = 1e-12
 
 #: A request's share that is more unsure than this, typically, is no better than a rule of thumb.
@@ -61,7 +61,7 @@ class Fit:
     unit       its name: coefficients of one fit are in one unit
     engines    uid → costs; a reason for those of which the fit says nothing
     windows    how many windows it rests on
-    explained  the part of the energy's variance that it explains
+    explained  the part of the energy's sum of squares that it explains
     """
 
     unit: str
