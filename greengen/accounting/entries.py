@@ -134,6 +134,8 @@ class Entries:
             value = books.other_j
             split, static = uncertainty.of_foreign(books, self.static_w)
             ticks = self.ticks_j
+        elif name == "idle" and books.idle_reason:
+            return Quantity.missing("J", books.idle_reason)
         else:
             value = books.overhead_j if name == "overhead" else books.idle_j
             quiet_j = books.overhead_j + books.idle_j
