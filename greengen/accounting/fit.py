@@ -150,10 +150,10 @@ def _windows(engine: Sequence[Lane], curves: Sequence[Curve]) -> Ints:
     knots = min(read, key=len)[::_READINGS]
     if knots.size < 2 or end <= start:  # noqa: PLR2004 -- one window
         return knots
-    steps = sum(lane.t0_ns.size for lane in engine)
-    length_ns = max((end - start) / max(steps, 1) * _STEPS, (end - start) / _MOST)
-    # By time, so that no window is short of steps.
-    marks = np.arange(start, end, max(int(length_ns), 1))
+    # By steps and not by the clock: of a machine that stood still, or an engine that waited for an hour, one is long.
+    begins = np.sort(np.concatenate([lane.t0_ns for lane in engine]))
+    begins = begins[(begins >= start) & (begins < end)]
+    marks = begins[:: max(_STEPS, -(-begins.size // _MOST))]
     return knots[distinct(np.clip(np.searchsorted(knots, marks), 0, knots.size - 1))]
 
 

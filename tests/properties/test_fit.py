@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from fractions import Fraction
 from itertools import combinations
 
@@ -245,3 +246,25 @@ def test_what_is_explained_is_told_where_the_power_never_changes() -> None:
     solved = nonnegative(steps, draw.normal(1.0, 0.01, 50))
     assert solved is not None
     assert solved[2] > 0.9
+
+
+def test_a_machine_that_stood_still_for_a_while_costs_no_windows() -> None:
+    """One step of an hour among 3000 of 10 ms: what is fitted rests on as many windows as without it."""
+    costs = (2.0, 0.02, 0.4, 0.001)
+    recorded = _engine_run(costs, 1, 25.0, pauses=0.0)
+    [timeline] = recorded.timelines
+    stood_ns, at = 3_600_000 * MS, timeline.steps[1500].t0_ns + 1
+
+    def later(t_ns: int) -> int:
+        return t_ns + (stood_ns if t_ns >= at else 0)
+
+    timeline.spans = [replace(s, t0_ns=later(s.t0_ns), t1_ns=later(s.t1_ns or 0)) for s in timeline.spans]
+    timeline.steps = [step._replace(t0_ns=later(step.t0_ns), t1_ns=later(step.t1_ns)) for step in timeline.steps]
+    timeline.samples = {
+        uid: replace(series, t_ns=list(map(later, series.t_ns))) for uid, series in timeline.samples.items()
+    }
+    timeline.segments = [replace(s, t1_ns=later(s.t1_ns or 0)) for s in timeline.segments]
+    [choice] = [choice for choice in build(recorded, policy="affine").choices if choice.policy == "affine"]
+    assert choice.coefficients is not None
+    assert choice.coefficients.as_tuple() == pytest.approx(costs, rel=0.02)
+    assert choice.details["windows"] > 130
