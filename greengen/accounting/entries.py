@@ -104,7 +104,7 @@ class Entries:
             Error(f"static:{self.key}", float(self.errors.static[members].sum())),
         ]
         for name, relative in books.plan.directions.items():
-            errors.append(Error(f"coefficients:{name}", float((books.span_j * relative)[members].sum())))
+            errors.append(Error(f"coefficients:{name}", float((books.span_j[members] * relative[members]).sum())))
         if given:
             errors.append(Error(f"idle:{self.key}", given * self._idle_doubt()))
         return self._entry(value, self._attributed(), errors)
