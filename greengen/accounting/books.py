@@ -29,6 +29,8 @@ SHARED_KINDS = frozenset({"board", "core", "dram", "package", "psys", "soc", "un
 #: Quiet time from which static power may be told, s (attribution.md A5).
 QUIET_S = 30.0
 
+_IDLE_UNTOLD = "{}: nothing told whether anybody worked while no span was live; what it used then is overhead's"
+
 #: (start, end), ns of the host's monotonic clock; None: all that was recorded.
 Window = tuple[int, int] | None
 
@@ -93,6 +95,7 @@ class Books:
     given_j    idle energy that a second pass has given to each span, shape (n,); none by default
     idle_j     what is left of it
     other_j    foreign work's; None where no split weight can be read, because `other_reason`
+    idle_reason  why idle is not known, and 0 here: its joules are overhead's; "": it is known
     exact      the same in whole nanojoules, where that was asked for: then the joules are those
     """
 
@@ -110,6 +113,7 @@ class Books:
     idle_j: float
     other_j: float | None
     other_reason: str
+    idle_reason: str = ""
     exact: Exact | None = None
 
     @property
@@ -162,11 +166,13 @@ def book(
     shares = share(work, plan.weights, plan.intensity, used, cells.edges, whole=whole)
     live = shares.heads > 0
     static_j, held = _static(curve, cells, live, plan.plan)
+    told: Bools | None = None
     if working is not None:
-        worked = working.between(cells.edges).worked
+        told = worked = working.between(cells.edges).worked
         recorder = working.between(cells.edges).recorder_part
     else:
-        worked = activity(of_device, cells.edges)
+        told = activity(of_device, cells.edges)
+        worked = np.ones(cells.energy_j.size, dtype=bool) if told is None else told
         recorder = np.zeros_like(cells.energy_j)
     reason = domain.split_reason or "no weight says whose work it was; sole tenancy is assumed"
     if split is None and domain.split == "cpu":
@@ -206,6 +212,7 @@ def book(
         idle_j=0.0 if given_j.any() else idle_j,
         other_j=None if split is None else other_j,
         other_reason="" if split is not None else reason,
+        idle_reason="" if told is not None or idle_j or not overhead_j else _IDLE_UNTOLD.format(domain.name),
         exact=exact,
     )
 

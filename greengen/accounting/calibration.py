@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from greengen.accounting.curves import Floats, median
+from greengen.accounting.squares import alike
 from greengen.errors import UsageError
 from greengen.quantity import Z95
 
@@ -39,9 +40,6 @@ TUKEY = 4.685
 _MAD = 0.6744897501960817
 
 ROUNDS = 50
-
-#: Deviations that go together more than this are no noise around a line.
-_ALIKE = 0.9
 
 _REMEDY = "record one with both: some 30 s in which nothing runs, then 30 s in which every CPU is busy, and again"
 
@@ -195,20 +193,9 @@ def covariance(busy: Sequence[Floats], residual: Floats, sd: Floats) -> tuple[Fl
     bread = np.linalg.inv(design.T @ design)
     leverage = ((design @ bread) * design).sum(axis=1)
     meat = design.T @ (design * ((psi / (1.0 - leverage)) ** 2)[:, None])
-    fewer = _together(psi)
+    fewer = alike(psi)
     spread = bread @ meat @ bread / max(float(slope.mean()), 0.1) ** 2 * fewer
     return np.asarray(spread), max(residual.size / fewer - design.shape[1], 4.0)
-
-
-def _together(psi: Floats) -> float:
-    """By how much the variance of a mean of these grows because neighbours are alike; 1 or more.
-
-    As of a first-order autoregression, whose correlation a short series shows too low (Kendall 1954).
-    """
-    power = float(psi @ psi)
-    alike = float(psi[1:] @ psi[:-1]) / power if power else 0.0
-    alike = min(alike + (1.0 + 3.0 * max(alike, 0.0)) / psi.size, _ALIKE)
-    return max((1.0 + alike) / (1.0 - alike), 1.0)
 
 
 def _relative(a: float, b: float, spread: Floats) -> float:

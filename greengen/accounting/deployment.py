@@ -19,6 +19,7 @@ from greengen.accounting.carbon import REMEDY, Footprint, Site, grams
 from greengen.accounting.chapter import Chapter
 from greengen.accounting.curves import NS, Ints
 from greengen.accounting.declared import factor
+from greengen.accounting.facility import TIERS
 from greengen.accounting.ledger import Ledger, account_of
 from greengen.accounting.single import NONE, Each
 from greengen.accounting.timelines import as_one
@@ -26,9 +27,6 @@ from greengen.basis import NO_GRID
 from greengen.quantity import Quantity, total
 
 Counts = Literal["requests", "run"]
-
-#: In which order tiers are told; others come after.
-TIERS = ("device", "edge", "network", "cloud")
 
 #: Errors of readings that each repeat makes anew; the others are of the meter or of the work, and the same in all.
 #: What a gauge averages beyond the edges of the work (`timing` of one with a window) leaks the same way each time.

@@ -104,7 +104,7 @@ class Entries:
             Error(f"static:{self.key}", float(self.errors.static[members].sum())),
         ]
         for name, relative in books.plan.directions.items():
-            errors.append(Error(f"coefficients:{name}", float((books.span_j * relative)[members].sum())))
+            errors.append(Error(f"coefficients:{name}", float((books.span_j[members] * relative[members]).sum())))
         if given:
             errors.append(Error(f"idle:{self.key}", given * self._idle_doubt()))
         return self._entry(value, self._attributed(), errors)
@@ -134,6 +134,8 @@ class Entries:
             value = books.other_j
             split, static = uncertainty.of_foreign(books, self.static_w)
             ticks = self.ticks_j
+        elif name == "idle" and books.idle_reason:
+            return Quantity.missing("J", books.idle_reason)
         else:
             value = books.overhead_j if name == "overhead" else books.idle_j
             quiet_j = books.overhead_j + books.idle_j

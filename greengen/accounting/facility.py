@@ -16,6 +16,9 @@ from greengen.quantity import Quantity, total
 #: Domains of these kinds read what is plugged in or carried, whatever that is.
 OUTSIDE_KINDS = frozenset({"battery", "wall"})
 
+#: All that there are, in the order in which they are told.
+TIERS = ("device", "edge", "network", "cloud")
+
 #: Work of these tiers runs in no data centre.
 OUTSIDE_TIERS = frozenset({"device", "network"})
 

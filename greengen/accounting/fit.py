@@ -33,7 +33,7 @@ _COLUMNS = 4
 #: Steps overlap seldom where less than this part of the time is of two.
 _SELDOM = 0.1
 
-#: Of the variance, what rounding leaves.
+#: Of the sum of squares, what rounding leaves.
 _ROUNDING = 1e-12
 
 #: A request's share that is more unsure than this, typically, is no better than a rule of thumb.
@@ -61,7 +61,7 @@ class Fit:
     unit       its name: coefficients of one fit are in one unit
     engines    uid → costs; a reason for those of which the fit says nothing
     windows    how many windows it rests on
-    explained  the part of the energy's variance that it explains
+    explained  the part of the energy's sum of squares that it explains
     """
 
     unit: str
@@ -150,10 +150,10 @@ def _windows(engine: Sequence[Lane], curves: Sequence[Curve]) -> Ints:
     knots = min(read, key=len)[::_READINGS]
     if knots.size < 2 or end <= start:  # noqa: PLR2004 -- one window
         return knots
-    steps = sum(lane.t0_ns.size for lane in engine)
-    length_ns = max((end - start) / max(steps, 1) * _STEPS, (end - start) / _MOST)
-    # By time, so that no window is short of steps.
-    marks = np.arange(start, end, max(int(length_ns), 1))
+    # By steps and not by the clock: of a machine that stood still, or an engine that waited for an hour, one is long.
+    begins = np.sort(np.concatenate([lane.t0_ns for lane in engine]))
+    begins = begins[(begins >= start) & (begins < end)]
+    marks = begins[:: max(_STEPS, -(-begins.size // _MOST))]
     return knots[distinct(np.clip(np.searchsorted(knots, marks), 0, knots.size - 1))]
 
 

@@ -90,9 +90,9 @@ class Ledger:
         """A span's own joules. Raises UsageError for a span that is not in this run."""
         uid = span if isinstance(span, str) else getattr(span, "uid", None)
         for chapter in self.chapters:
-            for i, row in enumerate(chapter.table.rows):
-                if row.uid == uid:
-                    return self.span(chapter, i)
+            place = None if uid is None else chapter.table.places.get(uid)
+            if place is not None:
+                return self.span(chapter, place)
         if uid is not None and any(chapter.timeline.segments for chapter in self.chapters):
             return Quantity.missing("J", f"pending or not in this run: no flushed row of span {uid}")
         msg = f"{span!r} is not a span of this run"

@@ -12,12 +12,18 @@ _BLIND = 1e-8
 #: Rounding: a gradient below this part of what it is made of is none.
 _FLAT = 1e-11
 
+#: Deviations that go together more than this are no noise around a fit.
+_ALIKE = 0.9
+
 
 def nonnegative(design: Floats, energy_j: Floats) -> tuple[Floats, Floats, float] | None:
-    """(solution ≥ 0, its covariance, part of the variance explained) of least squares; None without any column.
+    """(solution ≥ 0, its covariance, part of the sum of squares explained) of least squares; None without any column.
 
-    Along a direction that the columns do not tell, the solution may lie anywhere where none is negative:
-    that is part of the covariance.
+    Rows are in the order of time: what is left of neighbours may go together (a machine wanders, or the cost is
+    not quite of this form), and then they tell less. Along a direction that the columns do not tell, the solution
+    may lie anywhere where none is negative: both are part of the covariance.
+    Of the sum of squares, and not of the variance, as there is no constant: windows of one length have about one
+    energy each, of which nothing is left to explain.
     """
     columns = design.shape[1]
     scale = np.abs(design).max(axis=0, initial=0.0)
@@ -27,13 +33,25 @@ def nonnegative(design: Floats, energy_j: Floats) -> tuple[Floats, Floats, float
     part = design[:, usable] / scale[usable]
     q, r = np.linalg.qr(part)
     found = _active_set(r, q.T @ energy_j)
-    rest = float(((energy_j - part @ found) ** 2).sum())
-    inverse = _covariance(r, found, rest / max(energy_j.size - usable.size, 1))
+    left = energy_j - part @ found
+    rest, free = float(left @ left), max(energy_j.size - usable.size, 1)
+    inverse = _covariance(r, found, rest / free * alike(left))
     solution, covariance = np.zeros(columns), np.zeros((columns, columns))
     solution[usable] = found / scale[usable]
     covariance[np.ix_(usable, usable)] = inverse / np.outer(scale[usable], scale[usable])
-    total = float(((energy_j - energy_j.mean()) ** 2).sum())
+    total = float(energy_j @ energy_j)
     return solution, covariance, 1.0 - rest / total if total > 0 else 1.0
+
+
+def alike(left: Floats) -> float:
+    """By how much the variance of a mean of what is left grows because neighbours in time are alike; 1 or more.
+
+    As of a first-order autoregression, whose correlation a short series shows too low (Kendall 1954).
+    """
+    power = float(left @ left)
+    together = float(left[1:] @ left[:-1]) / power if power else 0.0
+    together = min(together + (1.0 + 3.0 * max(together, 0.0)) / left.size, _ALIKE)
+    return max((1.0 + together) / (1.0 - together), 1.0)
 
 
 def _active_set(r: Floats, b: Floats) -> Floats:

@@ -201,10 +201,10 @@ def within(series: Series, segment: tuple[int, int]) -> Series:
     return Series(series.t_ns[first:last], series.values[first:last], series.spacing_ns[first:last], series.window_s)
 
 
-def activity(series: Series | None, edges: Ints) -> Bools:
-    """Whether a resource was busy at all in each cell; True where nobody can tell."""
+def activity(series: Series | None, edges: Ints) -> Bools | None:
+    """Whether a resource was busy at all in each cell; None where nobody can tell."""
     if series is None or len(series.t_ns) < _TWO:
-        return np.ones(max(edges.size - 1, 0), dtype=bool)
+        return None
     return np.asarray(_steps(edges, np.array(series.t_ns, dtype=np.int64), np.array(series.values)) > 0)
 
 

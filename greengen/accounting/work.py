@@ -115,14 +115,16 @@ class _Stay:
     last: int
 
 
+#: A span, with its start and its end.
+_Life = tuple[SpanRow, int, int]
+
 #: (kind, start, end, devices)
 _Phases = list[tuple[str, int, int, tuple[str, ...]]]
 
 
 def lay_out(table: SpanTable, timeline: Timeline) -> Work:
     """The rows of a timeline's spans."""
-    index = {row.uid: i for i, row in enumerate(table.rows)}
-    known_lanes = lanes(timeline, index)
+    known_lanes = lanes(timeline, table.places)
     served: dict[int, dict[str, _Stay]] = {}
     rows: list[_Row] = []
     for lane in known_lanes:
@@ -134,33 +136,39 @@ def lay_out(table: SpanTable, timeline: Timeline) -> Work:
             rows.append(_Row(owner, begin, end, group, tokens, (first, last), devices=lane.devices))
             stay = served.setdefault(owner, {}).setdefault(lane.engine, _Stay(lane, begin, end))
             stay.since, stay.last = min(stay.since, begin), max(stay.last, end)
-    for k in range(table.owner.size):
-        owner = int(table.owner[k])
-        rows += _of_life(table, owner, (int(table.from_ns[k]), int(table.to_ns[k])), served.get(owner, {}))
+    # A list's numbers are at hand at once, an array's are made anew: of a million spans that is seconds.
+    lives = list(zip(table.t0_ns.tolist(), table.t1_ns.tolist(), strict=True))
+    innermost = zip(table.owner.tolist(), table.from_ns.tolist(), table.to_ns.tolist(), strict=True)
+    for owner, begin, end in innermost:
+        rows += _of_life((table.rows[owner], *lives[owner]), owner, (begin, end), served.get(owner))
     return _columns(len(table), rows, known_lanes)
 
 
-def _of_life(table: SpanTable, owner: int, live: tuple[int, int], served: dict[str, _Stay]) -> list[_Row]:
+def _of_life(life: _Life, owner: int, live: tuple[int, int], served: dict[str, _Stay] | None) -> list[_Row]:
     """The rows of one interval in which a span is innermost."""
-    span = table.rows[owner]
+    span = life[0]
     if served:
         return _between_steps(owner, live, served)
     if span.kind in WEIGHTLESS:
         return [_Row(owner, *live, ("", "time", None, 0), waiting=True, devices=span.devices)]
     found = []
-    phases = _phases(table, owner)
+    phases = _phases(life)
     for kind, start, end, used in phases:
         begin, stop = max(start, live[0]), min(end, live[1])
         if stop > begin or (start == end and live[0] <= start <= live[1]):
             devices, waiting = used or span.devices, kind in WEIGHTLESS
             level, rates = _rates(span, kind, phases)
-            group: _Key = ("", "time", None, 0)
-            if level != "time":
-                name = f"requests of {span.model}" if span.model is not None else "requests"
-                # Of one model some may tell their first token, and others not.
-                group = (name if level == "phases" else f"{name}, first token not known", level, None, 0)
-            found.append(_Row(owner, begin, stop, group, rates, waiting=waiting, devices=devices))
+            found.append(_Row(owner, begin, stop, _group(level, span.model), rates, waiting=waiting, devices=devices))
     return found
+
+
+def _group(level: Level, model: str | None) -> _Key:
+    """The group of spans whose work is known so well."""
+    if level == "time":
+        return "", level, None, 0
+    name = f"requests of {model}" if model is not None else "requests"
+    # Of one model some may tell their first token, and others not.
+    return (name if level == "phases" else f"{name}, first token not known"), level, None, 0
 
 
 def _between_steps(owner: int, live: tuple[int, int], served: dict[str, _Stay]) -> list[_Row]:
@@ -178,12 +186,12 @@ def _between_steps(owner: int, live: tuple[int, int], served: dict[str, _Stay]) 
     return found
 
 
-def _phases(table: SpanTable, owner: int) -> _Phases:
+def _phases(life: _Life) -> _Phases:
     """The phases of a span; the one before the first mark goes without saying."""
-    span, t0, t1 = table.rows[owner], int(table.t0_ns[owner]), int(table.t1_ns[owner])
-    marks = sorted(span.phases, key=lambda phase: phase.t0_ns)
-    if not marks:
+    span, t0, t1 = life
+    if not span.phases:
         return [("", t0, t1, ())]
+    marks = sorted(span.phases, key=lambda phase: phase.t0_ns)
     before = "queue" if marks[0].kind == "prefill" else "prefill"
     starts = [(before, t0, ()), *((mark.kind, min(max(mark.t0_ns, t0), t1), mark.devices) for mark in marks)]
     ends = [start for _, start, _ in starts[1:]] + [t1]

@@ -18,7 +18,7 @@ from greengen import what_if
 from greengen.accounting import boundary, functional, single, trend, verdict
 from greengen.accounting.carbon import Site
 from greengen.accounting.curves import NS
-from greengen.accounting.deployment import TIERS
+from greengen.accounting.facility import TIERS
 from greengen.accounting.option import Measured
 from greengen.accounting.verdict import Contrast, Repeats
 from greengen.document import comparison_options as options

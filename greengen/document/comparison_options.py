@@ -11,7 +11,8 @@ import numpy as np
 
 from greengen.accounting import single, verdict
 from greengen.accounting.carbon import Site
-from greengen.accounting.deployment import TIERS, Repeat, TierUse
+from greengen.accounting.deployment import Repeat, TierUse
+from greengen.accounting.facility import TIERS
 from greengen.accounting.option import Measured
 from greengen.document.comparison_words import METRICS
 from greengen.document.shape import shape

@@ -8,6 +8,7 @@ from typing import Any
 from greengen.accounting.carbon import REMEDY, Site
 from greengen.accounting.chapter import Chapter
 from greengen.accounting.curves import NS
+from greengen.accounting.facility import TIERS
 from greengen.accounting.ledger import Ledger
 from greengen.accounting.stale import stale
 from greengen.accounting.table import REQUEST
@@ -130,6 +131,7 @@ def warnings(ledger: Ledger) -> list[str]:
         told += _partly_read(chapter)
         told += _of_steps(chapter)
         told += _of_devices(chapter)
+        told += _of_tiers(chapter)
         told += stale(chapter)
     for together in states(chapter.timeline for chapter in ledger.chapters):
         told += differences(together)
@@ -241,3 +243,13 @@ def _of_devices(chapter: Chapter) -> Sequence[str]:
     uids = sorted(domain.uid for domain in timeline.domains)
     there = f"the domains of this run are {', '.join(uids)}" if uids else "no domain was read"
     return [f"Spans or engines use {', '.join(map(repr, strange))}, which nothing reads: {there}."]
+
+
+def _of_tiers(chapter: Chapter) -> Sequence[str]:
+    """Tiers that there are not: a name misspelt moves a span to a place of its own, and under the PUE."""
+    strange = [row.tier for row in chapter.table.rows if row.tier is not None and row.tier not in TIERS]
+    if not strange:
+        return []
+    names = ", ".join(map(repr, sorted(set(strange))))
+    told = f"{len(strange):,} span(s) name a tier that there is not ({names}): pass cloud, edge or device."
+    return [f"{told} They count as a tier of that name, to which a stated PUE applies."]

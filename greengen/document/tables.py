@@ -14,6 +14,7 @@ from greengen.accounting.carbon import Footprint
 from greengen.accounting.chapter import Chapter
 from greengen.accounting.curves import NS, Floats, Ints
 from greengen.accounting.entries import Entries
+from greengen.accounting.facility import TIERS
 from greengen.accounting.ledger import QUIET_ACCOUNTS, Ledger, account_of
 from greengen.accounting.table import REQUEST
 from greengen.quantity import Quantity, total
@@ -165,6 +166,7 @@ def spans(ledger: Ledger, footprint: Footprint, spread: Spread) -> list[dict[str
         inclusive = ledger.span(chapter, i, inclusive=True) if i in table.children else energy
         flags = [*row.flags, *(["open"] if table.left_open[i] else [])]
         flags += ["zero-length"] if table.t1_ns[i] == table.t0_ns[i] else []
+        flags += ["unknown-tier"] if row.tier is not None and row.tier not in TIERS else []
         flags += ["unresolved"] if any(e.unresolved[i] for e in chapter.totalled) else []
         told.append(
             {

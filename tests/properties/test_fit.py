@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from fractions import Fraction
 from itertools import combinations
 
@@ -210,3 +211,60 @@ def test_steps_that_overlap_leave_no_idle_time(seed: int) -> None:
     [choice] = [c for c in build(_pipeline(seed), policy="affine").choices if c.policy == "affine"]
     assert choice.coefficients is not None
     assert choice.coefficients.as_tuple() == pytest.approx((1.0, 0.0, 0.5, 0.0), rel=1e-6, abs=1e-9)
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.7])
+def test_errors_of_a_machine_that_wanders_are_as_wide_as_they_are(kept: float) -> None:
+    """One in twenty lies beyond two standard uncertainties, also where neighbours are alike."""
+    draw = np.random.default_rng(3)
+    true = np.array([100.0, 4.0, 9.0])
+    beyond = []
+    for _ in range(150):
+        # The load changes as slowly as the machine does: that is where alike neighbours tell little.
+        load = 10.0 + 4.0 * np.array([_wandering(draw, 100, kept) for _ in true]).T
+        noise = 30.0 * _wandering(draw, 100, kept)
+        solved = nonnegative(load, load @ true + noise)
+        assert solved is not None
+        beyond.append(np.abs(solved[0] - true) > 2 * np.sqrt(np.diag(solved[1])))
+    assert float(np.mean(beyond)) < 0.08
+
+
+def _wandering(draw: np.random.Generator, count: int, kept: float) -> Floats:
+    """An autoregression of standard deviation 1, of whose value so much is kept."""
+    steps = draw.standard_normal(count)
+    for i in range(1, count):
+        steps[i] = kept * steps[i - 1] + np.sqrt(1.0 - kept**2) * steps[i]
+    return steps
+
+
+def test_what_is_explained_is_told_where_the_power_never_changes() -> None:
+    """Windows are of one length: of an engine that never pauses each has about the same energy."""
+    draw = np.random.default_rng(4)
+    steps = np.column_stack((draw.uniform(1, 9, 50), draw.uniform(1, 9, 50)))
+    # Each window is as long as its steps took, and all are cut to one length.
+    steps /= (steps @ [1.0, 3.0] * draw.normal(1.0, 0.05, 50))[:, None]
+    solved = nonnegative(steps, draw.normal(1.0, 0.01, 50))
+    assert solved is not None
+    assert solved[2] > 0.9
+
+
+def test_a_machine_that_stood_still_for_a_while_costs_no_windows() -> None:
+    """One step of an hour among 3000 of 10 ms: what is fitted rests on as many windows as without it."""
+    costs = (2.0, 0.02, 0.4, 0.001)
+    recorded = _engine_run(costs, 1, 25.0, pauses=0.0)
+    [timeline] = recorded.timelines
+    stood_ns, at = 3_600_000 * MS, timeline.steps[1500].t0_ns + 1
+
+    def later(t_ns: int) -> int:
+        return t_ns + (stood_ns if t_ns >= at else 0)
+
+    timeline.spans = [replace(s, t0_ns=later(s.t0_ns), t1_ns=later(s.t1_ns or 0)) for s in timeline.spans]
+    timeline.steps = [step._replace(t0_ns=later(step.t0_ns), t1_ns=later(step.t1_ns)) for step in timeline.steps]
+    timeline.samples = {
+        uid: replace(series, t_ns=list(map(later, series.t_ns))) for uid, series in timeline.samples.items()
+    }
+    timeline.segments = [replace(s, t1_ns=later(s.t1_ns or 0)) for s in timeline.segments]
+    [choice] = [choice for choice in build(recorded, policy="affine").choices if choice.policy == "affine"]
+    assert choice.coefficients is not None
+    assert choice.coefficients.as_tuple() == pytest.approx(costs, rel=0.02)
+    assert choice.details["windows"] > 130

@@ -57,6 +57,21 @@ def test_a_device_that_nothing_reads_is_named() -> None:
     assert not [text for text in built(recorded)["warnings"] if "nothing reads" in text]
 
 
+def test_a_tier_that_is_none_is_named_and_its_spans_are_flagged() -> None:
+    """As `greengen.request(tier="moon")` records it: user code must not break, and the report must not be silent."""
+    recorded = rows()
+    [timeline] = recorded.timelines
+    spans = [replace(span, tier="moon" if i == 0 else "edge") for i, span in enumerate(timeline.spans)]
+    recorded.timelines[0] = replace(timeline, spans=spans)
+    told = built(recorded)
+    [said] = [text for text in told["warnings"] if "moon" in text]
+    assert "1 span(s)" in said
+    assert "cloud, edge or device" in said
+    assert [span["flags"].count("unknown-tier") for span in told["requests"]] == [1, 0]
+    recorded.timelines[0] = replace(timeline, spans=[replace(span, tier="network") for span in spans])
+    assert not [text for text in built(recorded)["warnings"] if "tier" in text]
+
+
 def test_without_a_failure_nothing_is_wasted() -> None:
     told = [model["energy_j_wasted"]["value"] for model in built(rows())["models"]]
     assert told == [0.0, 0.0]

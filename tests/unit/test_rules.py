@@ -109,6 +109,26 @@ def test_no_span_to_give_idle_to() -> None:
     assert entries.account("idle").value == pytest.approx(400.0)
 
 
+def test_idle_is_not_0_where_nothing_told_whether_anybody_worked() -> None:
+    """400 J of quiet time: idle, or work without a span? They are booked, and called neither by a guess."""
+    recorded = rows()
+    [timeline] = recorded.timelines
+    recorded.timelines[0] = replace(timeline, usage={})
+    for exact in (False, True):
+        entries = booked(Plan("equal", exact=exact), recorded)
+        idle = entries.account("idle")
+        assert idle.value is None
+        assert "package" in idle.reason
+        assert "overhead" in idle.reason
+        assert entries.account("overhead").value == pytest.approx(400.0)
+        assert sum(accounts(entries)) == pytest.approx(900.0)
+    # Of what the capacity rule books there, the part that is known is told, and without quiet time it is none.
+    held = Plan("equal", static="capacity-share", held=0.5)
+    assert booked(held, recorded).account("idle").value == pytest.approx(50 * 10.0 / 2)
+    busy = replace(timeline, usage={}, segments=[replace(timeline.segments[0], t0_ns=41 * S)])
+    assert booked(Plan("equal"), Rows({}, [busy])).account("idle").value == 0.0
+
+
 def test_static_power_that_no_quiet_time_tells() -> None:
     with pytest.raises(PolicyError, match=r"not known: record 30 s in which nothing runs"):
         booked(Plan("equal", static="capacity-share", held=0.5), rows(quiet_s=5))

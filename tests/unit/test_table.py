@@ -130,3 +130,11 @@ def test_a_hundred_thousand_nested_spans_are_no_trouble() -> None:
     assert np.all(deep.to_ns >= deep.from_ns)
     wide = tabulate([span(0, 0, 10**6), *(span(i, i, i + 1, 0) for i in range(1, 20_001))], [], 10**6)
     assert intervals(wide)["p/0"] == [(0, 1), (20_001, 10**6)]
+
+
+def test_spans_that_begin_at_once_are_in_the_order_of_their_uids() -> None:
+    rows = [SpanRow(uid, "p", None, "request", t0, 9) for uid, t0 in [("d", 3), ("b", 1), ("c", 3), ("a", 3), ("e", 2)]]
+    table = tabulate(rows, [], 9)
+    assert [row.uid for row in table.rows] == ["b", "e", "a", "c", "d"]
+    assert [table.rows[table.places[row.uid]].uid for row in rows] == [row.uid for row in rows]
+    assert len(tabulate([], [], 9)) == 0
