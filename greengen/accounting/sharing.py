@@ -52,7 +52,9 @@ class Intervals:
         if (self.to_ns < self.from_ns).any():
             msg = "an interval ends before it begins"
             raise ValueError(msg)
-        if self.weight is not None and not (np.isfinite(self.weight) & (self.weight >= 0)).all():
+        # NaN is neither.
+        weight = np.zeros(0) if self.weight is None else self.weight
+        if not (weight.min(initial=0.0) >= 0 and weight.max(initial=0.0) < np.inf):
             msg = "weights must be finite, and at least 0"
             raise ValueError(msg)
 
