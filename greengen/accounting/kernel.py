@@ -57,10 +57,10 @@ def energies(part: Partition, *, summed: bool = False) -> Energies:
     knots = _split(place[n + s :], [knots.size for knots in part.knots])
     live, weight = _live(part, order)
     del order  # What is written next finds its memory in the cache.
-    quiet = np.flatnonzero(live == 0.0)
+    quiet = (live == 0.0).nonzero()[0]
     live[quiet] = np.inf
     quiet_j = tuple(
-        _quiet(elapsed_ns[quiet], power, np.searchsorted(at, quiet))
+        _quiet(elapsed_ns[quiet], power, at.searchsorted(quiet))
         for power, at in zip(part.power, knots, strict=True)
     )
     per_weight = np.divide(elapsed_ns, live, out=live)
@@ -69,9 +69,10 @@ def energies(part: Partition, *, summed: bool = False) -> Energies:
     rows = [powers] if summed else [[curve] for curve in powers]
     energy_j = np.empty((len(rows), n))
     for row, curves in zip(energy_j, rows, strict=True):
-        steps = np.repeat(*curves[0])
-        for curve in curves[1:]:
-            steps += np.repeat(*curve)
+        (power, cells), *others = curves
+        steps = power.repeat(cells)
+        for power, cells in others:
+            steps += power.repeat(cells)
         steps *= per_weight
         np.multiply(_growth(steps, begin, end), weight, out=row)
     return Energies(part.owner, part.goes_on, energy_j, quiet_j, part.stretch)
@@ -163,8 +164,8 @@ def _running(amount: Ints | int, n: int, begin: int, order: Ints) -> Ints:
         change[n : n + begin] = amount[n - begin :]
         running[0] = amount[: n - begin].sum()
     # Places are within bounds; to say so spares a copy.
-    np.take(change, order, out=running[1:], mode="clip")
-    return np.cumsum(running, out=running)
+    change.take(order, out=running[1:], mode="clip")
+    return _summed(running)
 
 
 def _growth(steps: Floats, begin: Ints, end: Ints) -> Floats:
@@ -176,7 +177,7 @@ def _growth(steps: Floats, begin: Ints, end: Ints) -> Floats:
     scale = 2.0**exponent
     running = np.empty(steps.size, dtype=np.int64)
     np.multiply(steps, scale, out=running, casting="unsafe")
-    grown = _between(np.cumsum(running, out=running), begin, end)
+    grown = _between(_summed(running), begin, end)
     exact = grown.astype(float)
     cells = end.copy()
     cells[: end.size - begin.size] += 1
@@ -184,7 +185,7 @@ def _growth(steps: Floats, begin: Ints, end: Ints) -> Floats:
     # So little that a part of one counts: from the steps themselves, or where those are many, from what whole
     # numbers leave of them, in whole numbers of its own.
     grown >>= _FINE
-    short = np.flatnonzero(grown < cells)
+    short = (grown < cells).nonzero()[0]
     if cells[short].sum() <= steps.size:
         exact[short] = _sums(steps, end[short] + 1, cells[short]) * scale
     else:
@@ -192,9 +193,14 @@ def _growth(steps: Floats, begin: Ints, end: Ints) -> Floats:
         steps *= scale
         steps -= np.trunc(steps)  # both of them exactly
         steps *= 2.0**bits
-        exact += _between(np.cumsum(steps.astype(np.int64)), begin, end) * 2.0**-bits
+        exact += _between(_summed(steps.astype(np.int64)), begin, end) * 2.0**-bits
     exact *= 2.0**-exponent
     return exact
+
+
+def _summed(amounts: Ints) -> Ints:
+    """In place, each with all before it."""
+    return np.add.accumulate(amounts, out=amounts)
 
 
 def _between(running: Ints, begin: Ints, end: Ints) -> Ints:
@@ -223,8 +229,9 @@ def _cells(knots: Ints, edges: int) -> Ints:
 
 
 def _quiet(elapsed_ns: Floats, power: Floats, stretch: Ints) -> Floats:
-    # Of nothing at all numpy counts in integers.
-    return np.bincount(stretch, power[stretch] * elapsed_ns, minlength=power.size).astype(float)
+    if not stretch.size:
+        return np.zeros(power.size)
+    return np.asarray(np.bincount(stretch, power[stretch] * elapsed_ns, minlength=power.size), dtype=float)
 
 
 def _split(places: Ints, sizes: Sequence[int]) -> list[Ints]:

@@ -115,22 +115,19 @@ def batches(
     from_ns: Ints, to_ns: Ints, weight: Floats | None = None, chosen: Ints | None = None, size: int = SIZE
 ) -> Iterator[Batch]:
     """Intervals in any order as batches by start, each its own owner; those of `chosen`, if given."""
-    start_ns = from_ns if chosen is None else from_ns[chosen]
-    owner = chosen
+    owner, start_ns = chosen, from_ns if chosen is None else from_ns.take(chosen)
     if _falls(start_ns):
         order = np.argsort(start_ns, kind="stable")
         owner, start_ns = order if chosen is None else chosen[order], start_ns[order]
     for at in range(0, start_ns.size, size):
         some = slice(at, min(at + size, start_ns.size))
-        own = None if owner is None else owner[some]
-        of: slice | Ints = some if own is None else own
-        batch = Batch(
-            np.arange(some.start, some.stop) if own is None else own,
-            start_ns[some],
-            to_ns[of],
-            None if weight is None else weight[of],
-        )
-        yield batch if batch.weight is None or batch.weight.min() > 0 else batch[np.flatnonzero(batch.weight)]
+        if owner is None:
+            own = np.arange(some.start, some.stop)
+            batch = Batch(own, start_ns[some], to_ns[some], None if weight is None else weight[some])
+        else:
+            own = owner[some]
+            batch = Batch(own, start_ns[some], to_ns.take(own), None if weight is None else weight.take(own))
+        yield batch if batch.weight is None or batch.weight.min() > 0 else batch[batch.weight.nonzero()[0]]
 
 
 def _falls(numbers: Ints) -> bool:
@@ -160,7 +157,7 @@ class _Queue:
         found = []
         for batch in self:
             if batch.from_ns[-1] >= stop_ns:
-                last = int(np.searchsorted(batch.from_ns, stop_ns))
+                last = int(batch.from_ns.searchsorted(stop_ns))
                 found.append(batch[:last])
                 self._waiting = [batch[last:], *self._waiting[len(found) :]]
                 return found
@@ -196,7 +193,7 @@ def _clipped(
     weight = np.concatenate(weights) if weights else None
     from_ns = np.concatenate([_EMPTY, *(batch.from_ns for batch in new)])
     to_ns = np.concatenate([batch.to_ns for batch in present])
-    goes_on = np.flatnonzero(to_ns > stop_ns)
+    goes_on = (to_ns > stop_ns).nonzero()[0]
     later = Batch(
         owner[goes_on],
         np.full(goes_on.size, stop_ns),

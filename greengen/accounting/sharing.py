@@ -109,7 +109,7 @@ def collect(parts: Iterable[Energies], curves: Sequence[Steps], energy_j: Floats
     quiet_j = tuple(np.zeros(curve.t_ns.size + 1) for curve in curves)
     for part in parts:
         for total, energy in zip(energy_j, part.energy_j, strict=True):
-            total[part.owner] += energy
+            total[part.owner] = total.take(part.owner) + energy
         for found, first, quiet in zip(quiet_j, part.stretch, part.quiet_j, strict=True):
             found[first + 1 : first + 1 + quiet.size] += quiet
     # Before and behind a curve there is nothing to share.
