@@ -60,8 +60,7 @@ def energies(part: Partition, *, summed: bool = False) -> Energies:
     quiet = (live == 0.0).nonzero()[0]
     live[quiet] = np.inf
     quiet_j = tuple(
-        _quiet(elapsed_ns[quiet], power, at.searchsorted(quiet))
-        for power, at in zip(part.power, knots, strict=True)
+        _quiet(elapsed_ns[quiet], power, at.searchsorted(quiet)) for power, at in zip(part.power, knots, strict=True)
     )
     per_weight = np.divide(elapsed_ns, live, out=live)
     del elapsed_ns
