@@ -24,6 +24,9 @@ _BITS = 61
 #: Below 2^40 for each of its steps, a sum of whole numbers is not exact to 12 digits.
 _FINE = 40
 
+#: So many digits the smallest weight keeps, where one whole number holds the sum of all that are live.
+_DIGITS = 44
+
 #: Powers of two beyond this are no doubles.
 _EXPONENT = 1000
 
@@ -49,34 +52,33 @@ class Energies:
 def energies(part: Partition, *, summed: bool = False) -> Energies:
     """Share one partition; `summed`: over all curves at once, which is less work. Pure, and picklable."""
     n, s = part.to_ns.size, part.from_ns.size
-    order, place, edges_ns = _in_order((part.to_ns, part.from_ns, *part.knots), part.length_ns)
+    order, place, elapsed_ns = _in_order((part.to_ns, part.from_ns, *part.knots), part.length_ns)
     begin, end = place[n : n + s], place[:n]
     knots = _split(place[n + s :], [knots.size for knots in part.knots])
-    # Cell i lies before edge i, and one more behind the last edge.
-    elapsed_ns = np.empty(order.size + 1)
-    np.subtract(edges_ns[1:], edges_ns[:-1], out=elapsed_ns, casting="unsafe")
     live, weight = _live(part, order)
-    quiet = np.flatnonzero(live == 0.0)
+    del order  # What is written next finds its memory in the cache.
+    quiet = (live == 0.0).nonzero()[0]
     live[quiet] = np.inf
+    quiet_j = tuple(
+        _quiet(elapsed_ns[quiet], power, at.searchsorted(quiet)) for power, at in zip(part.power, knots, strict=True)
+    )
     per_weight = np.divide(elapsed_ns, live, out=live)
-    powers = [(power, np.diff(at, prepend=-1, append=order.size)) for power, at in zip(part.power, knots, strict=True)]
+    del elapsed_ns
+    powers = [(power, _cells(at, place.size)) for power, at in zip(part.power, knots, strict=True)]
     rows = [powers] if summed else [[curve] for curve in powers]
     energy_j = np.empty((len(rows), n))
     for row, curves in zip(energy_j, rows, strict=True):
-        steps = np.repeat(*curves[0])
-        for curve in curves[1:]:
-            steps += np.repeat(*curve)
+        (power, cells), *others = curves
+        steps = power.repeat(cells)
+        for power, cells in others:
+            steps += power.repeat(cells)
         steps *= per_weight
         np.multiply(_growth(steps, begin, end), weight, out=row)
-    quiet_j = tuple(
-        _quiet(elapsed_ns[quiet], power, np.searchsorted(at, quiet))
-        for power, at in zip(part.power, knots, strict=True)
-    )
     return Energies(part.owner, part.goes_on, energy_j, quiet_j, part.stretch)
 
 
-def _in_order(times_ns: Sequence[Ints], length_ns: int) -> tuple[Ints, Ints, Ints]:
-    """(where each stood, where each came to, times ascending between 0 and `length_ns`).
+def _in_order(times_ns: Sequence[Ints], length_ns: int) -> tuple[Ints, Ints, Floats]:
+    """(where each stood, where each came to, ns from one to the next, from 0 before them to `length_ns` behind).
 
     Of equal times, what stood first is first: ends before starts.
     """
@@ -85,21 +87,24 @@ def _in_order(times_ns: Sequence[Ints], length_ns: int) -> tuple[Ints, Ints, Int
     edges_ns = np.empty(size + 2, dtype=np.int64)
     edges_ns[0], edges_ns[-1] = 0, length_ns
     inner = edges_ns[1:-1]
-    np.concatenate(times_ns, out=inner)
     places = np.arange(size)
     if length_ns < 1 << (63 - bits):
         # Time and place in one number: sorting numbers is several times as fast as sorting places.
-        inner <<= bits
+        for some, part in zip(times_ns, _split(inner, [some.size for some in times_ns]), strict=True):
+            np.left_shift(some, bits, out=part)
         inner |= places
         inner.sort()
         order = inner & ((1 << bits) - 1)
         inner >>= bits
     else:
+        np.concatenate(times_ns, out=inner)
         order = np.argsort(inner, kind="stable")
         inner[:] = inner[order]
     place = np.empty_like(order)
     place[order] = places
-    return order, place, edges_ns
+    elapsed_ns = np.empty(size + 1)
+    np.subtract(edges_ns[1:], edges_ns[:-1], out=elapsed_ns, casting="unsafe")
+    return order, place, elapsed_ns
 
 
 def _live(part: Partition, order: Ints) -> tuple[Floats, Floats | float]:
@@ -108,18 +113,31 @@ def _live(part: Partition, order: Ints) -> tuple[Floats, Floats | float]:
     smallest, greatest = (1.0, 1.0) if weight is None or not n else (float(weight.min()), float(weight.max()))
     if weight is None or smallest == greatest:
         return _running(1, n, begin, order).astype(float), 1.0
+    unit = _DIGITS - math.frexp(smallest)[1]
+    if math.frexp(greatest)[1] + unit < _BITS:
+        scaled = _doubled(weight, unit)
+        np.rint(scaled, out=scaled)
+        sums = _running(scaled.astype(np.int64), n, begin, order)
+        # All end here, in small steps: the last of the sums that 64 bits do not hold comes out below this.
+        if sums.min() >= -(1 << _BITS):
+            return sums.astype(float), scaled
+    return _live_by_two(weight, smallest / greatest, begin, order)
+
+
+def _live_by_two(weight: Floats, least: float, begin: int, order: Ints) -> tuple[Floats, Floats]:
+    """As `_live`, of weights that may differ by 15 decades: what one whole number has no digits for, in another."""
+    n = weight.size
     bits = _BITS - n.bit_length()
-    scaled = _doubled(weight, bits - math.frexp(greatest)[1])
+    scaled = _doubled(weight, bits - math.frexp(float(weight.max()))[1])
     rest = np.floor(scaled)
     whole = rest.astype(np.int64)
     live = _running(whole, n, begin, order).astype(float)
     np.subtract(scaled, rest, out=rest)
     if not rest.any():
         return live, scaled
-    # What a whole number has no digits for, in another one: weights may differ by 15 decades.
     rest *= 2.0**bits
     low = rest.astype(np.int64)
-    if smallest / greatest < 2.0 ** (-2 * bits):
+    if least < 2.0 ** (-2 * bits):
         low[(whole | low) == 0] = 1
         scaled = whole + low * 2.0**-bits
     fine = _running(low, n, begin, order).astype(float)
@@ -145,8 +163,8 @@ def _running(amount: Ints | int, n: int, begin: int, order: Ints) -> Ints:
         change[n : n + begin] = amount[n - begin :]
         running[0] = amount[: n - begin].sum()
     # Places are within bounds; to say so spares a copy.
-    np.take(change, order, out=running[1:], mode="clip")
-    return np.cumsum(running, out=running)
+    change.take(order, out=running[1:], mode="clip")
+    return _summed(running)
 
 
 def _growth(steps: Floats, begin: Ints, end: Ints) -> Floats:
@@ -155,37 +173,64 @@ def _growth(steps: Floats, begin: Ints, end: Ints) -> Floats:
     if not total:
         return np.zeros(end.size)
     exponent = min(_BITS - math.frexp(total)[1], _EXPONENT)
-    steps *= 2.0**exponent
-    whole = steps.astype(np.int64)
-    cells = end + 1
-    cells[end.size - begin.size :] -= begin + 1
-    grown = _between(np.cumsum(whole), begin, end)
+    scale = 2.0**exponent
+    running = np.empty(steps.size, dtype=np.int64)
+    np.multiply(steps, scale, out=running, casting="unsafe")
+    grown = _between(_summed(running), begin, end)
     exact = grown.astype(float)
+    cells = end.copy()
+    cells[: end.size - begin.size] += 1
+    cells[end.size - begin.size :] -= begin
     # So little that a part of one counts: from the steps themselves, or where those are many, from what whole
     # numbers leave of them, in whole numbers of its own.
-    short = np.flatnonzero((grown <= cells << _FINE) & (cells > 0))
+    grown >>= _FINE
+    short = (grown < cells).nonzero()[0]
     if cells[short].sum() <= steps.size:
-        after = end[short] + 1
-        pairs = np.stack([after - cells[short], after], axis=1).ravel()
-        exact[short] = np.add.reduceat(steps, pairs)[::2] if short.size else 0.0
+        exact[short] = _sums(steps, end[short] + 1, cells[short]) * scale
     else:
         bits = _BITS - steps.size.bit_length()
-        steps -= whole  # both of them exactly
+        steps *= scale
+        steps -= np.trunc(steps)  # both of them exactly
         steps *= 2.0**bits
-        exact += _between(np.cumsum(steps.astype(np.int64)), begin, end) * 2.0**-bits
+        exact += _between(_summed(steps.astype(np.int64)), begin, end) * 2.0**-bits
     exact *= 2.0**-exponent
     return exact
 
 
+def _summed(amounts: Ints) -> Ints:
+    """In place, each with all before it."""
+    return np.add.accumulate(amounts, out=amounts)
+
+
 def _between(running: Ints, begin: Ints, end: Ints) -> Ints:
-    grown = running[end]
-    grown[end.size - begin.size :] -= running[begin]
+    grown = running.take(end)
+    grown[end.size - begin.size :] -= running.take(begin)
     return grown
 
 
+def _sums(steps: Floats, after: Ints, cells: Ints) -> Floats:
+    """Of so many steps before each of some places."""
+    if not after.size:
+        return np.zeros(0)
+    pairs = np.empty(2 * after.size, dtype=np.int64)
+    np.subtract(after, cells, out=pairs[::2])
+    pairs[1::2] = after
+    return np.asarray(np.add.reduceat(steps, pairs)[::2])
+
+
+def _cells(knots: Ints, edges: int) -> Ints:
+    """How many cells lie before, between and behind some of so many edges: `np.diff`, in an eighth of the time."""
+    cells = np.empty(knots.size + 1, dtype=np.int64)
+    cells[:-1], cells[-1] = knots, edges
+    cells[1:] -= knots
+    cells[0] += 1
+    return cells
+
+
 def _quiet(elapsed_ns: Floats, power: Floats, stretch: Ints) -> Floats:
-    # Of nothing at all numpy counts in integers.
-    return np.bincount(stretch, power[stretch] * elapsed_ns, minlength=power.size).astype(float)
+    if not stretch.size:
+        return np.zeros(power.size)
+    return np.asarray(np.bincount(stretch, power[stretch] * elapsed_ns, minlength=power.size), dtype=float)
 
 
 def _split(places: Ints, sizes: Sequence[int]) -> list[Ints]:

@@ -52,6 +52,9 @@ class Batch:
         return Batch(self.owner[chosen], self.from_ns[chosen], self.to_ns[chosen], weight)
 
 
+_EMPTY = np.zeros(0, dtype=np.int64)
+
+
 @dataclass(frozen=True, slots=True)
 class Partition:
     """n intervals over `length_ns`, s of them beginning in it: they stand last, after those live from its start.
@@ -88,18 +91,17 @@ def cut(
     """
     start_ns, end_ns = window or bounds(curves)
     queue = _Queue(iter(batches))
-    live: list[Batch] = []
-    count = 0
+    live = Batch(_EMPTY, _EMPTY, _EMPTY)
     while start_ns < end_ns and curves:
         # So many at once that carrying the live ones along costs no more than taking in the new ones.
-        many = max(size, count)
-        stops = [_knot(curve, start_ns, many) for curve in curves]
+        many = max(size, live.owner.size)
+        after = [int(curve.t_ns.searchsorted(start_ns, side="right")) for curve in curves]
+        stops = (_knot(curve, at + many) for curve, at in zip(curves, after, strict=True))
         stop_ns = max(start_ns + 1, min(end_ns, queue.start_of(many), *stops))
-        new = queue.before(stop_ns)
-        present = _joined([*live, *new])
-        goes_on = np.flatnonzero(present.to_ns > stop_ns)
-        yield _partition(present, goes_on, sum(batch.owner.size for batch in new), curves, (start_ns, stop_ns))
-        live, count = [present[goes_on]], goes_on.size
+        intervals, live = _clipped(live, queue.before(stop_ns), start_ns, stop_ns)
+        pieces = (_piece(curve, at, start_ns, stop_ns) for curve, at in zip(curves, after, strict=True))
+        knots, power, stretch = zip(*pieces, strict=True)
+        yield Partition(stop_ns - start_ns, *intervals, knots, power, stretch)
         start_ns = stop_ns
 
 
@@ -113,20 +115,25 @@ def batches(
     from_ns: Ints, to_ns: Ints, weight: Floats | None = None, chosen: Ints | None = None, size: int = SIZE
 ) -> Iterator[Batch]:
     """Intervals in any order as batches by start, each its own owner; those of `chosen`, if given."""
-    order = chosen
-    count = from_ns.size if chosen is None else chosen.size
-    if _falls(from_ns) or (chosen is not None and _falls(chosen)):
-        order = np.argsort(from_ns if chosen is None else from_ns[chosen], kind="stable")
-        order = order if chosen is None else chosen[order]
-    for at in range(0, count, size):
-        owner = np.arange(at, min(at + size, count)) if order is None else order[at : at + size]
-        some = slice(at, at + size) if order is None else owner
-        batch = Batch(owner, from_ns[some], to_ns[some], None if weight is None else weight[some])
-        yield batch if batch.weight is None or batch.weight.all() else batch[np.flatnonzero(batch.weight)]
+    owner, start_ns = chosen, from_ns if chosen is None else from_ns.take(chosen)
+    if _falls(start_ns):
+        order = np.argsort(start_ns, kind="stable")
+        owner, start_ns = order if chosen is None else chosen[order], start_ns[order]
+    for at in range(0, start_ns.size, size):
+        some = slice(at, min(at + size, start_ns.size))
+        if owner is None:
+            own = np.arange(some.start, some.stop)
+            batch = Batch(own, start_ns[some], to_ns[some], None if weight is None else weight[some])
+        else:
+            own = owner[some]
+            batch = Batch(own, start_ns[some], to_ns.take(own), None if weight is None else weight.take(own))
+        yield batch if batch.weight is None or batch.weight.min() > 0 else batch[batch.weight.nonzero()[0]]
 
 
 def _falls(numbers: Ints) -> bool:
-    return bool((numbers[1:] < numbers[:-1]).any())
+    # A little at a time, which stays in the cache.
+    pieces = (numbers[at : at + SIZE + 1] for at in range(0, numbers.size, SIZE))
+    return any(bool((piece[1:] < piece[:-1]).any()) for piece in pieces)
 
 
 class _Queue:
@@ -150,7 +157,7 @@ class _Queue:
         found = []
         for batch in self:
             if batch.from_ns[-1] >= stop_ns:
-                last = int(np.searchsorted(batch.from_ns, stop_ns))
+                last = int(batch.from_ns.searchsorted(stop_ns))
                 found.append(batch[:last])
                 self._waiting = [batch[last:], *self._waiting[len(found) :]]
                 return found
@@ -172,47 +179,43 @@ class _Queue:
             yield batch
 
 
-def _joined(parts: Sequence[Batch]) -> Batch:
-    if len(parts) == 1:
-        return parts[0]
-    if not parts:
-        none = np.zeros(0, dtype=np.int64)
-        return Batch(none, none, none)
-    weights = [part.weight for part in parts if part.weight is not None]
-    return Batch(
-        np.concatenate([part.owner for part in parts]),
-        np.concatenate([part.from_ns for part in parts]),
-        np.concatenate([part.to_ns for part in parts]),
-        np.concatenate(weights) if weights else None,
+def _knot(curve: Steps, index: int) -> int:
+    return int(curve.t_ns[index]) if index < curve.t_ns.size else _NEVER
+
+
+def _clipped(
+    live: Batch, new: Sequence[Batch], start_ns: int, stop_ns: int
+) -> tuple[tuple[Ints, Ints, Ints, Floats | None, Ints], Batch]:
+    """(`Partition`'s owner, from_ns, to_ns, weight and goes_on; what is live from its end), each copied but once."""
+    present = (live, *new)
+    owner = np.concatenate([batch.owner for batch in present])
+    weights = [batch.weight for batch in present if batch.weight is not None]
+    weight = np.concatenate(weights) if weights else None
+    from_ns = np.concatenate([_EMPTY, *(batch.from_ns for batch in new)])
+    to_ns = np.concatenate([batch.to_ns for batch in present])
+    goes_on = (to_ns > stop_ns).nonzero()[0]
+    later = Batch(
+        owner[goes_on],
+        np.full(goes_on.size, stop_ns),
+        to_ns[goes_on],
+        None if weight is None else weight[goes_on],
     )
-
-
-def _knot(curve: Steps, after_ns: int, index: int) -> int:
-    """The `index`-th knot after a time; never, if there are fewer."""
-    at = int(np.searchsorted(curve.t_ns, after_ns, side="right")) + index
-    return int(curve.t_ns[at]) if at < curve.t_ns.size else _NEVER
-
-
-def _partition(
-    present: Batch, goes_on: Ints, begin: int, curves: Sequence[Steps], between: tuple[int, int]
-) -> Partition:
-    start_ns, stop_ns = between
-    # Before a window, intervals may begin and even end.
-    from_ns = np.maximum(present.from_ns[present.owner.size - begin :], start_ns)
-    to_ns = np.minimum(present.to_ns, stop_ns)
-    np.maximum(to_ns, start_ns, out=to_ns)
-    from_ns -= start_ns
+    np.minimum(to_ns, stop_ns, out=to_ns)
+    if from_ns.size and from_ns[0] < start_ns:
+        # Before a window, intervals may begin and even end.
+        np.maximum(from_ns, start_ns, out=from_ns)
+        np.maximum(to_ns, start_ns, out=to_ns)
     to_ns -= start_ns
-    knots, power, stretch = zip(*(_piece(curve, start_ns, stop_ns) for curve in curves), strict=True)
-    return Partition(stop_ns - start_ns, present.owner, from_ns, to_ns, present.weight, goes_on, knots, power, stretch)
+    from_ns -= start_ns
+    return (owner, from_ns, to_ns, weight, goes_on), later
 
 
-def _piece(curve: Steps, start_ns: int, stop_ns: int) -> tuple[Ints, Floats, int]:
+def _piece(curve: Steps, first: int, start_ns: int, stop_ns: int) -> tuple[Ints, Floats, int]:
+    """(knots, power, stretch) of a curve whose knot `first` is the first one after the start."""
     t_ns = curve.t_ns
-    first = int(np.searchsorted(t_ns, start_ns, side="right"))
-    last = max(first, int(np.searchsorted(t_ns, stop_ns)))
+    last = max(first, int(t_ns.searchsorted(stop_ns)))
     power = np.zeros(last - first + 1)
     a, b = max(first - 1, 0), min(last, t_ns.size - 1)
     if b > a:
-        power[a - first + 1 : b - first + 1] = curve.step_j[a:b] / np.diff(t_ns[a : b + 1])
+        np.divide(curve.step_j[a:b], t_ns[a + 1 : b + 1] - t_ns[a:b], out=power[a - first + 1 : b - first + 1])
     return t_ns[first:last] - start_ns, power, first - 1

@@ -52,7 +52,9 @@ class Intervals:
         if (self.to_ns < self.from_ns).any():
             msg = "an interval ends before it begins"
             raise ValueError(msg)
-        if self.weight is not None and not (np.isfinite(self.weight) & (self.weight >= 0)).all():
+        # NaN is neither.
+        weight = np.zeros(0) if self.weight is None else self.weight
+        if not (weight.min(initial=0.0) >= 0 and weight.max(initial=0.0) < np.inf):
             msg = "weights must be finite, and at least 0"
             raise ValueError(msg)
 
@@ -107,7 +109,7 @@ def collect(parts: Iterable[Energies], curves: Sequence[Steps], energy_j: Floats
     quiet_j = tuple(np.zeros(curve.t_ns.size + 1) for curve in curves)
     for part in parts:
         for total, energy in zip(energy_j, part.energy_j, strict=True):
-            total[part.owner] += energy
+            total[part.owner] = total.take(part.owner) + energy
         for found, first, quiet in zip(quiet_j, part.stretch, part.quiet_j, strict=True):
             found[first + 1 : first + 1 + quiet.size] += quiet
     # Before and behind a curve there is nothing to share.

@@ -216,6 +216,24 @@ def test_a_short_request_in_a_year_of_joules() -> None:
     assert found.energy_j[0, 2] == pytest.approx(watts * 1e-3 * 1e-6 / (1 + 1e-6), rel=1e-13)
 
 
+@pytest.mark.parametrize("heavy", [3.0, 1.5e4, 3e9])
+def test_weights_whose_sum_is_great_beside_the_smallest(heavy: float) -> None:
+    works = [Work(t % 7, 40 + t, Fraction(heavy * (1 + t / 77))) for t in range(60)]
+    works += [Work(5, 50, Fraction(1, 3)), Work(20, 20, Fraction(heavy)), Work(60, 61, Fraction(1))]
+    meter = Meter(np.array([0, 33, 120]), np.array([7.0, 1e3]))
+    for size in (4, partition.SIZE):
+        found = share(Case(works, [meter], size).intervals, [meter], size=size)
+        assert close(found.energy_j[0], truth(works, meter)[0], 1e-12)
+
+
+def test_great_weights_that_go_on_and_on() -> None:
+    # In their sum is 2^64 times what 64 bits hold of the small ones.
+    works = [Work(0, 300, Fraction(1 << 14))] * 64 + [Work(t, t + 1, Fraction(1, 2)) for t in range(200)]
+    meter = Meter(np.array([0, 300]), np.array([1e3]))
+    found = share(Case(works, [meter], 1).intervals, [meter], size=1)
+    assert close(found.energy_j[0], truth(works, meter)[0], 1e-12)
+
+
 def test_intervals_without_length_are_flagged() -> None:
     at = np.array([3, 3, 5])
     intervals = Intervals(at, np.array([9, 3, 5]))
