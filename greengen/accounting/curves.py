@@ -24,6 +24,9 @@ Bools = NDArray[np.bool_]
 
 NS = 1e9
 
+#: nJ per J, where they are counted in whole numbers.
+NJ = 10**9
+
 #: A reading may exceed the domain's greatest power by this much (refresh jitter), collectors.md 0.2.
 _SLACK = 1.5
 

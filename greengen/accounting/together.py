@@ -11,15 +11,18 @@ from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from greengen.accounting import pooling, usage
+from greengen.accounting import usage
 from greengen.accounting.books import SHARED_KINDS
 from greengen.accounting.curves import NS, Bools, Floats, Ints, distinct, longest_step_ns
 from greengen.collector import CAPACITY, MACHINE, PROFILED, RECORDER, Domain, Event
 from greengen.rows import SLACK_NS, Engine, Segment, Series, SpanRow, Timeline, slack_j
+
+if TYPE_CHECKING:
+    from greengen.accounting import pooling
 
 R = TypeVar("R", SpanRow, Engine)
 
@@ -197,6 +200,8 @@ def _on_their_devices(timeline: Timeline, accounts: Sequence[Account], domains: 
 
 
 def _samples(domain: Domain, accounts: Sequence[Account]) -> Series:
+    from greengen.accounting import pooling  # noqa: PLC0415 -- for recordings side by side
+
     told = [account for account in accounts if domain.uid in account.samples]
     if domain.reading == "energy":
         return pooling.counter([account.samples[domain.uid] for account in told], slack_j(domain), domain)
@@ -204,6 +209,8 @@ def _samples(domain: Domain, accounts: Sequence[Account]) -> Series:
 
 
 def _lane(domain: Domain, account: Account) -> pooling.Lane:
+    from greengen.accounting import pooling  # noqa: PLC0415 -- for recordings side by side
+
     series = account.samples[domain.uid]
     longest_ns = longest_step_ns(domain, series.spacing_ns, series.window_s, account.interval_s)
     return pooling.Lane(series, account.start_ns, account.end_ns, longest_ns)
@@ -213,6 +220,8 @@ def _usage(key: tuple[str, str], accounts: Sequence[Account]) -> Series:
     told = [account.usage[key] for account in accounts if key in account.usage]
     if not told:
         return Series()
+    from greengen.accounting import pooling  # noqa: PLC0415 -- for recordings side by side
+
     return pooling.counter(told, SLACK_NS) if key in _OF_THE_MACHINE else pooling.total(told)
 
 
