@@ -7,8 +7,7 @@ the one place, with the reading of third-party collectors, where any exception i
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from greengen import installed
 from greengen.collector import Collector, Discovery, Domain, Event, Host, Sample, Stateful, Unavailable, Usage
@@ -21,16 +20,14 @@ if TYPE_CHECKING:
 COLLECTORS, REPORTS, POLICIES = "greengen.collectors", "greengen.reports", "greengen.policies"
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
+class Loaded(NamedTuple):
     """What the entry points of a group name, by their names, and which of them are broken."""
 
     plugins: dict[str, Any]
     problems: tuple[Unavailable, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """What a set of collectors found on this machine.
 
     collectors   those to read: all but those whose every domain was dropped; they read no dropped one

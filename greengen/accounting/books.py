@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -36,8 +36,7 @@ QUIET_S = 30.0
 Window = tuple[int, int] | None
 
 
-@dataclass(frozen=True, slots=True)
-class Grid:
+class Grid(NamedTuple):
     """The k cells of one domain.
 
     edges      cell borders, ns, shape (k+1,)
@@ -62,8 +61,7 @@ class Grid:
         return float(self.seconds[self.known].sum())
 
 
-@dataclass(frozen=True, slots=True)
-class Exact:
+class Exact(NamedTuple):
     """Where a domain's nanojoules went: whole numbers that sum to `total_nj`.
 
     span_nj   each span's own, shape (n,)

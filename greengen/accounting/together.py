@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -36,8 +36,7 @@ _TURN = 1.5
 _OF_THE_MACHINE = (("cpu", MACHINE), ("cpu", CAPACITY))
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
+class Account(NamedTuple):
     """What a recorder tells of one segment: when it was recorded, and what was read in it; usage around it too."""
 
     segment: Segment
@@ -65,8 +64,7 @@ class Account:
         return isinstance(above, list) and self.root in above
 
 
-@dataclass(frozen=True, slots=True)
-class Together:
+class Together(NamedTuple):
     """One account of all: `timeline` without recordings side by side; the rest as `ledger` has it of a single one.
 
     uses  by resource, of those whose use by processes is told; side by side the CPU's only: each recorder sums
