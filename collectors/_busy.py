@@ -21,9 +21,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from greengen.collector import Host
 from greengen.collectors._cards import beside_path, installed, number
@@ -38,8 +37,7 @@ _LOAD = re.compile(r"(?:Core(\d+):)?\s*(\d*)\s*%")
 _MOST_BUSY = 1.05
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
+class Told(NamedTuple):
     """What a source says, by unit.
 
     busy      of a counter: busy time, s; else the busy part of the window, 0 to 1

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from greengen.collectors._cpu_info import CpuInfo
 
@@ -16,8 +15,7 @@ VARIABLE = "GREENGEN_CALIBRATION"
 SCHEMA, SCHEMA_ACCELERATOR = "greengen.calibration/1", "greengen.accelerator/1"
 
 
-@dataclass(frozen=True, slots=True)
-class Calibration:
+class Calibration(NamedTuple):
     """Powers of the whole machine, W: idle, and what all CPUs busy add to that.
 
     sigma     relative standard uncertainty of the line between the two

@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from greengen.collector import MACHINE, Discovery, Domain, Event, Host, Sample, Unavailable, Usage
 from greengen.collectors._outage import Outages
@@ -42,8 +43,7 @@ class Card:
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Tool:
+class Tool(NamedTuple):
     """A command, and what is common to all cards that it tells of.
 
     most_w     no card draws more, W; of one that states a limit, no more than twice that

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from greengen.collector import Host
 
@@ -22,8 +22,7 @@ _VIRTUAL = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class CpuInfo:
+class CpuInfo(NamedTuple):
     """model: the CPU's name, or "" where the kernel gives none; vendor: its CPUID vendor."""
 
     model: str

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from greengen.collector import Unavailable
 
@@ -12,8 +11,7 @@ if TYPE_CHECKING:
     from greengen.collectors._nvml_api import Nvml
 
 
-@dataclass(frozen=True, slots=True)
-class Board:
+class Board(NamedTuple):
     """A GPU as NVML lists it."""
 
     handle: Any

@@ -11,7 +11,7 @@ in 1.x, in mW in 2.4 and 3.0; in 2.0 to 2.3 W or mW by firmware (amdgpu_top issu
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from typing import NamedTuple
 
 ENERGY_STEP_J = 2.0**-16
 _HEADER = struct.Struct("<HBB")
@@ -19,8 +19,7 @@ _U16, _U32, _U64 = struct.Struct("<H"), struct.Struct("<I"), struct.Struct("<Q")
 _MISSING = {_U16: 0xFFFF, _U32: 0xFFFF_FFFF, _U64: 0xFFFF_FFFF_FFFF_FFFF}
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
+class Layout(NamedTuple):
     """Where a table has what; an offset of None: not there, or of no known unit."""
 
     power_at: int
@@ -29,8 +28,7 @@ class Layout:
     energy_at: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Metrics:
+class Metrics(NamedTuple):
     """What a table says; None for a field that the chip does not support (all bits set)."""
 
     format: int

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Container, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from greengen.collectors._cpu_info import read_text
 
@@ -18,8 +18,7 @@ _NUMBER = re.compile(r"^hwmon(\d+)$")
 _INTEGER = re.compile(r"^-?\d+$")
 
 
-@dataclass(frozen=True, slots=True)
-class Chip:
+class Chip(NamedTuple):
     """One hwmon device.
 
     name     its driver's name: ina3221, amdgpu, power_meter

@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from greengen.collector import Domain, Unavailable
 from greengen.collectors._cuda_visible import Board
@@ -48,8 +48,7 @@ _NO_PERSISTENCE = (
 _SUPERCHIP = "; not by its energy counter, which on such a module may count the CPU's energy too (ml-energy/zeus#172)"
 
 
-@dataclass(frozen=True, slots=True)
-class Meter:
+class Meter(NamedTuple):
     """A way to read a board: `read` answers in J or W, and raises the module's NVMLError."""
 
     read: Callable[[Nvml, Any], float]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from greengen.collector import Host, Unavailable
 from greengen.collectors._cpu_info import CpuInfo, read_text
@@ -20,8 +20,7 @@ _UNMASK = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Zone:
+class Zone(NamedTuple):
     """One zone.
 
     id      as in sysfs: ``intel-rapl:0:1``, with hexadecimal numbers

@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from greengen.collector import Discovery, Domain, Event, Host, Sample, Unavailable
 from greengen.collectors import _held
@@ -26,8 +27,7 @@ _FROZEN_NS = 60_000_000_000
 _READ = 4096
 
 
-@dataclass(frozen=True, slots=True)
-class Meter:
+class Meter(NamedTuple):
     """How a domain is read.
 
     locate     its files, where they are now; raises OSError while they are gone

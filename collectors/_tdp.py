@@ -10,8 +10,8 @@ import csv
 import importlib.util
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 _MARKS = re.compile(r"\((?:r|tm|c)\)")
 _NOISE = re.compile(
@@ -28,8 +28,7 @@ _NOISE = re.compile(
 _MODEL_NUMBER_DIGITS = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Tdp:
+class Tdp(NamedTuple):
     """A row of the table: the CPU's name there, and its design power per package, W."""
 
     name: str

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from greengen.collector import MACHINE, Discovery, Domain, Event, Host, Sample, Unavailable, Usage
 from greengen.collectors import _calibration
@@ -38,8 +39,7 @@ _UNSTATED = "it has no power sensor, and its idle and active power are not state
 _READ_OTHERWISE = ("intel_npu",)
 
 
-@dataclass(frozen=True, slots=True)
-class Powers:
+class Powers(NamedTuple):
     """Of one chip, W; how well they are known, as relative standard uncertainties; and how, in words."""
 
     idle_w: float

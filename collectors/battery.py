@@ -13,6 +13,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from greengen.collector import Discovery, Domain, Event, Host, Reading, Sample, Unavailable
 from greengen.collectors._battery_gauge import Gauge, read_gauges
@@ -111,8 +112,7 @@ def _value(reading: Reading, gauge: Gauge | None, counter: _Counter, mains: str)
     return gauge.power_w
 
 
-@dataclass(frozen=True, slots=True)
-class _Source:
+class _Source(NamedTuple):
     """How a system is asked. `ask` raises OSError or ValueError."""
 
     ask: Callable[[], Sequence[Gauge]]

@@ -9,8 +9,7 @@ an answer that differs from the one before is a reading. Formats and their sourc
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from greengen.collector import Discovery, Domain, Event, Host, Sample, Unavailable
 from greengen.collectors._poller import Polled, Poller, SlowMeters
@@ -33,8 +32,7 @@ _MOST_W = 2400.0
 _SHARED = "the exporter tells no use per process, so sole tenancy is assumed"
 
 
-@dataclass(frozen=True, slots=True)
-class _Scrape:
+class _Scrape(NamedTuple):
     """An answer's GPUs, and whether it is another than the one before."""
 
     gpus: dict[str, Gpu]

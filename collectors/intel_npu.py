@@ -15,9 +15,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from greengen.collector import MACHINE, Discovery, Domain, Event, Host, Sample, Unavailable, Usage
 from greengen.collectors._cpu_info import read_text
@@ -38,8 +38,7 @@ _SHARED = "no file says how much of the NPU each process used, so sole tenancy i
 _REMEDY = 'run as root, or state its power: GREENGEN_ACCELERATOR="intel_npu=IDLE/ACTIVE" (W)'
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
+class Layout(NamedTuple):
     """Where the energy lies in the table of a processor, and J per step."""
 
     processor: str

@@ -17,9 +17,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from greengen.collector import Discovery, Domain, Host, Unavailable
 from greengen.collectors._cpu_info import read_text
@@ -48,8 +49,7 @@ _MODE = re.compile(r"pmode:(\d+)")
 _MODES = re.compile(r"^< *POWER_MODEL +ID=(\d+) +NAME=(\S+)", re.MULTILINE)
 
 
-@dataclass(frozen=True, slots=True)
-class _Rail:
+class _Rail(NamedTuple):
     """One channel of one chip. `address`: the chip's, on its bus."""
 
     label: str

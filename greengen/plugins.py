@@ -7,9 +7,9 @@ the one place, with the reading of third-party collectors, where any exception i
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from greengen import installed
 from greengen.collector import Collector, Discovery, Domain, Event, Host, Sample, Stateful, Unavailable, Usage
 from greengen.errors import UsageError
 
@@ -20,16 +20,14 @@ if TYPE_CHECKING:
 COLLECTORS, REPORTS, POLICIES = "greengen.collectors", "greengen.reports", "greengen.policies"
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
+class Loaded(NamedTuple):
     """What the entry points of a group name, by their names, and which of them are broken."""
 
     plugins: dict[str, Any]
     problems: tuple[Unavailable, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """What a set of collectors found on this machine.
 
     collectors   those to read: all but those whose every domain was dropped; they read no dropped one
@@ -71,7 +69,7 @@ def load(group: str, names: Sequence[str] | None = None) -> Loaded:
     """The plug-ins of an entry-point group; only the chosen ones are imported.
 
     `names` chooses ("rapl", "nvml") or excludes ("-cpu_model"); None takes all. Raises UsageError
-    for a name that no plug-in has. Installed packages are scanned once per call (about 10 ms).
+    for a name that no plug-in has.
     """
     entries, problems = _entries(group)
     plugins: dict[str, Any] = {}
@@ -170,11 +168,9 @@ def state_of(collector: Collector) -> dict[str, str]:
 
 
 def _entries(group: str) -> tuple[dict[str, EntryPoint], list[Unavailable]]:
-    from importlib.metadata import entry_points  # noqa: PLC0415 -- 20 ms, and spans do without it
-
     entries: dict[str, EntryPoint] = {}
     problems = []
-    for entry in entry_points(group=group):
+    for entry in installed.entry_points(group):
         first = entries.setdefault(entry.name, entry)
         # One distribution may be listed twice: beside its sources and where it is installed.
         if first.value != entry.value:

@@ -48,7 +48,7 @@ def site(period: tuple[int, int] | None = None, **told: Any) -> Site:  # noqa: A
     if "pue" in told:
         found = replace(found, pue=_pue(told["pue"]))
     numbers = {name: _number(name, told[name]) for name in ("wue", "water_offsite", "device_power") if name in told}
-    more: dict[str, Any] = {"hardware": machines(told.get("hardware", ()))}
+    more: dict[str, Any] = {"hardware": machines(told["hardware"]) if "hardware" in told else ()}
     if numbers:
         from greengen.accounting.declared import factor  # noqa: PLC0415 -- with what only footprints need
 

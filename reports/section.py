@@ -6,14 +6,12 @@ A cell is text, a count, or a quantity in its JSON shape.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 Cell = str | int | Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(NamedTuple):
     """A heading. `bounds`: the 95 % interval is shown too where a table has a column for it."""
 
     title: str
@@ -21,8 +19,7 @@ class Column:
     bounds: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
+class Section(NamedTuple):
     """A table with what is to be said before and after it. `foot`: sums, which are not sorted with the rows."""
 
     id: str

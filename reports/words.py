@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from greengen.reports import format as fmt
 from greengen.reports.series import PowerSeries
@@ -60,8 +59,7 @@ def compares(document: Mapping[str, Any]) -> bool:
     return str(document["schema"]).startswith("greengen.comparison/")
 
 
-@dataclass(frozen=True, slots=True)
-class Balance:
+class Balance(NamedTuple):
     """The check that every joule is booked once.
 
     sum_j     the sum of the accounts whose energy is known, J; None where none is

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from greengen.accounting.choice import Chosen, IdleRule, Plan
-from greengen.accounting.curves import NS, Bools, Curve, Floats, Ints, distinct
-from greengen.accounting.exact import NJ, Claims, apportion, cells_nj, largest_remainder
+from greengen.accounting.curves import NJ, NS, Bools, Curve, Floats, Ints, distinct
 from greengen.accounting.shares import Shares, share
 from greengen.accounting.table import SpanTable
 from greengen.accounting.usage import Use, activity
@@ -22,6 +22,9 @@ from greengen.accounting.work import Work
 from greengen.collector import MACHINE, Domain
 from greengen.errors import PolicyError
 from greengen.rows import Series
+
+if TYPE_CHECKING:
+    from greengen.accounting.exact import Claims
 
 #: Domains of these kinds serve every span of the host, whichever accelerator it names.
 SHARED_KINDS = frozenset({"board", "core", "dram", "package", "psys", "soc", "uncore", "wall"})
@@ -35,8 +38,7 @@ _IDLE_UNTOLD = "{}: nothing told whether anybody worked while no span was live; 
 Window = tuple[int, int] | None
 
 
-@dataclass(frozen=True, slots=True)
-class Grid:
+class Grid(NamedTuple):
     """The k cells of one domain.
 
     edges      cell borders, ns, shape (k+1,)
@@ -61,8 +63,7 @@ class Grid:
         return float(self.seconds[self.known].sum())
 
 
-@dataclass(frozen=True, slots=True)
-class Exact:
+class Exact(NamedTuple):
     """Where a domain's nanojoules went: whole numbers that sum to `total_nj`.
 
     span_nj   each span's own, shape (n,)
@@ -193,6 +194,8 @@ def book(
     given_j = _second_pass(table, span_j, idle_j, plan.plan.idle)
     exact = None
     if plan.plan.exact:
+        from greengen.accounting.exact import Claims, cells_nj  # noqa: PLC0415 -- for those who ask
+
         claims = Claims(np.stack((overhead, other, idle)), np.where(live, own, 0.0), shares, _order(table, span_j))
         exact = _exactly(table, cells_nj(curve, cells.edges), claims, plan.plan.idle)
         span_j, given_j = exact.span_nj / NJ, exact.given_nj / NJ
@@ -226,6 +229,8 @@ def _order(table: SpanTable, span_j: Floats) -> Ints:
 
 def _exactly(table: SpanTable, cell_nj: Ints, claims: Claims, rule: IdleRule) -> Exact:
     """The books in whole nanojoules."""
+    from greengen.accounting.exact import apportion, largest_remainder  # noqa: PLC0415 -- for those who ask
+
     quiet_nj, span_nj = apportion(cell_nj, claims)
     overhead_nj, other_nj, idle_nj = quiet_nj.tolist()
     weights = _weights(table, span_nj.astype(float), rule)

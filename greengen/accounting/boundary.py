@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from typing import Literal, cast
+from dataclasses import replace
+from typing import Literal, NamedTuple, cast
 
 from greengen.accounting.declared import factor
 from greengen.errors import KindMismatchError, UsageError
@@ -34,8 +34,7 @@ _FORM = "facility:machine=1.5,facility=1.1"
 _ACCELERATORS = frozenset({"gpu", "npu"})
 
 
-@dataclass(frozen=True, slots=True)
-class Widening:
+class Widening(NamedTuple):
     """To which boundary a figure is to be taken, and by which stated multipliers."""
 
     to: Boundary

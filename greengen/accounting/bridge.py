@@ -20,7 +20,8 @@ clock t of the bridge runs faster there.
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -87,8 +88,7 @@ def live_part(books: Books) -> Floats:
     return np.asarray(live_ns / np.diff(t_ns))
 
 
-@dataclass(frozen=True, slots=True)
-class _Blocks:
+class _Blocks(NamedTuple):
     """The grid's cells cut at the borders of blocks.
 
     place    of each edge of the grid among the new edges, shape (k+1,)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,22 +18,21 @@ from greengen.accounting import (
     embodied,
     functional,
     hours,
-    market,
     network,
     sci,
     tally,
-    timed,
-    transfer,
     water,
 )
 from greengen.accounting.boundary import Boundary
 from greengen.accounting.declared import factor
-from greengen.accounting.hourly import of_run
 from greengen.accounting.ledger import Ledger
-from greengen.accounting.market import Matching, Purchases
 from greengen.accounting.site import MOST_G_PER_KWH, REMEDY, Site, declared_intensity
 from greengen.quantity import Quantity, total
 from greengen.rows import SpanRow
+
+if TYPE_CHECKING:  # few sites have them: they are imported where they are used
+    from greengen.accounting import timed
+    from greengen.accounting.market import Matching
 
 __all__ = ["MOST_G_PER_KWH", "REMEDY", "Footprint", "Site", "declared_intensity", "grams"]
 
@@ -64,6 +64,9 @@ class Footprint:
     def __post_init__(self) -> None:
         object.__setattr__(self, "facility", tally.at_facility(self.ledger, self.site.overhead))
         if self.site.hourly:
+            from greengen.accounting import timed  # noqa: PLC0415 -- for those with an intensity by the hour
+            from greengen.accounting.hourly import of_run  # noqa: PLC0415 -- the same
+
             found = timed.pieces(self.ledger, self.site.hourly, self.site.overhead)
             mean = of_run(self.facility, self.site.hourly)
             note = f"{mean.note}; each request is told at its own hours" if found and mean.note else mean.note
@@ -86,6 +89,10 @@ class Footprint:
         """The gCO2e of what `tell` reads off a ledger; `energy`: what it read off this one, where that is known."""
         if energy is None or self.facility is not self.ledger:
             energy = tell(self.facility)
+        if not self.pieces:
+            return self.carbon(energy)
+        from greengen.accounting import timed  # noqa: PLC0415 -- for those with an intensity by the hour
+
         at = timed.intensity(self.pieces, tell)
         return self.carbon(energy) if at is None else grams(energy, at, source=self.site.source)
 
@@ -172,11 +179,15 @@ class Footprint:
         """
         asked = self.site.market
         if residual is not None:
+            from greengen.accounting.market import Purchases  # noqa: PLC0415 -- for those who bought any
+
             asked = Purchases(_per_kwh(residual), bought_kwh, _per_kwh(instrument), matching)
         if asked is None:
             return Quantity.missing("g", "no residual mix was stated: pass --residual G_PER_KWH")
         if not hours.dated(self.ledger):
             return Quantity.missing("g", "the imported log does not say in which hours it was recorded")
+        from greengen.accounting import market  # noqa: PLC0415 -- for those who bought any
+
         load = hours.by_hour(self.facility)
         bought = asked.by_hour(list(load))
         return market.based(list(load.values()), bought, asked.residual, asked.instrument, matching=asked.matching)
@@ -188,6 +199,8 @@ class Footprint:
         """
         spans = [row for chapter in self.ledger.chapters for row in chapter.table.rows]
         if self.site.network is not None:
+            from greengen.accounting import transfer  # noqa: PLC0415 -- for those who state a line
+
             return self.carbon(transfer.of_spans(spans, self.site.network))
         return self.carbon(network.energy(network.told(spans).total, kwh_per_gb))
 

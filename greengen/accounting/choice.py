@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
 from greengen.accounting.curves import Curve, Floats
-from greengen.accounting.fit import TOO_UNSURE, Fit
 from greengen.accounting.policies import (
     AUTO,
     DEFAULTS,
@@ -24,9 +22,11 @@ from greengen.accounting.policies import (
     Rows,
     Weights,
 )
-from greengen.accounting.teams import directions, fits
 from greengen.accounting.work import Group, Work
 from greengen.errors import PolicyError
+
+if TYPE_CHECKING:
+    from greengen.accounting.fit import Fit
 
 #: Two consumers under one policy may still differ by this factor in what they draw, at 95 %. By time alone:
 #: kepler's authors, 2 to 3. By tokens and by steps: distance to Shapley's value of a simulated roofline
@@ -91,14 +91,15 @@ class Plan:
             raise PolicyError(msg)
         names = [AUTO, *POLICIES, *self.extra]
         if self.policy not in names:
+            import difflib  # noqa: PLC0415 -- for a name that is not known
+
             near = difflib.get_close_matches(self.policy, names, n=1)
             hint = f"did you mean {near[0]}? " if near else ""
             msg = f"unknown policy {self.policy!r}: {hint}there is {', '.join(names)}"
             raise PolicyError(msg)
 
 
-@dataclass(frozen=True, slots=True)
-class Chosen:
+class Chosen(NamedTuple):
     """The weights of every group, how each was chosen, and what a fit's error moves (direction → shape (n,))."""
 
     weights: tuple[Weights, ...]
@@ -126,6 +127,8 @@ def choose(work: Work, plan: Plan, curves_of: Callable[[Sequence[Group]], Sequen
         else:
             engine = group.lane.engine if group.lane is not None else ""
             if engine and found is None and plan.given is None and plan.policy in {AUTO, "affine"}:
+                from greengen.accounting.teams import fits  # noqa: PLC0415 -- for runs with steps
+
                 found = fits(work, curves_of)
             choice, given = _best(plan, rows, group, (found or {}).get(engine))
         weights.append(given)
@@ -135,8 +138,16 @@ def choose(work: Work, plan: Plan, curves_of: Callable[[Sequence[Group]], Sequen
         plan,
         tuple(choices),
         tuple(INTENSITY.get(choice.policy, UNKNOWN_INTENSITY) for choice in choices),
-        directions(work, choices),
+        _directions(work, choices),
     )
+
+
+def _directions(work: Work, choices: Sequence[Choice]) -> Mapping[str, Floats]:
+    if all(group.lane is None for group in work.groups):
+        return {}
+    from greengen.accounting.teams import directions  # noqa: PLC0415 -- for runs with steps
+
+    return directions(work, choices)
 
 
 def _in_units(groups: Sequence[Group], choices: Sequence[Choice], weights: Sequence[Weights]) -> Iterator[Weights]:
@@ -173,8 +184,12 @@ def _best(plan: Plan, rows: Rows, group: Group, found: Fit | str | None) -> tupl
 
 def _fitted(group: Group, found: Fit | str | None) -> Choice | str:
     """How an engine's lane is shared by a fit, or why it is not."""
-    if not isinstance(found, Fit) or group.lane is None:
-        return found if isinstance(found, str) else "nothing to fit it from"
+    if found is None or group.lane is None:
+        return "nothing to fit it from"
+    if isinstance(found, str):
+        return found
+    from greengen.accounting.fit import TOO_UNSURE  # noqa: PLC0415 -- it is loaded, for it was fitted
+
     costs = found.engines[group.lane.engine]
     if isinstance(costs, str):
         return costs

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,9 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 NS = 1e9
+
+#: nJ per J, where they are counted in whole numbers.
+NJ = 10**9
 
 #: A reading may exceed the domain's greatest power by this much (refresh jitter), collectors.md 0.2.
 _SLACK = 1.5
@@ -37,8 +40,7 @@ _GAUGE_GAP, _GAUGE_GAP_NS = 5, 1_000_000_000
 _FROZEN, _FROZEN_S = 10, 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class Unknown:
+class Unknown(NamedTuple):
     """A stretch whose energy is not known: why, and the most it can be (None: no bound)."""
 
     t0_ns: int

@@ -15,12 +15,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from greengen.accounting.curves import Floats, Ints
+from greengen.accounting.curves import NJ, Floats, Ints
 from greengen.accounting.partition import Steps
 from greengen.accounting.shares import Shares
 from greengen.errors import PolicyError
-
-NJ = 10**9
 
 #: Whole numbers of 64 bits stay below this; where they would not, Python's take their place, at a tenth of the speed.
 _LIMIT = 2**63

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from greengen.accounting import books, marginal, table
+from greengen.accounting import books, table
 from greengen.accounting.chapter import Chapter, open_chapter
 from greengen.accounting.choice import Plan, frozen
 from greengen.accounting.entries import Entries
@@ -158,6 +158,8 @@ class Ledger:
         meter, and are no policy; where what a step costs is not known, there are none, with the reason.
         """
         import pandas as pd  # noqa: PLC0415 -- half a second, for those who ask for a frame
+
+        from greengen.accounting import marginal  # noqa: PLC0415 -- for those who ask
 
         rows = marginal.marginals(self).rows
         return pd.DataFrame(

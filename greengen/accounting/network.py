@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 from greengen.errors import UsageError
 from greengen.quantity import Error, Quantity
@@ -27,8 +28,7 @@ _DIGITS = 18
 NOTE = "bytes times a declared kWh/GB: an average that does not follow load, and a poor model of one transfer"
 
 
-@dataclass(frozen=True, slots=True)
-class Bytes:
+class Bytes(NamedTuple):
     """What some spans tell: the sum, None where none of them tells any; and what is no number of bytes."""
 
     total: int | None

@@ -7,7 +7,7 @@ It may be negative; it is shown, and no account is made of it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,8 +18,7 @@ from greengen.accounting.entries import Entries
 from greengen.quantity import Quantity, total
 
 
-@dataclass(frozen=True, slots=True)
-class Remainder:
+class Remainder(NamedTuple):
     """A meter around others, over the time in which it and its parts were read.
 
     outer_j, parts_j  what it read, and what its parts did together

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from greengen.accounting import facility
-from greengen.accounting.boundary import Widening
-from greengen.accounting.embodied import Hardware
-from greengen.accounting.hour import Hour
-from greengen.accounting.market import Purchases
-from greengen.accounting.transfer import Way
 from greengen.errors import UsageError
 from greengen.quantity import Quantity
+
+if TYPE_CHECKING:  # most sites have none of them
+    from greengen.accounting.boundary import Widening
+    from greengen.accounting.embodied import Hardware
+    from greengen.accounting.hour import Hour
+    from greengen.accounting.market import Purchases
+    from greengen.accounting.transfer import Way
 
 #: What to say where no intensity was given: nothing is guessed.
 REMEDY = "pass --zone ZONE (an ISO-3 country such as DEU) or --intensity G_PER_KWH"

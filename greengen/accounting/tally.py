@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
+from typing import NamedTuple
 
 from greengen.accounting import facility
 from greengen.accounting.chapter import Chapter
@@ -63,8 +64,7 @@ def weighed(ledger: Ledger, weigh: Callable[[Quantity], Quantity], *, elsewhere:
     return replace(ledger, chapters=tuple(chapters))
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where a counted domain was read, and why PUE is not on it ("" where it belongs)."""
 
     domain: str

@@ -7,7 +7,7 @@ either side is uncertain by the step of the power there; within busy time, see b
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -81,8 +81,7 @@ def _busy_period(books: Books, start: Ints) -> Floats:
     return np.asarray(np.where(live[place], own_j[period[place]], 0.0))
 
 
-@dataclass(frozen=True, slots=True)
-class _Lives:
+class _Lives(NamedTuple):
     """Rows with a cell: span, first cell, the one after the last, part of the energy before and after them."""
 
     owner: Ints

@@ -9,17 +9,20 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import zip_longest
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from greengen.accounting import pooling, usage
+from greengen.accounting import usage
 from greengen.accounting.books import SHARED_KINDS
 from greengen.accounting.curves import NS, Bools, Floats, Ints, distinct, longest_step_ns
 from greengen.collector import CAPACITY, MACHINE, PROFILED, RECORDER, Domain, Event
 from greengen.rows import SLACK_NS, Engine, Segment, Series, SpanRow, Timeline, slack_j
+
+if TYPE_CHECKING:
+    from greengen.accounting import pooling
 
 R = TypeVar("R", SpanRow, Engine)
 
@@ -33,8 +36,7 @@ _TURN = 1.5
 _OF_THE_MACHINE = (("cpu", MACHINE), ("cpu", CAPACITY))
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
+class Account(NamedTuple):
     """What a recorder tells of one segment: when it was recorded, and what was read in it; usage around it too."""
 
     segment: Segment
@@ -62,8 +64,7 @@ class Account:
         return isinstance(above, list) and self.root in above
 
 
-@dataclass(frozen=True, slots=True)
-class Together:
+class Together(NamedTuple):
     """One account of all: `timeline` without recordings side by side; the rest as `ledger` has it of a single one.
 
     uses  by resource, of those whose use by processes is told; side by side the CPU's only: each recorder sums
@@ -197,6 +198,8 @@ def _on_their_devices(timeline: Timeline, accounts: Sequence[Account], domains: 
 
 
 def _samples(domain: Domain, accounts: Sequence[Account]) -> Series:
+    from greengen.accounting import pooling  # noqa: PLC0415 -- for recordings side by side
+
     told = [account for account in accounts if domain.uid in account.samples]
     if domain.reading == "energy":
         return pooling.counter([account.samples[domain.uid] for account in told], slack_j(domain), domain)
@@ -204,6 +207,8 @@ def _samples(domain: Domain, accounts: Sequence[Account]) -> Series:
 
 
 def _lane(domain: Domain, account: Account) -> pooling.Lane:
+    from greengen.accounting import pooling  # noqa: PLC0415 -- for recordings side by side
+
     series = account.samples[domain.uid]
     longest_ns = longest_step_ns(domain, series.spacing_ns, series.window_s, account.interval_s)
     return pooling.Lane(series, account.start_ns, account.end_ns, longest_ns)
@@ -213,6 +218,8 @@ def _usage(key: tuple[str, str], accounts: Sequence[Account]) -> Series:
     told = [account.usage[key] for account in accounts if key in account.usage]
     if not told:
         return Series()
+    from greengen.accounting import pooling  # noqa: PLC0415 -- for recordings side by side
+
     return pooling.counter(told, SLACK_NS) if key in _OF_THE_MACHINE else pooling.total(told)
 
 

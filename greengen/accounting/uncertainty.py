@@ -6,7 +6,7 @@ attribution.md section 4, to first order. Half-widths of bounds count as 95 %, s
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -35,8 +35,7 @@ _STUDENT = (4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
 _STRETCH_S = 0.1
 
 
-@dataclass(frozen=True, slots=True)
-class SpanErrors:
+class SpanErrors(NamedTuple):
     """Standard uncertainties of each span's joules, J, shape (n,).
 
     timing   the curve between two readings is not known, and the span's share changes there; noise of readings

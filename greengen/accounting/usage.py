@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -32,8 +32,7 @@ _HOLE_NS = round(10 * NS)
 _TOLD = 0.9
 
 
-@dataclass(frozen=True, slots=True)
-class Use:
+class Use(NamedTuple):
     """Cumulated busy ns of one resource, by consumer, at common knots of shape (n,)."""
 
     t_ns: Ints
@@ -53,8 +52,7 @@ class Use:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Cells:
+class Cells(NamedTuple):
     """Busy ns per cell."""
 
     profiled: Floats

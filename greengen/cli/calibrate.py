@@ -43,7 +43,10 @@ def command(
     powers wherever no counter can be read. They stay modelled. With --accelerator it is what an
     accelerator adds to the meter while it is busy, and GREENGEN_ACCELERATOR=NAME=@FILE takes it.
     """
-    from greengen.accounting import added, calibration, stretches  # noqa: PLC0415 -- after the options are known to be right
+    from greengen.cli.arithmetic import load_numpy  # noqa: PLC0415 -- after the options are known to be right
+
+    load_numpy()
+    from greengen.accounting import added, calibration, stretches  # noqa: PLC0415 -- they import it
     from greengen.errors import UsageError  # noqa: PLC0415 -- the same
     from greengen.run import Run  # noqa: PLC0415 -- the same
 

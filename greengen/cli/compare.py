@@ -60,6 +60,7 @@ def command(
     """
     from greengen import comparison, comparison_toml, gate  # noqa: PLC0415 -- after the options are known to be right
     from greengen.cli import page  # noqa: PLC0415 -- the same
+    from greengen.cli.arithmetic import load_numpy  # noqa: PLC0415 -- the same
 
     options.check_output(out, force=force)
     conditions = [gate.condition(text) for text in fail_on]
@@ -78,6 +79,7 @@ def command(
             raise UsageError(msg)
         _write(page.shown(document, chosen), chosen, out)
         return _judged(document, conditions)
+    load_numpy()
     if any(name.lower().endswith(".toml") for name in runs):
         if len(runs) > 1:
             msg = f"{len(runs)} arguments, one of them a TOML file: name the file alone, or runs alone"

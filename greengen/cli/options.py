@@ -81,10 +81,11 @@ def _grid() -> Sequence[Callable[[F], F]]:
 
 
 def chosen_site(given: dict[str, Any]) -> dict[str, Any]:
-    """The options of `site`, as `Run.report` takes them, taken out of all that a command was given."""
+    """Those options of `site` that were given, as `Run.report` takes them; all are taken out of `given`."""
     from greengen.sites import OPTIONS  # noqa: PLC0415 -- after the cheap checks
 
-    return {name: given.pop(name) for name in OPTIONS if name in given}
+    every = {name: given.pop(name) for name in OPTIONS if name in given}
+    return {name: value for name, value in every.items() if value is not None and value != ()}
 
 
 def rules(command: F) -> F:

@@ -8,7 +8,6 @@ from typing import Any
 
 import click
 from click.core import ParameterSource
-from jinja2 import TemplateError
 
 from greengen import pages, plugins
 from greengen.errors import UsageError
@@ -52,6 +51,8 @@ def shown(document: Mapping[str, Any], renderer: str) -> str:
     if document["schema"] == "greengen.comparison/1" and renderer not in _COMPARISONS:
         msg = f"a comparison has no form {renderer}: choose {', '.join(_COMPARISONS)}"
         raise UsageError(msg)
+    from jinja2 import TemplateError  # noqa: PLC0415 -- runs are shown without it
+
     render = plugins.load(plugins.REPORTS, [renderer]).plugins[renderer]
     try:
         text = str(render(document))

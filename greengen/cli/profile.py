@@ -82,9 +82,10 @@ def command(  # noqa: PLR0913 -- one parameter per option
 
 def _check(where: dict[str, Any], out: Path | None, html: Path | None, json_: Path | None, *, force: bool) -> None:
     """Tell of every mistake before the command runs."""
-    from greengen.run import site  # noqa: PLC0415 -- after the cheap checks
+    if where:
+        from greengen.run import site  # noqa: PLC0415 -- for those who state one
 
-    site(**where)
+        site(**where)
     options.check_distinct(out=out, html=html, json=json_)
     for target in (html, json_):
         options.check_output(target, force=force)
@@ -92,10 +93,12 @@ def _check(where: dict[str, Any], out: Path | None, html: Path | None, json_: Pa
 
 def _tell(profiler: Profiler, html: Path | None, json_: Path | None, where: dict[str, Any]) -> None:
     """The reports, and the summary on stderr."""
-    from greengen.run import Run  # noqa: PLC0415
+    from greengen.cli.arithmetic import load_numpy  # noqa: PLC0415 -- not while the command runs
+    from greengen.run import Run  # noqa: PLC0415 -- the same
 
     run, summary, trouble = Run(profiler.path), "", ""
     try:
+        load_numpy()
         summary = run.render("terminal", requests="top:10", **where)
         if json_:
             run.to_json(json_, **where)

@@ -42,8 +42,9 @@ def command(  # noqa: PLR0913 -- one parameter per option
     **more: Any,  # noqa: ANN401 -- the options of `options.site` and `options.beside`, as they name them
 ) -> None:
     """Show what RUN cost; several runs are read as one. A page that greengen wrote is shown again."""
-    from greengen.cli import page  # noqa: PLC0415 -- templates are for those who ask
-    from greengen.run import Run  # noqa: PLC0415 -- after the options are known to be right
+    from greengen.cli import page  # noqa: PLC0415 -- after the options are known to be right
+    from greengen.cli.arithmetic import load_numpy  # noqa: PLC0415 -- the same
+    from greengen.run import Run  # noqa: PLC0415 -- the same
 
     options.check_output(out, force=force)
     chosen = format_ or _by_name(out)
@@ -53,6 +54,7 @@ def command(  # noqa: PLR0913 -- one parameter per option
     if page.among(runs):
         text = page.shown(page.held(runs, "runs"), chosen)
     else:
+        load_numpy()
         run = Run(*runs)
         where = options.chosen_site(more)
         rules = options.chosen_rules(idle=idle, static=static, held=held, coefficients=coefficients, exact=exact)

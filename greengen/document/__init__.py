@@ -10,12 +10,12 @@ import math
 import platform
 from dataclasses import asdict
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from greengen import installed
 from greengen.accounting import ledger as ledgers
 from greengen.accounting.carbon import Footprint, Site
 from greengen.accounting.choice import Plan
@@ -73,7 +73,7 @@ def build(
         "footprint": footprints.told(footprint, None if asked is None else asked.network_kwh_per_gb),
         "factors": notes.factors(site),
         "recorder": notes.recorder(rows),
-        "versions": {"greengen": version("greengen"), "numpy": np.__version__, "python": platform.python_version()},
+        "versions": {"greengen": installed.version(), "numpy": np.__version__, "python": platform.python_version()},
     }
     beside.add(document, footprint, asked or beside.Beside(), policy)
     return document

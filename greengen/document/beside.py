@@ -5,13 +5,12 @@ None of it is in an account or in a total. Each says what it was computed from.
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from greengen.accounting import amortised, marginal, network
+from greengen.accounting import amortised, network
 from greengen.accounting import ledger as ledgers
 from greengen.accounting.carbon import Footprint
 from greengen.accounting.choice import Plan
@@ -64,6 +63,8 @@ def add(document: dict[str, Any], footprint: Footprint, asked: Beside, plan: str
 
 
 def _marginal(ledger: Ledger, listed: set[str]) -> dict[str, Any]:
+    from greengen.accounting import marginal  # noqa: PLC0415 -- for those who ask
+
     table = marginal.marginals(ledger)
     rows = [(row, row.chapter.table.rows[row.index]) for row in table.rows]
     shown = [
@@ -132,6 +133,8 @@ def _amortise(models: Sequence[dict[str, Any]], footprint: Footprint, asked: Bes
 
 
 def _unknown(model: str, what: str, where: str, known: Sequence[str]) -> str:
+    import difflib  # noqa: PLC0415 -- for a name that is not known
+
     near = difflib.get_close_matches(model, known, n=1)
     there = f"there is {what} of {', '.join(map(repr, known))}" if known else f"there is no {what} of any model"
     return f"{where} has no {what} of {model!r}: " + (f"did you mean {near[0]!r}? " if near else "") + there

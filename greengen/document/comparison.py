@@ -8,13 +8,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
-from importlib.metadata import version
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from greengen import what_if
+from greengen import installed, what_if
 from greengen.accounting import boundary, functional, single, trend, verdict
 from greengen.accounting.carbon import Site
 from greengen.accounting.curves import NS
@@ -360,7 +359,7 @@ def _environment(every: Sequence[Measured]) -> dict[str, Any]:
     state = [line for fact in facts for line in fact["told_state"]]
     return {
         "hosts": [host for i, host in enumerate(hosts) if host not in hosts[:i]],
-        "greengen": version("greengen"),
+        "greengen": installed.version(),
         "runs": [path for fact in facts for path in fact["paths"]],
         "state": [line for i, line in enumerate(state) if line not in state[:i]],
     }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import socket
 import sys
 from pathlib import Path
 
@@ -16,7 +15,7 @@ def boot_id() -> str:
     except OSError:
         import psutil  # noqa: PLC0415 -- only where there is no procfs
 
-        return f"{socket.gethostname()}-{int(psutil.boot_time())}"
+        return f"{platform.node()}-{int(psutil.boot_time())}"
     return text.strip().replace("-", "")[:16]
 
 

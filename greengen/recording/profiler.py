@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from greengen import plugins
+from greengen import installed, plugins
 from greengen.collector import Collector, Event, Host, Unavailable
 from greengen.errors import UsageError
 from greengen.recording import active, cgroups, containers, identity, runfile
@@ -114,7 +114,7 @@ class Profiler:
         writer = Writer(self.path, role, busy_s=0.25)
         self._segment = f"{writer.uid}/{time.monotonic_ns()}"
         self._info = {"interval_s": self.options.interval_s, "tier": self.options.tier}
-        self._info |= {"command": self._command, "greengen": _version()}
+        self._info |= {"command": self._command, "greengen": installed.version()}
         self._info |= self._profiled(writer.boot)
         if not runfile.open_segment(self.path, writer, self._segment, self._info):
             return False
@@ -155,7 +155,7 @@ class Profiler:
         writer = self._writer
         assert writer is not None  # noqa: S101 -- _open_segment has made it
         if created:
-            meta = {"created_epoch_ns": time.time_ns(), "greengen": _version()}
+            meta = {"created_epoch_ns": time.time_ns(), "greengen": installed.version()}
             for key, value in meta.items():
                 writer.put("INSERT OR REPLACE INTO meta VALUES(?,?)", key, json.dumps(value))
         state = StateWatch(self._host.sysfs)
@@ -229,9 +229,3 @@ class Profiler:
     def environment(self) -> dict[str, str]:
         """What a child process needs to find this recording."""
         return {active.ENVIRONMENT_VARIABLE: str(self.path)}
-
-
-def _version() -> str:
-    from importlib.metadata import version  # noqa: PLC0415 -- only where something is recorded
-
-    return version("greengen")

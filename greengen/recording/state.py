@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from greengen import plugins
 from greengen.collector import Collector, Event, Stateful
@@ -36,8 +37,7 @@ _MAINS = frozenset({"Mains", "USB", "Wireless"})
 _GONE = "can no longer be read"
 
 
-@dataclass(frozen=True, slots=True)
-class _Fact:
+class _Fact(NamedTuple):
     """What is read of one subject, and how its files are told; `told` raises ValueError for what says nothing."""
 
     subject: str

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from greengen.accounting.books import Books, Exact
 from greengen.accounting.choice import IDLE_RULES, IdleRule, Plan
-from greengen.accounting.exact import NJ, largest_remainder
+from greengen.accounting.curves import NJ
+from greengen.accounting.exact import largest_remainder
 from greengen.accounting.ledger import build
 from greengen.collector import Domain
 from greengen.rows import ProcessRow, Rows, Segment, Series, SpanRow, Timeline

@@ -161,7 +161,14 @@ def test_importing_plugins_imports_no_plug_in() -> None:
         "print(*(n for n in set(sys.modules) - before if n.startswith(('greengen', 'importlib.metadata', 'pynvml'))))"
     )
     child = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    core = ("greengen", "greengen.plugins", "greengen.collector", "greengen.helpers", "greengen.errors")
+    core = (
+        "greengen",
+        "greengen.plugins",
+        "greengen.installed",
+        "greengen.collector",
+        "greengen.helpers",
+        "greengen.errors",
+    )
     assert set(child.stdout.split()) == set(core)
 
 
