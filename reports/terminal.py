@@ -1,18 +1,22 @@
 """The report in a terminal: what a person reads first.
 
-Everything that greengen itself says is ASCII; texts that a user chose are shown in what the stream can encode.
+Only rich is imported, and only here. Everything that greengen itself says is ASCII; texts that a
+user chose are shown in what the stream can encode.
 """
 
 from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from greengen.reports import beside, comparison, words
 from greengen.reports import format as fmt
-from greengen.reports.layout import Column, Screen, screen
 from greengen.reports.section import Section
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
 
 Document = Mapping[str, Any]
 #: Makes a text that a user chose fit to be printed, in at most so many characters.
@@ -33,8 +37,10 @@ def render(document: Document, *, file: TextIO | None = None, width: int | None 
     file       where to write it, in colour where that is a terminal; None: the plain text is returned
     width      columns; None: those of the terminal, or 80
     """
+    from rich.console import Console  # noqa: PLC0415 -- recording never imports it
+
     text = io.StringIO()
-    console = screen(file or text, width)
+    console = Console(file=file or text, width=width, highlight=False, markup=False, emoji=False, force_jupyter=False)
 
     def shorten(given: object, most: int) -> str:
         return fmt.shortened(given, most).encode(console.encoding, "backslashreplace").decode(console.encoding)
@@ -52,7 +58,9 @@ def render(document: Document, *, file: TextIO | None = None, width: int | None 
     return text.getvalue()
 
 
-def _summary(console: Screen, document: Document, shorten: Shorten) -> None:
+def _summary(console: Console, document: Document, shorten: Shorten) -> None:
+    from rich.table import Table  # noqa: PLC0415
+
     run, totals = document["run"], document["totals"]
     console.print(shorten(run["command"] or run["path"], 2 * console.width), style="bold")
     where = [shorten(run["hostname"], 40)] + ([f"tier {shorten(run['tier'], 20)}"] if run["tier"] else [])
@@ -62,22 +70,21 @@ def _summary(console: Screen, document: Document, shorten: Shorten) -> None:
     if not run["complete"]:
         console.print("The recording was not closed in order: this is what had been written until then.", style="red")
     console.print()
-    lines: list[tuple[str, str, str]] = []
+    lines = Table.grid(padding=(0, 2))
     energy, carbon = totals["energy_j"], totals["carbon_g"]
     if energy["value"] is None:
-        lines.append(("energy", f"{fmt.NOT_MEASURED}: {shorten(energy['reason'], _ANY_LENGTH)}", ""))
+        lines.add_row("energy", f"{fmt.NOT_MEASURED}: {shorten(energy['reason'], _ANY_LENGTH)}")
     else:
-        lines.append(("energy", fmt.quantity(energy), "bold"))
-        lines.append(("", fmt.quantity(fmt.in_unit(energy, "Wh")), ""))
-        lines.append(("", words.grades(energy), ""))
+        lines.add_row("energy", fmt.quantity(energy), style="bold")
+        lines.add_row("", fmt.quantity(fmt.in_unit(energy, "Wh")))
+        lines.add_row("", words.grades(energy))
     if carbon["value"] is None:
-        why = shorten(words.carbon_reason(document), _ANY_LENGTH)
-        lines.append(("CO2e", f"{fmt.NOT_MEASURED}: {why}", ""))
+        lines.add_row("CO2e", f"{fmt.NOT_MEASURED}: {shorten(words.carbon_reason(document), _ANY_LENGTH)}")
     else:
-        lines.append(("CO2e", fmt.quantity(carbon), "bold"))
+        lines.add_row("CO2e", fmt.quantity(carbon), style="bold")
     factors = words.carbon_factors(document) or words.carbon_remedy(document)
-    lines.append(("", shorten(factors, _ANY_LENGTH), ""))
-    console.grid(lines)
+    lines.add_row("", shorten(factors, _ANY_LENGTH))
+    console.print(lines)
     console.print()
     if words.all_modelled(document):
         console.print(words.modelled_note(document), style="yellow")
@@ -85,14 +92,19 @@ def _summary(console: Screen, document: Document, shorten: Shorten) -> None:
     console.print()
 
 
-def _imported(console: Screen, document: Document, shorten: Shorten) -> None:
+def _imported(console: Console, document: Document, shorten: Shorten) -> None:
+    from rich.table import Table  # noqa: PLC0415
+
     for format_, told in words.imported(document):
         console.print(f"What the {shorten(format_, 40)} log states", style="bold")
-        console.grid((shorten(what, 44), shorten(text, _ANY_LENGTH), "") for what, text in told)
+        lines = Table.grid(padding=(0, 2))
+        for what, text in told:
+            lines.add_row(shorten(what, 44), shorten(text, _ANY_LENGTH))
+        console.print(lines)
         console.print()
 
 
-def _accounts(console: Screen, document: Document, shorten: Shorten) -> None:
+def _accounts(console: Console, document: Document, shorten: Shorten) -> None:
     rows = document["accounts"]
     if not rows:
         return
@@ -100,11 +112,11 @@ def _accounts(console: Screen, document: Document, shorten: Shorten) -> None:
     wide = console.width >= _WIDE
     carbon = wide and _any_known(rows, "carbon_g")
     numbers = [*(["spans"] if wide else []), "energy", "95 % interval", "share", *(["CO2e"] if carbon else []), "grade"]
-    table: list[Sequence[str]] = []
+    table = _table("Accounts (every joule once)", ["account"], numbers)
     for row in rows:
         energy = row["energy_j"]
         known = energy["value"] is not None and balance.sum_j
-        shown = (
+        table.add_row(
             shorten(row["account"], _name_width(console)),
             *([fmt.count(row["spans"])] if wide else []),
             fmt.value(energy),
@@ -113,8 +125,7 @@ def _accounts(console: Screen, document: Document, shorten: Shorten) -> None:
             *([fmt.value(row["carbon_g"])] if carbon else []),
             _grade(energy),
         )
-        table.append(shown)
-    console.table("Accounts (every joule once)", _columns(["account"], numbers), table)
+    console.print(table)
     for row in rows:
         if row["energy_j"].get("note"):
             told = f"{shorten(row['account'], _ANY_LENGTH)}: {shorten(row['energy_j']['note'], _ANY_LENGTH)}"
@@ -129,17 +140,16 @@ def _accounts(console: Screen, document: Document, shorten: Shorten) -> None:
     console.print()
 
 
-def _models(console: Screen, document: Document, shorten: Shorten) -> None:
+def _models(console: Console, document: Document, shorten: Shorten) -> None:
     rows = document["models"]
     if not rows:
         return
     carbon, failed = _any_known(rows, "carbon_g_per_request"), words.failures(document)
     numbers = ["requests", "per\nrequest", "\n95 % interval", "per output\ntoken"]
     numbers += ["per\nsuccess", "\nwasted"] if failed else []
-    numbers += ["CO2e per\nrequest"] if carbon else []
-    table: list[Sequence[str]] = []
+    table = _table("Models", ["model"], [*numbers, *(["CO2e per\nrequest"] if carbon else [])])
     for row in rows:
-        shown = (
+        table.add_row(
             shorten(row["model"], _name_width(console)),
             fmt.count(row["requests"]),
             fmt.value(row["energy_j_per_request"]),
@@ -148,25 +158,24 @@ def _models(console: Screen, document: Document, shorten: Shorten) -> None:
             *([fmt.value(row["energy_j_per_success"]), fmt.value(row["energy_j_wasted"])] if failed else []),
             *([fmt.value(row["carbon_g_per_request"])] if carbon else []),
         )
-        table.append(shown)
-    console.table("Models", _columns(["model"], numbers), table)
+    console.print(table)
     for group, told in words.sharing(document):
         console.print(f"{shorten(group, 40)}: by {shorten(told, _ANY_LENGTH)}", style="dim")
     console.print()
 
 
-def _requests(console: Screen, document: Document, shorten: Shorten) -> None:
+def _requests(console: Console, document: Document, shorten: Shorten) -> None:
     top = words.largest(document["requests"], _TOP)
     if not top:
         return
     # Said of each only where readings are missing: else it is all of each.
     partly = any(row["coverage"] < _NEARLY_ALL for row in top)
     numbers = ["length", "tokens out", "energy", "95 % interval", *(["coverage"] if partly else [])]
-    table: list[Sequence[str]] = []
+    table = _table("Requests with the most joules", ["id", "model"], numbers)
     each = min(max((console.width - (56 if partly else 46)) // 2, 8), 32)
     for row in top:
         length = None if row["t1_s"] is None else row["t1_s"] - row["t0_s"]
-        shown = (
+        table.add_row(
             shorten(row["id"], each) + _together(row),
             shorten(row["model"] or "no model", each),
             "still open" if length is None else fmt.seconds(length),
@@ -175,15 +184,14 @@ def _requests(console: Screen, document: Document, shorten: Shorten) -> None:
             fmt.interval(row["energy_j_inclusive"]) or _UNKNOWN,
             *([fmt.percent(row["coverage"])] if partly else []),
         )
-        table.append(shown)
-    console.table("Requests with the most joules", _columns(["id", "model"], numbers), table)
+    console.print(table)
     more = len(document["requests"]) - len(top) + document["requests_left_out"]
     if more:
         console.print(f"and {fmt.count(more)} more", style="dim")
     console.print()
 
 
-def _comparison(console: Screen, document: Document, shorten: Shorten) -> None:
+def _comparison(console: Console, document: Document, shorten: Shorten) -> None:
     console.print(shorten(document["title"] or "Comparison", 2 * console.width), style="bold")
     for line in comparison.summary(document):
         console.print(shorten(line, _ANY_LENGTH))
@@ -193,11 +201,11 @@ def _comparison(console: Screen, document: Document, shorten: Shorten) -> None:
         _list(console, title, [shorten(item, _ANY_LENGTH) for item in items])
 
 
-def _beside(console: Screen, document: Document, shorten: Shorten) -> None:
+def _beside(console: Console, document: Document, shorten: Shorten) -> None:
     _sections(console, beside.sections(document, _TOP), shorten)
 
 
-def _sections(console: Screen, sections: Iterable[Section], shorten: Shorten) -> None:
+def _sections(console: Console, sections: Iterable[Section], shorten: Shorten) -> None:
     for section in sections:
         # A table of few columns has room for their words.
         few = len(section.columns) <= _FEW
@@ -206,7 +214,7 @@ def _sections(console: Screen, sections: Iterable[Section], shorten: Shorten) ->
         numbers = []
         for column in section.columns[len(names) :]:
             numbers += [column.title, *(["95 % interval"] if column.bounds else [])]
-        table: list[Sequence[str]] = []
+        table = _table(shorten(section.title, _ANY_LENGTH), names, numbers)
         for row in (*section.rows, *section.foot):
             cells = []
             for column, cell in zip(section.columns, row, strict=True):
@@ -215,8 +223,8 @@ def _sections(console: Screen, sections: Iterable[Section], shorten: Shorten) ->
                 else:
                     most = _ANY_LENGTH if column.number else each
                     cells.append(fmt.count(cell) if isinstance(cell, int) else shorten(cell, most))
-            table.append(cells)
-        console.table(shorten(section.title, _ANY_LENGTH), _columns(names, numbers), table)
+            table.add_row(*cells)
+        console.print(table)
         for text in filter(None, (section.lead, *section.notes)):
             console.print(shorten(text, _ANY_LENGTH), style="dim")
         console.print()
@@ -228,7 +236,7 @@ def _together(row: Mapping[str, Any]) -> str:
     return f" x {fmt.count(requests)}" if requests > 1 else ""
 
 
-def _boundary(console: Screen, document: Document, shorten: Shorten) -> None:
+def _boundary(console: Console, document: Document, shorten: Shorten) -> None:
     faults = [shorten(text, _ANY_LENGTH) for text in words.faults(document)]
     _list(console, "What happened to the readings", faults, style="yellow")
     warnings = [shorten(text, _ANY_LENGTH) for text in words.warnings(document)]
@@ -241,18 +249,36 @@ def _boundary(console: Screen, document: Document, shorten: Shorten) -> None:
     _list(console, "Not covered by any number above", left_out)
 
 
-def _list(console: Screen, title: str, items: Sequence[str], style: str = "") -> None:
+def _list(console: Console, title: str, items: Sequence[str], style: str = "") -> None:
+    from rich.padding import Padding  # noqa: PLC0415
+
     if not items:
         return
     console.print(title, style="bold")
     for item in items:
-        console.print(item, style, indent=2)
+        console.print(Padding(item, (0, 0, 0, 2), style=style))
     console.print()
 
 
-def _columns(names: Iterable[str], numbers: Iterable[str]) -> list[Column]:
-    told = [Column(number, number=True, right=number != "grade") for number in numbers]
-    return [*map(Column, names), *told]
+def _table(title: str, names: Iterable[str], numbers: Iterable[str]) -> Table:
+    from rich import box  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+
+    table = Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+    )
+    for name in names:
+        table.add_column(name, no_wrap=True, overflow="crop")
+    # Numbers fold rather than lose a digit where the terminal is narrow.
+    for number in numbers:
+        table.add_column(number, justify="left" if number == "grade" else "right", overflow="fold")
+    return table
 
 
 def _grade(energy: Mapping[str, Any]) -> str:
@@ -265,5 +291,5 @@ def _any_known(rows: Iterable[Mapping[str, Any]], key: str) -> bool:
     return any(row[key]["value"] is not None for row in rows)
 
 
-def _name_width(console: Screen) -> int:
+def _name_width(console: Console) -> int:
     return min(max(console.width - 52, 12), 44)

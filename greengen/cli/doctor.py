@@ -127,7 +127,7 @@ def _print(report: dict[str, Any]) -> None:
         lines.append(f"  {escape(row['interface'])}: {escape(row['reason'])}")
         lines += [f"    instead: {escape(row['remedy'])}"] if row["remedy"] else []
     lines += [f"[yellow]warning:[/] {escape(warning)}" for warning in report["warnings"]]
-    Console(highlight=False, emoji=False).print("\n".join(lines), soft_wrap=True)
+    Console(highlight=False).print("\n".join(lines), soft_wrap=True)
 
 
 def _details(row: dict[str, Any]) -> list[str]:
