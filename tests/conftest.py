@@ -35,6 +35,8 @@ def pytest_configure(config: pytest.Config) -> None:
     log.touch()
     config.stash[NETWORK_LOG] = log
     os.environ[guard["LOG"]] = str(log)
+    # Idle threads of numpy's OpenBLAS spin for a tenth of a second in each process that loads it (its issue 5171).
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     path = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = f"{GUARD}{os.pathsep}{path}" if path else str(GUARD)
 
