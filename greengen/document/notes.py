@@ -19,6 +19,9 @@ from greengen.rows import Rows, Series, Timeline
 #: A request that is read for this part of its time counts as read.
 _NEARLY_ALL = 0.99
 
+#: Processes that a warning names.
+_NAMED = 5
+
 
 def boundary(ledger: Ledger) -> dict[str, Any]:
     """What the numbers cover, and what they do not."""
@@ -127,6 +130,7 @@ def warnings(ledger: Ledger) -> list[str]:
             if "CVE-" in gone.reason or "ermission" in gone.reason
         ]
         told += _lost(chapter)
+        told += _cut_off(chapter)
         told += _partly_read(chapter)
         told += _of_steps(chapter)
         told += _of_devices(chapter)
@@ -194,6 +198,21 @@ def _partly_read(chapter: Chapter) -> Sequence[str]:
             "their joules are those of the covered time."
         )
     return told
+
+
+def _cut_off(chapter: Chapter) -> Sequence[str]:
+    """Processes that told spans and never said that they were done, in a recording that did."""
+    timeline = chapter.timeline
+    if any(segment.t1_ns is None for segment in timeline.segments):
+        return []
+    left = sorted(process.pid for process in timeline.processes if process.role == "spans" and not process.closed)
+    if not left:
+        return []
+    named = ", ".join(map(str, left[:_NAMED])) + (" ..." if len(left) > _NAMED else "")
+    return [
+        f"{len(left):,} process(es) did not end their part of the recording (process {named}): killed, or still at "
+        "work. Spans of their last half second may be missing, and their joules are in other accounts then."
+    ]
 
 
 def _lost(chapter: Chapter) -> Sequence[str]:

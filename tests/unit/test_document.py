@@ -12,7 +12,7 @@ import pytest
 from greengen import document
 from greengen.accounting.carbon import Site
 from greengen.accounting.choice import Plan
-from greengen.rows import Rows
+from greengen.rows import ProcessRow, Rows
 from tests.unit.test_rules import rows
 
 
@@ -55,6 +55,21 @@ def test_a_device_that_nothing_reads_is_named() -> None:
     assert timeline.domains[0].uid in said
     recorded.timelines[0] = replace(timeline, spans=[replace(s, devices=(timeline.domains[0].uid,)) for s in spans])
     assert not [text for text in built(recorded)["warnings"] if "nothing reads" in text]
+
+
+def test_processes_that_were_killed_are_told() -> None:
+    recorded = rows()
+    [timeline] = recorded.timelines
+    assert not [text for text in built(recorded)["warnings"] if "did not end" in text]
+    killed = [
+        ProcessRow(f"b:{pid}:1", pid, "spans", 1, closed=pid == 8, lost_rows=0, command="x") for pid in range(9, 1, -1)
+    ]
+    recorded.timelines[0] = replace(timeline, processes=[*timeline.processes, *killed])
+    [said] = [text for text in built(recorded)["warnings"] if "did not end" in text]
+    assert said.startswith("7 process(es) did not end their part of the recording (process 2, 3, 4, 5, 6 ...):")
+    going_on = [replace(segment, t1_ns=None) for segment in timeline.segments]
+    recorded.timelines[0] = replace(recorded.timelines[0], segments=going_on)
+    assert not [text for text in built(recorded)["warnings"] if "did not end" in text]
 
 
 def test_without_a_failure_nothing_is_wasted() -> None:
