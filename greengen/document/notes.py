@@ -209,10 +209,11 @@ def _cut_off(chapter: Chapter) -> Sequence[str]:
     if not left:
         return []
     named = ", ".join(map(str, left[:_NAMED])) + (" ..." if len(left) > _NAMED else "")
-    return [
+    told = (
         f"{len(left):,} process(es) did not end their part of the recording (process {named}): killed, or still at "
         "work. Spans of their last half second may be missing, and their joules are in other accounts then."
-    ]
+    )
+    return [told]
 
 
 def _lost(chapter: Chapter) -> Sequence[str]:
