@@ -53,11 +53,15 @@ def boundary(ledger: Ledger) -> dict[str, Any]:
 
 
 def events(ledger: Ledger) -> list[dict[str, Any]]:
-    """What happened to the recording, in seconds from its start."""
-    start = min((chapter.start_ns for chapter in ledger.chapters), default=0)
+    """What happened to the recording, in seconds from the start of its host's: each has a clock of its own."""
+    found = [
+        (event.t_ns - chapter.start_ns, event)
+        for chapter in ledger.chapters
+        for event in (*chapter.timeline.events, *(e for one in chapter.entries for e in one.books.curve.events))
+    ]
     return [
-        {"t_s": (event.t_ns - start) / NS, "kind": event.kind, "subject": event.subject, "reason": event.reason}
-        for event in ledger.events()
+        {"t_s": after_ns / NS, "kind": event.kind, "subject": event.subject, "reason": event.reason}
+        for after_ns, event in sorted(found, key=lambda pair: pair[0])
     ]
 
 

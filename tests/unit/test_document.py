@@ -12,8 +12,12 @@ import pytest
 from greengen import document
 from greengen.accounting.carbon import Site
 from greengen.accounting.choice import Plan
-from greengen.rows import ProcessRow, Rows
+from greengen.collector import Event
+from greengen.reports import words
+from greengen.rows import ProcessRow, Rows, Series
 from tests.unit.test_rules import rows
+
+SECOND = 1_000_000_000
 
 
 def built(recorded: Rows, policy: str | Plan = "auto") -> dict[str, Any]:
@@ -55,6 +59,33 @@ def test_a_device_that_nothing_reads_is_named() -> None:
     assert timeline.domains[0].uid in said
     recorded.timelines[0] = replace(timeline, spans=[replace(s, devices=(timeline.domains[0].uid,)) for s in spans])
     assert not [text for text in built(recorded)["warnings"] if "nothing reads" in text]
+
+
+def test_each_host_has_a_clock_of_its_own() -> None:
+    """Two hosts of 50 s, one of which started its clock 1000 s before; each tells one event, 5 s and 7 s on."""
+    one, other = rows().timelines[0], rows().timelines[0]
+    later = 1000 * SECOND
+
+    def moved(series: Series) -> Series:
+        return replace(series, t_ns=[t + later for t in series.t_ns])
+
+    [segment] = one.segments
+    one = replace(one, events=[Event(segment.t0_ns + 5 * SECOND, "warning", "a", "first")])
+    other = replace(
+        other,
+        boot_id="far",
+        samples={uid: moved(series) for uid, series in other.samples.items()},
+        usage={key: moved(series) for key, series in other.usage.items()},
+        spans=[],
+        segments=[replace(segment, t0_ns=segment.t0_ns + later, t1_ns=(segment.t1_ns or 0) + later)],
+        events=[Event(segment.t0_ns + later + 7 * SECOND, "warning", "b", "second")],
+    )
+    told = built(Rows({}, [other, one]))
+    assert [(event["t_s"], event["reason"]) for event in told["events"]] == [(5.0, "first"), (7.0, "second")]
+    assert told["totals"]["known_s"] == told["run"]["duration_s"] == 100.0
+    assert "all of the recording" in words.coverage(told)
+    told["totals"] |= {"known_s": 75.0, "coverage": 0.5}
+    assert words.coverage(told).startswith("Power is known for 75.0 s of 100 s (75.0 %);")
 
 
 def test_processes_that_were_killed_are_told() -> None:
