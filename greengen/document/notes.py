@@ -135,6 +135,7 @@ def warnings(ledger: Ledger) -> list[str]:
         ]
         told += _lost(chapter)
         told += _cut_off(chapter)
+        told += _miscounted(chapter)
         told += _partly_read(chapter)
         told += _of_steps(chapter)
         told += _of_devices(chapter)
@@ -202,6 +203,12 @@ def _partly_read(chapter: Chapter) -> Sequence[str]:
             "their joules are those of the covered time."
         )
     return told
+
+
+def _miscounted(chapter: Chapter) -> Sequence[str]:
+    """Token counts that are none, which were left out."""
+    spans = sum("miscounted" in row.flags for row in chapter.table.rows)
+    return [f"{spans:,} span(s) told a token count below 0, or beyond 2^63: it is not counted."] if spans else []
 
 
 def _cut_off(chapter: Chapter) -> Sequence[str]:

@@ -88,6 +88,15 @@ def test_each_host_has_a_clock_of_its_own() -> None:
     assert words.coverage(told).startswith("Power is known for 75.0 s of 100 s (75.0 %);")
 
 
+def test_token_counts_that_are_none_are_told() -> None:
+    recorded = rows()
+    [timeline] = recorded.timelines
+    first, *others = timeline.spans
+    recorded.timelines[0] = replace(timeline, spans=[replace(first, flags=("miscounted",)), *others])
+    [said] = [text for text in built(recorded)["warnings"] if "token count" in text]
+    assert said.startswith("1 span(s) told a token count below 0")
+
+
 def test_processes_that_were_killed_are_told() -> None:
     recorded = rows()
     [timeline] = recorded.timelines
