@@ -90,9 +90,13 @@ def options(path: str | Path, site: Mapping[str, object], machines: Sequence[str
     return found
 
 
-def _usually(name: str, usual: dict[str, Any]) -> str | dict[str, Any]:
-    """Hardware by its name alone takes what is usual; one that says more, such as `h100*8:lifetime=5`, says it all."""
-    return {"name": name} | usual if usual and not set(name) & {"*", ":"} else name
+def _usually(text: str, usual: dict[str, Any]) -> str:
+    """Hardware as a text, such as `h100*8:lifetime=5`, with what is usual of what it does not say itself."""
+    name, _, told = text.partition(":")
+    parts = [part for part in told.split(",") if part.strip()]
+    said = {part.partition("=")[0].strip() for part in parts}
+    parts += [f"{key}={value!r}" for key, value in usual.items() if key not in said]
+    return f"{name}:{','.join(parts)}" if parts else text
 
 
 def _checked(path: str | Path, key: str, value: object) -> object:

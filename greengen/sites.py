@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from greengen.accounting.market import Purchases
     from greengen.accounting.site import Site
 
+#: A stated number beyond it is a slip: what is made of it would leave the floats.
+_MOST = 1e15
+
 #: What `Run.footprint` and `Run.report` take of a site, and what it is.
 OPTIONS = {
     **grid.OPTIONS,
@@ -145,7 +148,7 @@ def _pue(value: Any) -> Any:  # noqa: ANN401 -- a number, or a Quantity
 
 
 def _number(name: str, value: Any) -> float:  # noqa: ANN401 -- whatever a user passes
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 <= value < float("inf"):
-        msg = f"{name} {value!r} is not possible: pass a number of 0 or more ({OPTIONS[name]})"
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 <= value <= _MOST:
+        msg = f"{name} {value!r} is not possible: pass a number of 0 or more, at most {_MOST:g} ({OPTIONS[name]})"
         raise UsageError(msg)
     return float(value)

@@ -27,6 +27,8 @@ _WIDE = 100
 _FEW = 3
 _NEARLY_ALL = 0.99
 _ANY_LENGTH = 1_000_000
+#: Of a group of requests, whose name says more than its model's: two lines of a terminal.
+_GROUP = 120
 _UNKNOWN = "not known"
 
 
@@ -160,7 +162,7 @@ def _models(console: Console, document: Document, shorten: Shorten) -> None:
         )
     console.print(table)
     for group, told in words.sharing(document):
-        console.print(f"{shorten(group, 40)}: by {shorten(told, _ANY_LENGTH)}", style="dim")
+        console.print(f"{shorten(group, _GROUP)}: by {shorten(told, _ANY_LENGTH)}", style="dim")
     console.print()
 
 

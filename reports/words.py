@@ -131,7 +131,8 @@ def coverage(document: Mapping[str, Any]) -> str:
     """For how much of the recording the power of the counted domains is known."""
     totals, run = document["totals"], document["run"]
     whole = f"{fmt.seconds(totals['known_s'])} of {fmt.seconds(run['duration_s'])}"
-    share = fmt.percent(totals["coverage"])
+    # Of several hosts `coverage` is the worst one's.
+    share = fmt.percent(min(1.0, totals["known_s"] / run["duration_s"]) if run["duration_s"] else 0.0)
     if totals["coverage"] >= 1:
         return f"Power is known for all of the recording ({fmt.seconds(run['duration_s'])})."
     return f"Power is known for {whole} ({share}); joules outside that time are in no account."

@@ -7,12 +7,12 @@ a multiplier that somebody states: there is no default of any.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Literal, NamedTuple, cast
 
 from greengen.accounting.declared import factor
+from greengen.accounting.facility import MOST_PUE
 from greengen.errors import KindMismatchError, UsageError
 from greengen.quantity import Quantity
 
@@ -94,8 +94,11 @@ def widened(energy: Quantity, from_: Boundary, to: Boundary, multipliers: Mappin
             msg = f"from {from_} to {to} a multiplier for {step} is needed ({what}): state it, there is no default"
             raise UsageError(msg)
         by = float(multipliers[step])
-        if not 1.0 <= by < math.inf:
-            msg = f"multiplier {by:g} for {step} is not possible: a wider boundary holds no less, so pass 1 or more"
+        if not 1.0 <= by <= MOST_PUE:
+            msg = (
+                f"multiplier {by:g} for {step} is not possible: a wider boundary holds no less, so pass 1 or more, "
+                f"at most {MOST_PUE:,.0f}"
+            )
             raise UsageError(msg)
         name = "PUE" if step == "facility" else f"{step} multiplier"
         energy = energy.times(factor(by, "", name), name, unit=energy.unit, source="declared")

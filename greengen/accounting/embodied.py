@@ -21,6 +21,9 @@ from greengen.quantity import Quantity, total
 #: The formula leaves out what it does not name (cooling, cards, boards of another size): known to this factor.
 FORMULA_GSD = 2.0
 
+#: A stated number beyond it, or below its inverse, is a slip: what is made of it would leave the floats.
+MOST = 1e15
+
 
 @dataclass(frozen=True, slots=True)
 class Hardware:
@@ -46,10 +49,10 @@ class Hardware:
         _above_0(self.name, "lifetime", self.lifetime.value)
         _above_0(self.name, "count", self.count)
         for what, part in (("share", self.share), ("utilisation", self.utilisation)):
-            if part is not None and not 0.0 < part <= 1.0:
+            if part is not None and not 1 / MOST <= part <= 1.0:
                 msg = f"{what} {part:g} of {self.name} is not possible: pass a part above 0, at most 1"
                 raise UsageError(msg)
-        if self.made.value is not None and not 0.0 <= self.made.value < math.inf:
+        if self.made.value is not None and not 0.0 <= self.made.value <= 1e3 * MOST:
             msg = f"embodied {self.made.value:g} {self.made.unit} of {self.name} is not possible: pass 0 or more"
             raise UsageError(msg)
 
@@ -150,7 +153,7 @@ def _area(what: str, gigabytes: float, density: float | None) -> float:
 
 
 def _above_0(name: str, what: str, value: float | None) -> None:
-    if value is None or not 0.0 < value < math.inf:
+    if value is None or not 1 / MOST <= value <= MOST:
         told = "not stated" if value is None else f"{value:g}"
-        msg = f"{what} {told} of {name} is not possible: pass a number above 0"
+        msg = f"{what} {told} of {name} is not possible: pass a number above 0, at most {MOST:g}"
         raise UsageError(msg)

@@ -7,7 +7,6 @@ Absent means the IT boundary: it is neither 1.0 nor the world's mean.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 
 from greengen.errors import UsageError
@@ -18,6 +17,8 @@ OUTSIDE_KINDS = frozenset({"battery", "wall"})
 
 #: All that there are, in the order in which they are told.
 TIERS = ("device", "edge", "network", "cloud")
+#: No facility takes more per joule of IT: a slip, and beyond any float in the end.
+MOST_PUE = 1000.0
 
 #: Work of these tiers runs in no data centre.
 OUTSIDE_TIERS = frozenset({"device", "network"})
@@ -40,8 +41,11 @@ def why_not(kind: str, tier: str | None) -> str:
 
 def checked(pue: float) -> float:
     """Raises UsageError for what no facility can have."""
-    if not 1.0 <= pue < math.inf:
-        msg = f"PUE {pue:g} is not possible: facility energy is at least the IT energy, so pass 1.0 or more"
+    if not 1.0 <= pue <= MOST_PUE:
+        msg = (
+            f"PUE {pue:g} is not possible: facility energy is at least the IT energy, so pass 1.0 or more, "
+            f"at most {MOST_PUE:,.0f}"
+        )
         raise UsageError(msg)
     return float(pue)
 

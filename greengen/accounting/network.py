@@ -18,6 +18,9 @@ from greengen.rows import SpanRow
 #: The label by which a span tells the bytes that went, both ways, between it and the tier that it called.
 LABEL = "network_bytes"
 
+#: A figure beyond it is a slip: published ones are below 1.
+MOST_KWH_PER_GB = 1e6
+
 #: Published figures of kWh per GB are known to this geometric standard deviation (Carbon Trust 2021 and peers).
 GSD = 2.0
 
@@ -57,8 +60,8 @@ def moved(row: SpanRow) -> int | None:
 
 def checked(kwh_per_gb: float) -> float:
     """Raises UsageError for what cannot be the energy of a transfer."""
-    if not 0.0 <= kwh_per_gb < math.inf:
-        msg = f"network intensity {kwh_per_gb:g} kWh/GB is not possible: pass 0 or more"
+    if not 0.0 <= kwh_per_gb <= MOST_KWH_PER_GB:
+        msg = f"network intensity {kwh_per_gb:g} kWh/GB is not possible: pass 0 or more, at most {MOST_KWH_PER_GB:,.0f}"
         raise UsageError(msg)
     return float(kwh_per_gb)
 

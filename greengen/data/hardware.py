@@ -6,14 +6,13 @@ parts (die area, memory, board, power supply) where those are stated.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
 from greengen import data
 from greengen.accounting.declared import factor
-from greengen.accounting.embodied import Hardware, Parts, bottom_up, of_life_cycle
+from greengen.accounting.embodied import MOST, Hardware, Parts, bottom_up, of_life_cycle
 from greengen.errors import UsageError
 from greengen.quantity import Quantity
 
@@ -129,7 +128,7 @@ def _number(text: str, key: str, value: str) -> float:
 
 
 def _checked(name: str, key: str, value: Any) -> float:  # noqa: ANN401 -- whatever stands in a file
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
-        msg = f"{key} {value!r} of {name} is not possible: pass a number of 0 or more"
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MOST:
+        msg = f"{key} {value!r} of {name} is not possible: pass a number of 0 or more, at most {MOST:g}"
         raise UsageError(msg)
     return float(value)

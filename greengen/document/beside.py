@@ -136,7 +136,7 @@ def _unknown(model: str, what: str, where: str, known: Sequence[str]) -> str:
     import difflib  # noqa: PLC0415 -- for a name that is not known
 
     near = difflib.get_close_matches(model, known, n=1)
-    there = f"there is {what} of {', '.join(map(repr, known))}" if known else f"there is no {what} of any model"
+    there = f"it has {what} of {', '.join(map(repr, known))}" if known else f"there is no {what} of any model"
     return f"{where} has no {what} of {model!r}: " + (f"did you mean {near[0]!r}? " if near else "") + there
 
 

@@ -20,6 +20,9 @@ from greengen.rows import Rows, Series, Timeline
 #: A request that is read for this part of its time counts as read.
 _NEARLY_ALL = 0.99
 
+#: Processes that a warning names.
+_NAMED = 5
+
 
 def boundary(ledger: Ledger) -> dict[str, Any]:
     """What the numbers cover, and what they do not."""
@@ -51,11 +54,15 @@ def boundary(ledger: Ledger) -> dict[str, Any]:
 
 
 def events(ledger: Ledger) -> list[dict[str, Any]]:
-    """What happened to the recording, in seconds from its start."""
-    start = min((chapter.start_ns for chapter in ledger.chapters), default=0)
+    """What happened to the recording, in seconds from the start of its host's: each has a clock of its own."""
+    found = [
+        (event.t_ns - chapter.start_ns, event)
+        for chapter in ledger.chapters
+        for event in (*chapter.timeline.events, *(e for one in chapter.entries for e in one.books.curve.events))
+    ]
     return [
-        {"t_s": (event.t_ns - start) / NS, "kind": event.kind, "subject": event.subject, "reason": event.reason}
-        for event in ledger.events()
+        {"t_s": after_ns / NS, "kind": event.kind, "subject": event.subject, "reason": event.reason}
+        for after_ns, event in sorted(found, key=lambda pair: pair[0])
     ]
 
 
@@ -128,6 +135,8 @@ def warnings(ledger: Ledger) -> list[str]:
             if "CVE-" in gone.reason or "ermission" in gone.reason
         ]
         told += _lost(chapter)
+        told += _cut_off(chapter)
+        told += _miscounted(chapter)
         told += _partly_read(chapter)
         told += _of_steps(chapter)
         told += _of_devices(chapter)
@@ -196,6 +205,28 @@ def _partly_read(chapter: Chapter) -> Sequence[str]:
             "their joules are those of the covered time."
         )
     return told
+
+
+def _miscounted(chapter: Chapter) -> Sequence[str]:
+    """Token counts that are none, which were left out."""
+    spans = sum("miscounted" in row.flags for row in chapter.table.rows)
+    return [f"{spans:,} span(s) told a token count below 0, or beyond 2^63: it is not counted."] if spans else []
+
+
+def _cut_off(chapter: Chapter) -> Sequence[str]:
+    """Processes that told spans and never said that they were done, in a recording that did."""
+    timeline = chapter.timeline
+    if any(segment.t1_ns is None for segment in timeline.segments):
+        return []
+    left = sorted(process.pid for process in timeline.processes if process.role == "spans" and not process.closed)
+    if not left:
+        return []
+    named = ", ".join(map(str, left[:_NAMED])) + (" ..." if len(left) > _NAMED else "")
+    told = (
+        f"{len(left):,} process(es) did not end their part of the recording (process {named}): killed, or still at "
+        "work. Spans of their last half second may be missing, and their joules are in other accounts then."
+    )
+    return [told]
 
 
 def _lost(chapter: Chapter) -> Sequence[str]:

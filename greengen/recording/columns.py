@@ -17,6 +17,9 @@ _COLUMNS = frozenset(
     }
 )
 
+#: The flag of a span that was told a token count which is none: a negative one, or one beyond `INTEGER`.
+MISCOUNTED = "miscounted"
+
 #: SQLite's integers end here.
 INTEGER = 2**63
 
@@ -31,6 +34,11 @@ def span_row(
     labels = {text(key): text(value) for key, value in dict(span).items() if key not in _COLUMNS and value is not None}
     for key, value in labels_of_process.items():
         labels.setdefault(key, value)
+    told = known("input_tokens"), known("output_tokens"), known("cached_tokens")
+    read, written, cached = map(count, told)
+    flags = span.flags
+    if None in (read, written, cached) and any(t is not None and count(t) is None for t in told):
+        flags = (*flags, MISCOUNTED)
     return (
         span.seq,
         span.parent_uid,
@@ -41,12 +49,12 @@ def span_row(
         text(known("tier")),
         text(known("name")),
         text(known("trace_id")) or trace_id(known("traceparent")),
-        count(known("input_tokens")),
-        count(known("output_tokens")),
+        read,
+        written,
         text(span.outcome) or "ok",
-        " ".join(span.flags),
+        " ".join(flags),
         json.dumps(labels) if labels else "{}",
-        count(known("cached_tokens")),
+        cached,
         json.dumps([phase for phase in known("phases") if phase[1] >= span.t0_ns]) if "phases" in span else "[]",
         json.dumps(texts(known("devices"))) if "devices" in span else "[]",
         count(known("requests", 1)) or 1,

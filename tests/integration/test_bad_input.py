@@ -46,6 +46,7 @@ def run_file(directory: Path) -> Path:
         (["--pue", "-1"], ["-1", "1.0 or more"]),
         (["--pue", "0.5"], ["0.5", "1.0 or more"]),
         (["--pue", "nan"], ["nan", "1.0 or more"]),
+        (["--pue", "1e300"], ["1e+300", "1.0 or more", "at most 1,000"]),
         (["--intensity", "-3"], ["-3", "0 or more"]),
         (["--intensity", "x"], ["'x'", "--intensity"]),
         (["--zone", "DEU", "--intensity", "3"], ["not both"]),

@@ -158,7 +158,7 @@ def test_training_over_a_lifetime(trained: Path) -> None:
         (["--amortise", "chat", "many"], ["'many'", "1e6"]),
         (["--amortise", "chat", "2.5"], ["'2.5'"]),
         (["--amortise", "chat", "nan"], ["'nan'"]),
-        (["--amortise", "chta", "9"], ["'chta'", "did you mean 'chat'?"]),
+        (["--amortise", "chta", "9"], ["'chta'", "did you mean 'chat'? it has requests of 'chat'"]),
         (["--amortise", "chat", "1"], ["no lifetime", "has 2"]),
         (["--amortise", "chat", "9", "--amortise", "chat", "8"], ["twice"]),
         (["--training", "run.greengen"], ["--amortise MODEL REQUESTS"]),

@@ -12,8 +12,12 @@ import pytest
 from greengen import document
 from greengen.accounting.carbon import Site
 from greengen.accounting.choice import Plan
-from greengen.rows import Rows
+from greengen.collector import Event
+from greengen.reports import words
+from greengen.rows import ProcessRow, Rows, Series
 from tests.unit.test_rules import rows
+
+SECOND = 1_000_000_000
 
 
 def built(recorded: Rows, policy: str | Plan = "auto") -> dict[str, Any]:
@@ -70,6 +74,57 @@ def test_a_tier_that_is_none_is_named_and_its_spans_are_flagged() -> None:
     assert [span["flags"].count("unknown-tier") for span in told["requests"]] == [1, 0]
     recorded.timelines[0] = replace(timeline, spans=[replace(span, tier="network") for span in spans])
     assert not [text for text in built(recorded)["warnings"] if "tier" in text]
+
+
+def test_each_host_has_a_clock_of_its_own() -> None:
+    """Two hosts of 50 s, one of which started its clock 1000 s before; each tells one event, 5 s and 7 s on."""
+    one, other = rows().timelines[0], rows().timelines[0]
+    later = 1000 * SECOND
+
+    def moved(series: Series) -> Series:
+        return replace(series, t_ns=[t + later for t in series.t_ns])
+
+    [segment] = one.segments
+    one = replace(one, events=[Event(segment.t0_ns + 5 * SECOND, "warning", "a", "first")])
+    other = replace(
+        other,
+        boot_id="far",
+        samples={uid: moved(series) for uid, series in other.samples.items()},
+        usage={key: moved(series) for key, series in other.usage.items()},
+        spans=[],
+        segments=[replace(segment, t0_ns=segment.t0_ns + later, t1_ns=(segment.t1_ns or 0) + later)],
+        events=[Event(segment.t0_ns + later + 7 * SECOND, "warning", "b", "second")],
+    )
+    told = built(Rows({}, [other, one]))
+    assert [(event["t_s"], event["reason"]) for event in told["events"]] == [(5.0, "first"), (7.0, "second")]
+    assert told["totals"]["known_s"] == told["run"]["duration_s"] == 100.0
+    assert "all of the recording" in words.coverage(told)
+    told["totals"] |= {"known_s": 75.0, "coverage": 0.5}
+    assert words.coverage(told).startswith("Power is known for 75.0 s of 100 s (75.0 %);")
+
+
+def test_token_counts_that_are_none_are_told() -> None:
+    recorded = rows()
+    [timeline] = recorded.timelines
+    first, *others = timeline.spans
+    recorded.timelines[0] = replace(timeline, spans=[replace(first, flags=("miscounted",)), *others])
+    [said] = [text for text in built(recorded)["warnings"] if "token count" in text]
+    assert said.startswith("1 span(s) told a token count below 0")
+
+
+def test_processes_that_were_killed_are_told() -> None:
+    recorded = rows()
+    [timeline] = recorded.timelines
+    assert not [text for text in built(recorded)["warnings"] if "did not end" in text]
+    killed = [
+        ProcessRow(f"b:{pid}:1", pid, "spans", 1, closed=pid == 8, lost_rows=0, command="x") for pid in range(9, 1, -1)
+    ]
+    recorded.timelines[0] = replace(timeline, processes=[*timeline.processes, *killed])
+    [said] = [text for text in built(recorded)["warnings"] if "did not end" in text]
+    assert said.startswith("7 process(es) did not end their part of the recording (process 2, 3, 4, 5, 6 ...):")
+    going_on = [replace(segment, t1_ns=None) for segment in timeline.segments]
+    recorded.timelines[0] = replace(recorded.timelines[0], segments=going_on)
+    assert not [text for text in built(recorded)["warnings"] if "did not end" in text]
 
 
 def test_without_a_failure_nothing_is_wasted() -> None:

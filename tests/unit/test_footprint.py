@@ -630,3 +630,42 @@ def test_hardware_of_several_kinds_is_a_sum() -> None:
     one = Hardware("a", Quantity(1.0, "kg", "declared"), Quantity(1.0, "y", "declared"))
     told = footprint(timeline([(PACKAGE, 1.0)]), hardware=[one, replace(one, name="b", count=3)])
     assert told.embodied().value == pytest.approx(4 * 1000 * 100 / (365 * 86400))
+
+
+class TestNoStatedNumberLeavesTheFloats:
+    """What a slip makes huge is refused by name: multiplied on, it would be infinite, or not a number."""
+
+    @pytest.mark.parametrize(
+        "stated",
+        [
+            {"pue": 1e300},
+            {"pue": 1001.0},
+            {"network_kwh_per_gb": 1e300},
+            {"wue": 1e300},
+            {"device_power": 1e200},
+            {"residual": 1e308},
+            {"widen": "facility:facility=1e300"},
+            {"hardware": "mine:kg=1e308,lifetime=1"},
+            {"hardware": "h100:lifetime=1e-320"},
+            {"hardware": "h100:utilisation=1e-320"},
+            {"hardware": "h100*1e308"},
+        ],
+        ids=str,
+    )
+    def test_it_is_refused(self, run: Run, stated: dict[str, Any]) -> None:
+        with pytest.raises(UsageError, match=r"is not possible: .*at most"):
+            _ = run.report(zone="DEU", **stated)
+
+    @pytest.mark.parametrize(
+        "stated",
+        [
+            {"pue": 1000.0, "wue": 1e15, "device_power": 1e15, "residual": 1e15},
+            {"widen": "facility:facility=1000"},
+            {"hardware": "mine*1e15:kg=1e15,lifetime=1"},
+        ],
+        ids=str,
+    )
+    def test_and_the_most_that_is_taken_has_its_interval(self, run: Run, stated: dict[str, Any]) -> None:
+        told = json.dumps(run.report(zone="DEU", **stated))
+        assert "Infinity" not in told
+        assert "NaN" not in told

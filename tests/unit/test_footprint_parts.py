@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greengen import data
+from greengen import data, site_file, sites
 from greengen.accounting import (
     boundary,
     declared,
@@ -325,3 +325,20 @@ def test_embodied_grams_add_to_grams_of_any_grid() -> None:
     for basis in (LOCATION, str(Basis("marginal_short")), None):
         assert sci.with_embodied(stated(1.0, "g", basis), made).basis == basis
     assert total((made, made), "g").basis == made.basis
+
+
+@pytest.mark.parametrize(
+    ("text", "years", "used", "count"),
+    [
+        ("h100", 5.0, 0.6, 1.0),
+        ("h100*8", 5.0, 0.6, 8.0),
+        ("h100*8:lifetime=3", 3.0, 0.6, 8.0),
+        ("h100:lifetime=3,utilisation=0.5", 3.0, 0.5, 1.0),
+    ],
+)
+def test_hardware_as_a_text_takes_what_is_usual_at_its_site(text: str, years: float, used: float, count: float) -> None:
+    told = site_file.options("x.toml", {"lifetime": 5, "utilisation": 0.6}, [text])
+    [found] = sites.machines(told["hardware"])
+    assert found.lifetime.to("y").value == pytest.approx(years)
+    assert (found.utilisation, found.count) == (used, count)
+    assert site_file.options("x.toml", {}, [text]) == {"hardware": [text]}

@@ -70,6 +70,16 @@ def test_tokens_overwrite_only_what_they_name(rec: Recording) -> None:
     assert (rec.span().input_tokens, rec.span().output_tokens) == (1, 3)
 
 
+@pytest.mark.parametrize("wrong", [{"input": -1}, {"output": -7}, {"cached": 2**63}])
+def test_a_token_count_that_is_none_is_left_out_and_flagged(rec: Recording, wrong: dict[str, int]) -> None:
+    with greengen.request() as req:
+        req.tokens(input=4, output=5, cached=3).tokens(**wrong)
+    row = rec.span()
+    told = {"input": row.input_tokens, "output": row.output_tokens, "cached": row.cached_tokens}
+    assert told == {"input": 4, "output": 5, "cached": 3} | dict.fromkeys(wrong)
+    assert row.flags == ("miscounted",)
+
+
 @pytest.mark.parametrize("flushed", [False, True])
 def test_said_after_the_end_is_recorded(rec: Recording, *, flushed: bool) -> None:
     with greengen.request() as req:

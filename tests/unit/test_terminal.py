@@ -73,6 +73,14 @@ def test_every_account_and_model_has_its_row(width: int) -> None:
     assert ("CO2e" in text.split("Accounts")[1].split("Models")[0]) == (width >= 100)
 
 
+def test_how_a_group_was_shared_is_told_whole() -> None:
+    document, _ = documents.cpu_only()
+    name = "requests of llama-3.2-1b-instruct-int8, first token not known"
+    group = {"group": name, "policy": "equal", "coefficients": {}, "fallback": "", "share_sigma": None, "details": {}}
+    document["run"]["policy"]["groups"] = [group]
+    assert f"{name}: by equal" in flat(shown(document))
+
+
 def test_a_part_that_is_not_measured_is_told() -> None:
     assert "other: without: no per-process use of the GPU can be read" in flat(shown(documents.gpu_and_cpu()[0]))
 
