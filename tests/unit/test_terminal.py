@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -76,7 +77,14 @@ def test_every_account_and_model_has_its_row(width: int) -> None:
 def test_how_a_group_was_shared_is_told_whole() -> None:
     document, _ = documents.cpu_only()
     name = "requests of llama-3.2-1b-instruct-int8, first token not known"
-    group = {"group": name, "policy": "equal", "coefficients": {}, "fallback": "", "share_sigma": None, "details": {}}
+    group: dict[str, Any] = {
+        "group": name,
+        "policy": "equal",
+        "coefficients": {},
+        "fallback": "",
+        "share_sigma": None,
+        "details": {},
+    }
     document["run"]["policy"]["groups"] = [group]
     assert f"{name}: by equal" in flat(shown(document))
 
