@@ -140,15 +140,18 @@ class Entries:
             value = books.overhead_j if name == "overhead" else books.idle_j
             quiet_j = books.overhead_j + books.idle_j
             split, static = uncertainty.of_quiet(books, self.static_w)
-            part = value / quiet_j if quiet_j else 0.0
-            split, static = split * part, static * part
+            of_quiet = value / quiet_j if quiet_j else 0.0
+            split, static = split * of_quiet, static * of_quiet
             ticks = 0.0
         # What the edges of spans may have put on the wrong side, the quiet time has too little or too much of.
         quiet = np.where(books.live, 0.0, books.grid.ours)
         between = edges.of_account(books, quiet, quiet=True) if name != "other" and value else 0.0
         missed = sampling.of_account(books, 1.0 - books.grid.ours if name == "other" else quiet) if value else 0.0
+        # Where a counter has not moved, what it may have held back may be anybody's.
+        part = value / books.total_j if books.total_j else 1.0
         errors = [
             *self._common(value, name),
+            self._offset(part),
             Error(f"timing:{self.key}:{name}", between),
             Error(f"sampling:{self.key}:{name}", missed),
             Error(f"split:{self.key}", split, log=True),
@@ -172,8 +175,8 @@ class Entries:
             errors.append(Error(f"workload:{self.key}:{label}", value * domain.workload, log=modelled))
         return [e for e in errors if e.sigma]
 
-    def _offset(self) -> Error:
-        return Error(f"resolution:{self.key}", self.books.domain.resolution_j / math.sqrt(6.0))
+    def _offset(self, part: float = 1.0) -> Error:
+        return Error(f"resolution:{self.key}", part * self.books.domain.resolution_j / math.sqrt(6.0))
 
 
 def enter(books: Books, split: Use | None, left_out: str, *, boot: str, host: str) -> Entries:

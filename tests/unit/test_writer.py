@@ -22,7 +22,7 @@ from greengen.recording import active, reader, runfile, schema
 from greengen.recording import writer as writer_module
 from greengen.recording.readings import Readings
 from greengen.recording.sampler import Sampler
-from greengen.recording.writer import Writer
+from greengen.recording.writer import FLUSH_S, Writer
 from greengen.rows import Rows, Timeline
 from tests.unit.recordings import Recording, recording
 
@@ -426,6 +426,30 @@ def test_tolerance_is_the_subjects(path: Path) -> None:
         readings.add([Sample("a", t, t % 2 * 0.5), Sample("b", t, t % 2 * 0.5)])
     points = [point[0][1] for point in readings.take().points]
     assert (points.count("a"), points.count("b")) == (2, 10)
+
+
+def test_a_process_that_tells_spans_is_on_record_before_it_first_waits(path: Path) -> None:
+    """A worker of a pool is ended by a signal when its work is done; by then the file knows of it, and of most."""
+    made, waited, known = Writer(path, "spans"), list[float](), list[int]()
+
+    class Noted:
+        def wait(self, seconds: float) -> bool:
+            waited.append(seconds)
+            known.append(len(timeline(made).processes))
+            time.sleep(max(seconds, 0.0))
+            return len(waited) > 3
+
+    with recording_to(made):
+        with span("a"):
+            pass
+        made._run(Noted())  # type: ignore[arg-type]
+        assert timeline(made).spans
+    made.close()
+    assert known == [1] * 4
+    # Sooner at first; never later than is promised.
+    assert waited == sorted(waited)
+    assert waited[0] < FLUSH_S / 4
+    assert waited[-1] <= FLUSH_S
 
 
 # -- forks and readers -------------------------------------------------------------------------------
