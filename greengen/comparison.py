@@ -42,8 +42,8 @@ _POSSIBLE: Mapping[str, tuple[Callable[[object], bool], str]] = {
     ),
     **dict.fromkeys(("higher_is_better", "strict"), (stated.is_truth, "true or false")),
     **dict.fromkeys(("quality", "link"), (stated.is_table, "a table")),
-    "deadline_s": (stated.is_above_0, "a number above 0"),
-    "network_kwh_per_gb": (stated.is_number, "a number of 0 or more"),
+    "deadline_s": (stated.is_above_0, stated.ABOVE_0),
+    "network_kwh_per_gb": (stated.is_number, stated.NUMBER),
 }
 
 

@@ -79,7 +79,7 @@ def check(name: str, told: Deployment, where: str = "") -> None:
     """Raises UsageError for what no deployment can have. `where`: what the message begins with, such as a file."""
     for key, value in (("units", told.units), ("batch", told.batch)):
         if value is not None and not stated.is_above_0(value):
-            msg = f"{where}{key} {repr(value)[:40]} of {name!r} is not possible: pass a number above 0"
+            msg = f"{where}{key} {repr(value)[:40]} of {name!r} is not possible: pass {stated.ABOVE_0}"
             raise UsageError(msg)
     from greengen.accounting.quality import quality  # noqa: PLC0415 -- numpy is for those who ask
 

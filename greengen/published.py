@@ -97,7 +97,7 @@ def _checked(name: str, told: Mapping[str, Any]) -> dict[str, Any]:
     for key, value in said.items():
         number = key in _NUMBERS
         if not (stated.is_number(value) if number else isinstance(value, str)):
-            needed = "a number of 0 or more" if number else "a text"
+            needed = stated.NUMBER if number else "a text"
             msg = f"published figure {name!r}: {key} {repr(value)[:40]} is not possible: pass {needed} ({KEYS[key]})"
             raise UsageError(msg)
     if ("energy_j" in said) == ("energy_wh" in said):

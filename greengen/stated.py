@@ -8,13 +8,20 @@ from typing import cast
 
 #: No figure that anybody states is larger: what is above is a slip, and would leave the range of numbers.
 MOST = 1e15
+#: Nor any that is not 0 smaller: what is divided by it would leave that range, too.
+LEAST = 1e-30
+
+#: How a message says which numbers are possible.
+NUMBER = f"a number of 0 or more, from {LEAST:g} to {MOST:g}"
+ABOVE_0 = f"a number above 0, from {LEAST:g} to {MOST:g}"
 
 
 def is_number(value: object, least: float = 0.0) -> bool:
     """Whether it is a number of `least` or more; truth values, NaN and what is endless are none."""
     if isinstance(value, bool) or not isinstance(value, Real):
         return False
-    return bool(least <= cast("float", value) <= MOST)
+    number = cast("float", value)
+    return bool(least <= number <= MOST and (number == 0 or abs(number) >= LEAST))
 
 
 def is_above_0(value: object) -> bool:

@@ -101,7 +101,7 @@ class TestFile:
             ("baselin = 'a'", "choice.toml: baselin says nothing; did you mean 'baseline' or "),
             (
                 "deadline_s = 'x'",
-                "choice.toml: deadline_s 'x' is not possible: pass a number above 0 (latency objective",
+                "choice.toml: deadline_s 'x' is not possible: pass a number above 0, from",
             ),
             ("[links]\nkwh_per_bg = 1", "choice.toml: kwh_per_bg says nothing in [links]; did you mean 'kwh_per_gb'?"),
             ("[quality]\na = nan", "choice.toml: quality nan of 'a' is no number"),
@@ -215,7 +215,7 @@ tier = "device"
 source = "us"
 """
 
-WRONG = ("'x'", "-1", "[]", "['x']", "{ x = 3 }", "true", "nan", "inf", "1" + 400 * "0")
+WRONG = ("'x'", "-1", "[]", "['x']", "{ x = 3 }", "true", "nan", "inf", "1e-320", "1" + 400 * "0")
 
 
 def _places(told: object, place: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
@@ -317,6 +317,7 @@ class TestCommand:
             ("c.md", "# greengen comparison: Edge or cloud"),
             ("c.csv", "option,baseline"),
             ("c.json", "{"),
+            ("c.txt", "Edge or cloud"),
         ):
             assert command(monkeypatch, comparison(folder, FILE), "-o", folder / name) == 0
             assert (folder / name).read_text(encoding="utf-8").startswith(begins)
