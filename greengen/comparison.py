@@ -5,11 +5,12 @@ greengen.compare({"edge int8": [run_a1, run_a2, run_a3], "cloud bf16": [...]}, z
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from greengen import stated
 from greengen.deployments import Deployment, Rules, deployment, measured
 from greengen.errors import KindMismatchError, UsageError
 
@@ -31,6 +32,18 @@ OPTIONS = {
     "policy": "how live spans share energy",
     "strict": "refuse what is shown with a caveat otherwise: an unknown quality",
     "title": "a title",
+}
+
+
+#: Which values each of `OPTIONS` may have, and how a message says so.
+_POSSIBLE: Mapping[str, tuple[Callable[[object], bool], str]] = {
+    **dict.fromkeys(
+        ("unit", "baseline", "quality_metric", "idle", "counts", "policy", "title"), (stated.is_text, "a text")
+    ),
+    **dict.fromkeys(("higher_is_better", "strict"), (stated.is_truth, "true or false")),
+    **dict.fromkeys(("quality", "link"), (stated.is_table, "a table")),
+    "deadline_s": (stated.is_above_0, stated.ABOVE_0),
+    "network_kwh_per_gb": (stated.is_number, stated.NUMBER),
 }
 
 
@@ -110,8 +123,9 @@ def compare(deployments: Mapping[str, object], **options: Any) -> Comparison:  #
     from greengen.accounting.functional import UNITS  # noqa: PLC0415 -- numpy is for those who ask
     from greengen.accounting.option import refuse  # noqa: PLC0415 -- the same
 
-    told = {name: deployment(name, given) for name, given in deployments.items()}
     said, where = _apart(options)
+    check(said)
+    told = {name: deployment(name, given) for name, given in deployments.items()}
     unit = said.get("unit", "request")
     if unit not in UNITS:
         msg = f"unit {unit!r} is not known: pass {', '.join(UNITS)}"
@@ -134,7 +148,7 @@ def compare(deployments: Mapping[str, object], **options: Any) -> Comparison:  #
         title=said.get("title"),
         quality_metric=said.get("quality_metric") or "quality",
         higher_is_better=said.get("higher_is_better", True),
-        deadline_s=_deadline(said.get("deadline_s")),
+        deadline_s=said.get("deadline_s"),
         strict=bool(said.get("strict")),
         deployments=told,
         said=said,
@@ -159,6 +173,14 @@ def from_file(path: str | Path, **options: Any) -> Comparison:  # noqa: ANN401 -
 
         comparison.what_if = what_if.evaluate(comparison, folder=comparison.folder)
     return comparison
+
+
+def check(said: Mapping[str, Any], where: str = "") -> None:
+    """Raises UsageError for a value that one of `OPTIONS` cannot have. `where`: what the message begins with."""
+    for key, value in said.items():
+        if key in _POSSIBLE and value is not None and not _POSSIBLE[key][0](value):
+            msg = f"{where}{key} {repr(value)[:40]} is not possible: pass {_POSSIBLE[key][1]} ({OPTIONS[key]})"
+            raise UsageError(msg)
 
 
 def _apart(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -207,7 +229,10 @@ def _with_quality(told: Mapping[str, Deployment], quality: Mapping[str, Any]) ->
 
     strange = sorted(quality.keys() - told.keys())
     if strange:
-        msg = f"quality of {', '.join(map(repr, strange))}: there is no such deployment; there is {', '.join(told)}"
+        near = stated.nearest(str(strange[0]), told)
+        msg = (
+            f"quality of {', '.join(map(repr, strange))}: there is no such deployment; {near}there is {', '.join(told)}"
+        )
         raise UsageError(msg)
     found = {name: replace(one, quality=quality.get(name, one.quality)) for name, one in told.items()}
     for name, one in found.items():
@@ -221,13 +246,6 @@ def _known_quality(told: Mapping[str, Deployment]) -> None:
         named = ", ".join(map(repr, unknown[:3])) + (f" and {len(unknown) - 3} more" if len(unknown) > 3 else "")  # noqa: PLR2004 -- so many are named
         msg = f"quality unknown of {named}: state it (quality = ...), or compare without --strict"
         raise UsageError(msg)
-
-
-def _deadline(seconds: float | None) -> float | None:
-    if seconds is not None and not 0.0 < seconds < float("inf"):
-        msg = f"deadline {seconds:g} s is not possible: pass a number above 0"
-        raise UsageError(msg)
-    return seconds
 
 
 def _in_order(options: Sequence[Measured]) -> list[Measured]:

@@ -36,14 +36,15 @@ kind = "break_even"
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from greengen import site_file
-from greengen.comparison import OPTIONS
+from greengen import site_file, stated
+from greengen.comparison import OPTIONS, check
 from greengen.deployments import Deployment
+from greengen.deployments import check as check_deployment
 from greengen.errors import UsageError
 
 #: What stands at the top of a file beside `OPTIONS` of the comparison.
@@ -80,19 +81,22 @@ def read(path: str | Path) -> Read:
     known = (*(OPTIONS.keys() - _ELSEWHERE), *_TABLES)
     strange = sorted(told.keys() - set(known))
     if strange:
-        msg = f"comparison file {path}: {', '.join(strange)} says nothing; known are {', '.join(sorted(known))}"
+        msg = f"comparison file {path}: {stated.unknown(strange, sorted(known))}"
         raise UsageError(msg)
+    check(told, f"comparison file {path}: ")
+    for name, figure in told.get("quality", {}).items():
+        check_deployment(name, Deployment(quality=figure), f"comparison file {path}: ")
     sites = _table(path, "sites", told.get("sites", {}))
-    where = _Where(file, {name: _site(path, f"sites.{name}", value) for name, value in sites.items()})
+    where = _Where(file, {name: _site(path, f"[sites.{name}]", value) for name, value in sites.items()})
     options = {key: value for key, value in told.items() if key not in _TABLES}
     if "site" in told:
-        options |= where.options("site", told["site"])
+        options |= where.options("[site]", told["site"])
     if "hardware" in told:
         options |= _site(path, "hardware", {"hardware": told["hardware"]})
     if "links" in told:
         links = _table(path, "links", told["links"])
         price = {"kwh_per_gb": links.pop("kwh_per_gb")} if "kwh_per_gb" in links else {}
-        options["link"] = _site(path, "links", links) | price
+        options["link"] = _site(path, "[links]", links, also=["kwh_per_gb"]) | price
     rows = told.get("deployment", [])
     if not (isinstance(rows, list) and all(isinstance(row, dict) for row in rows)):
         msg = f"comparison file {path}: deployment is no list of tables; write [[deployment]] on a line of its own"
@@ -167,8 +171,7 @@ def _deployments(where: _Where, rows: list[dict[str, Any]]) -> list[tuple[str, D
             raise UsageError(msg)
         strange = sorted(row.keys() - set(known))
         if strange:
-            what = ", ".join(strange)
-            msg = f"comparison file {where.file}: {what} of {name!r} says nothing; known are {', '.join(known)}"
+            msg = f"comparison file {where.file}: {stated.unknown(strange, known, f'of {name!r}')}"
             raise UsageError(msg)
         given = {key: value for key, value in row.items() if key != "name"}
         if "runs" in given:
@@ -182,10 +185,11 @@ def _deployments(where: _Where, rows: list[dict[str, Any]]) -> list[tuple[str, D
         if "declared" in given:
             given["declared"] = _table(where.file, f"declared of {name!r}", given["declared"])
         found.append((name, Deployment(**given)))
+        check_deployment(*found[-1], f"comparison file {where.file}: ")
     return found
 
 
-def _site(path: str | Path, what: str, told: object) -> dict[str, Any]:
+def _site(path: str | Path, what: str, told: object, also: Sequence[str] = ()) -> dict[str, Any]:
     """The keys of a `[site]`, and hardware in place, as options."""
     table = _table(path, what, told)
     machines = table.pop("hardware", [])
@@ -193,7 +197,7 @@ def _site(path: str | Path, what: str, told: object) -> dict[str, Any]:
     if not (isinstance(several, list) and all(isinstance(one, str | dict) for one in several)):
         msg = f"comparison file {path}: hardware of {what} is no list of names or tables"
         raise UsageError(msg)
-    return site_file.options(path, table, several)
+    return site_file.options(path, table, several, what, also)
 
 
 def _table(path: str | Path, what: str, told: object) -> dict[str, Any]:

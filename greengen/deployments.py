@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from greengen import stated
 from greengen.errors import UsageError
 from greengen.run import Run
 
@@ -69,6 +70,27 @@ class Rules:
 
 def deployment(name: str, given: object) -> Deployment:
     """A deployment from however it is told. Raises UsageError."""
+    told = _deployment(name, given)
+    check(name, told)
+    return told
+
+
+def check(name: str, told: Deployment, where: str = "") -> None:
+    """Raises UsageError for what no deployment can have. `where`: what the message begins with, such as a file."""
+    for key, value in (("units", told.units), ("batch", told.batch)):
+        if value is not None and not stated.is_above_0(value):
+            msg = f"{where}{key} {repr(value)[:40]} of {name!r} is not possible: pass {stated.ABOVE_0}"
+            raise UsageError(msg)
+    from greengen.accounting.quality import quality  # noqa: PLC0415 -- numpy is for those who ask
+
+    try:
+        quality(name, told.quality)
+    except UsageError as error:
+        msg = f"{where}{error}"
+        raise UsageError(msg) from error
+
+
+def _deployment(name: str, given: object) -> Deployment:
     if isinstance(given, Deployment):
         return given
     if isinstance(given, Mapping):
@@ -109,6 +131,18 @@ def site_of(of: Deployment, rules: Rules, period: tuple[int, int] | None = None)
     return site(**own, period=period), tiers
 
 
+def known_tiers(name: str, of: Deployment, told: Iterable[str | None]) -> None:
+    """Raises UsageError for a tier that there is not. `told`: what the spans, or a published figure, call theirs."""
+    from greengen.accounting.facility import TIERS  # noqa: PLC0415 -- numpy is for those who ask
+
+    known = list(dict.fromkeys([*TIERS, *(tier for tier in told if tier is not None)]))
+    strange = [tier for tier in of.tiers if tier not in known]
+    if strange:
+        hint = stated.nearest(strange[0], known)
+        msg = f"tiers of {name!r}: there is no tier {strange[0]!r}; {hint}known are {', '.join(known)}"
+        raise UsageError(msg)
+
+
 def before(common: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
     """Options of a site, `own` before `common`: of one question, one answer."""
     from greengen.grid import OPTIONS as GRID  # noqa: PLC0415 -- for those who ask
@@ -132,7 +166,7 @@ def _of_table(name: str, given: Mapping[str, Any]) -> Deployment:
     known = Deployment.__dataclass_fields__
     strange = sorted(given.keys() - known.keys())
     if strange:
-        msg = f"deployment {name!r}: {', '.join(map(str, strange))} says nothing; known are {', '.join(known)}"
+        msg = f"deployment {name!r}: {stated.unknown(list(map(str, strange)), list(known))}"
         raise UsageError(msg)
     runs = given.get("runs", ())
     several = [runs] if isinstance(runs, Run | str | Path) else list(runs)
@@ -153,6 +187,7 @@ def _recorded(name: str, of: Deployment, rules: Rules) -> Measured:
         run = _run(given)
         rows = run.rows()
         ledger = ledgers.build(rows, policy=rules.plan)
+        known_tiers(name, of, {row.tier for chapter, i in ledger for row in (chapter.table.rows[i],)})
         common, tiers = site_of(of, rules, grid.period(rows))
         place = deployments.merged_sites(common, tiers)
         asked = _asked(of, rules, grid.period(rows))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from greengen import stated
 from greengen.errors import KindMismatchError, UsageError
 from greengen.quantity import Quantity, convert
 
@@ -44,11 +45,12 @@ def option(name: str, told: Mapping[str, Any], of: Deployment, rules: Rules) -> 
     from greengen.accounting.option import Measured  # noqa: PLC0415 -- the same
     from greengen.accounting.quality import quality  # noqa: PLC0415 -- the same
     from greengen.accounting.single import NONE  # noqa: PLC0415 -- the same
-    from greengen.deployments import site_of  # noqa: PLC0415 -- each needs the other
+    from greengen.deployments import known_tiers, site_of  # noqa: PLC0415 -- each needs the other
 
     said = _checked(name, told)
     energy = _energy(name, said, rules.unit)
     tier = said.get("tier")
+    known_tiers(name, of, [tier])
     common, tiers = site_of(of, rules)
     site = tiers.get(tier, common)
     inside = said["boundary"] != "facility"
@@ -89,17 +91,14 @@ def option(name: str, told: Mapping[str, Any], of: Deployment, rules: Rules) -> 
 def _checked(name: str, told: Mapping[str, Any]) -> dict[str, Any]:
     strange = sorted(map(str, told.keys() - KEYS.keys()))
     if strange:
-        msg = f"published figure {name!r}: {', '.join(strange)} says nothing; known are {', '.join(KEYS)}"
+        msg = f"published figure {name!r}: {stated.unknown(strange, list(KEYS))}"
         raise UsageError(msg)
-    said = dict(told)
-    for key in _NUMBERS:
-        value = said.get(key)
-        if value is None:
-            continue
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 <= value < float("inf"):
-            msg = (
-                f"published figure {name!r}: {key} {value!r} is not possible: pass a number of 0 or more ({KEYS[key]})"
-            )
+    said = {key: value for key, value in told.items() if value is not None}
+    for key, value in said.items():
+        number = key in _NUMBERS
+        if not (stated.is_number(value) if number else isinstance(value, str)):
+            needed = stated.NUMBER if number else "a text"
+            msg = f"published figure {name!r}: {key} {repr(value)[:40]} is not possible: pass {needed} ({KEYS[key]})"
             raise UsageError(msg)
     if ("energy_j" in said) == ("energy_wh" in said):
         msg = f"published figure {name!r} needs its energy once: energy_j or energy_wh"

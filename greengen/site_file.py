@@ -26,6 +26,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from greengen import stated
 from greengen.errors import UsageError
 
 #: What `[site]` may say, and of which type.
@@ -81,9 +82,23 @@ def read(path: str | Path) -> dict[str, Any]:
     return options(path, site, machines)
 
 
-def options(path: str | Path, site: Mapping[str, object], machines: Sequence[str | dict[str, Any]]) -> dict[str, Any]:
-    """What the keys of a `[site]` and its hardware say, as `greengen.sites.site` takes it. Raises UsageError."""
-    found = {key: _checked(path, key, value) for key, value in site.items()}
+def options(
+    path: str | Path,
+    site: Mapping[str, object],
+    machines: Sequence[str | dict[str, Any]],
+    where: str = "[site]",
+    also: Sequence[str] = (),
+) -> dict[str, Any]:
+    """What the keys of a `[site]` and its hardware say, as `greengen.sites.site` takes it. Raises UsageError.
+
+    where  the section, as a message names it
+    also   what is known there beside `KEYS`, taken before
+    """
+    strange = [key for key in site if key not in KEYS]
+    if strange:
+        msg = f"{_named(path, where)}: {stated.unknown(strange, [*also, *KEYS], f'in {where}')}"
+        raise UsageError(msg)
+    found = {key: _checked(_named(path, where), key, value) for key, value in site.items()}
     usual = {key: found.pop(key) for key in OF_HARDWARE if key in found}
     if machines:
         found["hardware"] = [usual | one if isinstance(one, dict) else _usually(one, usual) for one in machines]
@@ -99,15 +114,20 @@ def _usually(text: str, usual: dict[str, Any]) -> str:
     return f"{name}:{','.join(parts)}" if parts else text
 
 
-def _checked(path: str | Path, key: str, value: object) -> object:
-    if key not in KEYS:
-        msg = f"site file {path}: {key} says nothing in [site]; known are {', '.join(KEYS)}"
-        raise UsageError(msg)
+def _named(path: str | Path, where: str) -> str:
+    """The file as a message names it: a `[site]` may stand in a file of its own, other sections do not."""
+    return f"{'site' if where == '[site]' else 'comparison'} file {path}"
+
+
+def _checked(file: str, key: str, value: object) -> object:
     wanted = KEYS[key]
-    if wanted is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+    if wanted is float:
+        if not stated.is_number(value, -stated.MOST):
+            msg = f"{file}: {key} {repr(value)[:40]} is no number that can be"
+            raise UsageError(msg)
+        return float(value)  # type: ignore[arg-type]  # it is a number
     if not isinstance(value, wanted):
-        told = {float: "number", list: "list"}.get(wanted, "text")
-        msg = f"site file {path}: {key} {value!r} is no {told}"
+        told = {bool: "true or false", list: "list"}.get(wanted, "text")
+        msg = f"{file}: {key} {repr(value)[:40]} is no {told}"
         raise UsageError(msg)
     return value

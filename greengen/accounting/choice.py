@@ -93,7 +93,7 @@ class Plan:
         if self.policy not in names:
             import difflib  # noqa: PLC0415 -- for a name that is not known
 
-            near = difflib.get_close_matches(self.policy, names, n=1)
+            near = difflib.get_close_matches(str(self.policy), names, n=1)
             hint = f"did you mean {near[0]}? " if near else ""
             msg = f"unknown policy {self.policy!r}: {hint}there is {', '.join(names)}"
             raise PolicyError(msg)

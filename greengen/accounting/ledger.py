@@ -24,6 +24,12 @@ if TYPE_CHECKING:
 #: The accounts beside those of spans, in the order in which they are told.
 QUIET_ACCOUNTS = ("overhead", "other", "idle")
 
+#: What spans can be grouped by, beside their account and their labels.
+_ATTRIBUTES = ("model", "kind", "tier", "name", "outcome", "process", "trace_id")
+
+#: So many labels a message names.
+_NAMED = 20
+
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
@@ -129,10 +135,12 @@ class Ledger:
     def by(self, attribute: str) -> pd.DataFrame:
         """A table of joules, interval and grade by `model`, `kind`, `tier`, `outcome`, `account` or a label.
 
-        One row per value; `account` adds overhead, other and idle, and then sums to the total.
+        One row per value; `account` adds overhead, other and idle, and then sums to the total. Raises
+        UsageError for a label that no span has.
         """
         import pandas as pd  # noqa: PLC0415 -- half a second, for those who ask for a frame
 
+        self._known(attribute)
         key = _key(attribute)
         rows = []
         for value, members in self.groups(key).items():
@@ -150,6 +158,18 @@ class Ledger:
                 "grade": [q.grade or f"not measured: {q.reason}" for _, _, q in rows],
             }
         ).set_index(attribute)
+
+    def _known(self, attribute: str) -> None:
+        """Raises UsageError for what nothing can be grouped by. Of a run without spans there is nothing to tell."""
+        if attribute in ("account", *_ATTRIBUTES):
+            return
+        rows = [chapter.table.rows[i] for chapter, i in self]
+        labels = sorted({label for row in rows for label in row.labels})
+        if rows and attribute not in labels:
+            named = f"; the labels {', '.join(labels[:_NAMED])}" if labels else "; no span has a label"
+            more = f" and {len(labels) - _NAMED} more" if len(labels) > _NAMED else ""
+            msg = f"no span has a label {attribute!r}: group by account, {', '.join(_ATTRIBUTES)}{named}{more}"
+            raise UsageError(msg)
 
     def marginal(self) -> pd.DataFrame:
         """A table of what the engines' steps would not have cost without each request: leave one out.
@@ -213,7 +233,7 @@ def build(rows: Rows, *, policy: str | Plan = AUTO, window: books.Window = None)
 def _key(attribute: str) -> Callable[[SpanRow], str | None]:
     if attribute == "account":
         return account_of
-    if attribute in {"model", "kind", "tier", "name", "outcome", "process", "trace_id"}:
+    if attribute in _ATTRIBUTES:
         return lambda row: getattr(row, attribute)
     return lambda row: row.labels.get(attribute)
 

@@ -60,8 +60,10 @@ def moved(row: SpanRow) -> int | None:
 
 def checked(kwh_per_gb: float) -> float:
     """Raises UsageError for what cannot be the energy of a transfer."""
-    if not 0.0 <= kwh_per_gb <= MOST_KWH_PER_GB:
-        msg = f"network intensity {kwh_per_gb:g} kWh/GB is not possible: pass 0 or more, at most {MOST_KWH_PER_GB:,.0f}"
+    number = isinstance(kwh_per_gb, int | float) and not isinstance(kwh_per_gb, bool)
+    if not (number and 0.0 <= kwh_per_gb <= MOST_KWH_PER_GB):
+        shown = f"{kwh_per_gb:g}" if isinstance(kwh_per_gb, float) else repr(kwh_per_gb)[:40]
+        msg = f"network intensity {shown} kWh/GB is not possible: pass 0 or more, at most {MOST_KWH_PER_GB:,.0f}"
         raise UsageError(msg)
     return float(kwh_per_gb)
 

@@ -28,6 +28,9 @@ KEYS = {
     "values": {"values", "each", "source"},
 }
 
+#: No figure of quality is larger: a slip, and beyond any float in the end.
+MOST = 1e15
+
 STATED, BARE = "interval as stated", "no interval"
 WILSON = "Wilson's score interval"
 
@@ -62,7 +65,11 @@ def quality(name: str, told: object) -> Quality | None:
         what = f"{', '.join(strange)} says nothing" if strange else "it has no figure"
         msg = f"quality of {name!r}: {what}; state value (low, high), correct and of, or values (each), and the source"
         raise UsageError(msg)
-    source = str(told.get("source", ""))
+    for key in ("source", "each"):
+        if not isinstance(told.get(key, ""), str):
+            msg = f"quality of {name!r}: {key} {repr(told[key])[:40]} is no text"
+            raise UsageError(msg)
+    source = told.get("source", "")
     if kind == "correct":
         return _counted(name, told, source)
     if kind == "values":
@@ -112,7 +119,7 @@ def _repeated(name: str, told: Mapping[str, Any], source: str) -> Quality:
 
 
 def _number(name: str, told: object) -> float:
-    if isinstance(told, bool) or not isinstance(told, int | float) or not math.isfinite(told):
-        msg = f"quality {told!r} of {name!r} is no number"
+    if isinstance(told, bool) or not isinstance(told, int | float) or not -MOST <= told <= MOST:
+        msg = f"quality {repr(told)[:40]} of {name!r} is no number that can be: pass one from {-MOST:g} to {MOST:g}"
         raise UsageError(msg)
     return float(told)

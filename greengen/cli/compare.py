@@ -67,7 +67,7 @@ def command(
     given = {name: value for name, value in more.items() if value not in (None, ())}
     if quality:
         given["quality"] = dict(_quality(text) for text in quality)
-    chosen = format_ or (_ENDINGS.get(out.suffix.lower(), "terminal") if out is not None else "terminal")
+    chosen = format_ or options.by_ending(out, _ENDINGS)
     again = [Path(name) for name in runs]
     if page.among(again):
         document = page.held(again, "runs", also=["fail_on"])
@@ -132,10 +132,16 @@ def _deployments(runs: tuple[str, ...]) -> dict[str, list[list[str]]]:
     """name -> its repeats, each a list of run files."""
     told: dict[str, list[list[str]]] = {}
     for text in runs:
-        name, sign, path = ("", "", text) if Path(text).exists() else text.partition("=")
+        name, sign, path = ("", "", text) if text and Path(text).exists() else text.partition("=")
         if not sign:
             name, path = "", text
-        parts = [path] if Path(path).exists() else path.split("+")
+        parts = [path] if path and Path(path).exists() else path.split("+")
+        if not all(part.strip() for part in parts):
+            msg = f"{text!r} names no run file{' beside the +' * (len(parts) > 1)}: pass RUN, NAME=RUN or NAME=RUN+RUN"
+            raise UsageError(msg)
+        if sign and not name.strip():
+            msg = f"{text!r} has no name before the =: pass NAME={path}, or {path} alone"
+            raise UsageError(msg)
         told.setdefault(name or _by_models(parts), []).append(parts)
     return told
 

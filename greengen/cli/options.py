@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -217,6 +217,21 @@ def check_output(path: Path | None, *, force: bool) -> None:
     elif not os.access(path.parent, os.W_OK):
         msg = f"cannot write {path}: permission denied in {path.parent}; name another file"
         raise UsageError(msg)
+
+
+def by_ending(path: Path | None, endings: Mapping[str, str]) -> str:
+    """The format that a file's name asks for; terminal where there is none, or it says nothing. Raises UsageError.
+
+    endings  as in `.json` -> format
+    """
+    ending = "" if path is None else path.suffix.lower()
+    if ending in ("", ".txt"):
+        return "terminal"
+    if ending not in endings:
+        msg = f"{path}: no format has the ending {path.suffix if path else ''}: name {', '.join(endings)} or .txt, "
+        msg += "or say which with --format"
+        raise UsageError(msg)
+    return endings[ending]
 
 
 def check_distinct(**outputs: Path | None) -> None:

@@ -15,6 +15,16 @@ FORMATS = ("terminal", "json", "html", "csv", "markdown", "codecarbon", "impact-
 
 _IF = "impact-framework"
 
+_ENDINGS = {
+    ".json": "json",
+    ".html": "html",
+    ".htm": "html",
+    ".csv": "csv",
+    ".md": "markdown",
+    ".yml": _IF,
+    ".yaml": _IF,
+}
+
 
 @click.command("report", short_help="Show what a run cost.")
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN...")
@@ -47,7 +57,7 @@ def command(  # noqa: PLR0913 -- one parameter per option
     from greengen.run import Run  # noqa: PLC0415 -- the same
 
     options.check_output(out, force=force)
-    chosen = format_ or _by_name(out)
+    chosen = format_ or options.by_ending(out, _ENDINGS)
     if chosen == "html" and out is None and sys.stdout.isatty():
         msg = "a page is not for a terminal: name a file with -o, such as -o report.html"
         raise UsageError(msg)
@@ -69,16 +79,3 @@ def command(  # noqa: PLR0913 -- one parameter per option
         msg = f"cannot write {out}: {error.strerror}"
         raise UsageError(msg) from error
     click.echo(f"greengen: {chosen} report {out}", err=True)
-
-
-def _by_name(out: Path | None) -> str:
-    endings = {
-        ".json": "json",
-        ".html": "html",
-        ".htm": "html",
-        ".csv": "csv",
-        ".md": "markdown",
-        ".yml": _IF,
-        ".yaml": _IF,
-    }
-    return endings.get(out.suffix.lower(), "terminal") if out is not None else "terminal"

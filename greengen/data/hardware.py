@@ -54,9 +54,10 @@ def hardware(text: str) -> Hardware:
 
 def from_table(told: Mapping[str, Any]) -> Hardware:
     """Hardware from what is told of it, by the names in `TOLD` and `PARTS`. Raises UsageError."""
-    name = str(told.get("name") or "").strip()
+    called = told.get("name") or ""
+    name = called.strip() if isinstance(called, str) else ""
     if not name:
-        msg = f"hardware without a name: write {_FORM}"
+        msg = f"hardware without a name, which is a text: write {_FORM}"
         raise UsageError(msg)
     unknown = sorted(told.keys() - {"name", *TOLD, *PARTS})
     if unknown:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import csv
-import difflib
 import hashlib
 import io
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from greengen.errors import LogError
+from greengen.stated import nearest
 
 #: What parts the cells of a table, in the order in which a header line is looked at.
 _DELIMITERS = (",", ";", "\t")
@@ -59,13 +59,6 @@ def shown(text: object) -> str:
     """A stranger's text in quotes, cut to what an error can carry."""
     given = str(text)
     return repr(given if len(given) <= _SHOWN else given[:_SHOWN] + "...")
-
-
-def nearest(name: str, names: Iterable[str]) -> str:
-    """``did you mean 'power_w'? `` or nothing."""
-    by_lower = {known.lower(): known for known in names}
-    near = difflib.get_close_matches(name.lower(), by_lower, n=3, cutoff=0.5)
-    return f"did you mean {' or '.join(repr(by_lower[n]) for n in near)}? " if near else ""
 
 
 def number(text: str, where: str) -> float:

@@ -15,7 +15,8 @@ from decimal import Decimal
 from typing import Literal, NamedTuple
 
 from greengen.errors import LogError, UsageError
-from greengen.integrations._files import nearest, shown
+from greengen.integrations._files import shown
+from greengen.stated import nearest
 
 Kind = Literal["absolute", "local", "relative"]
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 
 from greengen.errors import LogError, UsageError
-from greengen.integrations._files import nearest, number, shown
+from greengen.integrations._files import number, shown
 from greengen.quantity import convert
+from greengen.stated import nearest
 
 #: unit as it is written -> as `quantity` names it.
 UNITS = {"W": "W", "kW": "kW", "mW": "mW", "uW": "uW", "\u00b5W": "uW", "\u03bcW": "uW"}

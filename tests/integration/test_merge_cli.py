@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import greengen
+from greengen.errors import UsageError
 from greengen.recording import export
 from tests.integration.commands import GREENGEN
 
@@ -96,6 +97,10 @@ def test_by_label_and_tier(tmp_path: Path) -> None:
     ledger = greengen.Run(path).ledger()
     assert ledger.by("tenant")["spans"].to_dict() == {"a": 2, "b": 1}
     assert ledger.by("tier")["spans"].to_dict() == {"cloud": 2, "edge": 1}
+    with pytest.raises(
+        UsageError, match=r"no span has a label 'tennant': group by account, model.*; the labels tenant$"
+    ):
+        ledger.by("tennant")
 
 
 def test_what_cannot_be_merged(tiers: list[Path], tmp_path: Path) -> None:

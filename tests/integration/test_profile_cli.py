@@ -592,6 +592,7 @@ def test_mistakes_in_report(
         (["run.greengen", "--format", "xml"], "'xml' is not one of"),
         (["run.greengen", "-o", "r.html"], "is not a greengen report"),
         (["run.greengen", "-o", "no/where.json"], "there is no directory"),
+        (["run.greengen", "-o", "foo.pdf"], "foo.pdf: no format has the ending .pdf: name .json, .html,"),
         (["text"], "text is not a greengen run file"),
         (["absent"], "there is no run file absent"),
         (["."], "is not a greengen run file"),

@@ -405,7 +405,7 @@ class TestRefusals:
             compare(runs, baseline="x")
         with pytest.raises(TypeError, match="zoen says nothing of a comparison"):
             compare(runs, zoen="DEU")
-        with pytest.raises(UsageError, match="deadline -1 s is not possible"):
+        with pytest.raises(UsageError, match=r"deadline_s -1\.0 is not possible"):
             compare(runs, deadline_s=-1.0)
         with pytest.raises(UsageError, match="neither runs nor a published figure"):
             compare({**runs, "x": []})

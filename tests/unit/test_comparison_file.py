@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
+import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from greengen.accounting.embodied import Hardware
 from greengen.cli import main
 from greengen.comparison import compare, from_file
-from greengen.errors import UsageError
+from greengen.comparison_toml import _lines
+from greengen.errors import GreengenError, UsageError
 from greengen.quantity import Quantity
 from tests.unit.compared import GPU, PACKAGE, repeats, timeline, write
 
@@ -94,14 +98,27 @@ class TestFile:
         ("text", "said"),
         [
             ("zone = 'DEU'", "zone says nothing; known are"),
+            ("baselin = 'a'", "choice.toml: baselin says nothing; did you mean 'baseline' or "),
+            (
+                "deadline_s = 'x'",
+                "choice.toml: deadline_s 'x' is not possible: pass a number above 0, from",
+            ),
+            ("[links]\nkwh_per_bg = 1", "choice.toml: kwh_per_bg says nothing in [links]; did you mean 'kwh_per_gb'?"),
+            ("[quality]\na = nan", "choice.toml: quality nan of 'a' is no number"),
+            ("[[deployment]]\nname = 'a'\nquality = inf", "choice.toml: quality inf of 'a' is no number"),
+            ("[[deployment]]\nname = 'a'\nbatch = nan", "choice.toml: batch nan of 'a' is not possible"),
+            ("[[deployment]]\nname = 'a'\nunits = 0", "choice.toml: units 0 of 'a' is not possible"),
             ("= 3", "is no TOML"),
             ("[[deployment]]\nruns = 'a'", "the deployment at place 1 has no name"),
             ("[[deployment]]\nname = 'a'\nruns = 'x*.greengen'", "no run file is called 'x*.greengen', as 'a' has it"),
             ("[[deployment]]\nname = 'a'\nruns = [3]", "runs of 'a' has 3: name run files"),
-            ("[[deployment]]\nname = 'a'\nsight = 'b'", "sight of 'a' says nothing; known are name, runs"),
+            (
+                "[[deployment]]\nname = 'a'\nsight = 'b'",
+                "sight says nothing of 'a'; did you mean 'site'? known are name, runs",
+            ),
             ("[[deployment]]\nname = 'a'\nsite = 'b'\nruns = []", "site of 'a' 'b' is no site of it (none)"),
-            ("[sites.home]\nzone = 'FRA'\nsun = 3", "sun says nothing in [site]"),
-            ("[links]\nhardware = 3", "hardware of links is no list of names or tables"),
+            ("[sites.home]\nzone = 'FRA'\nsun = 3", "choice.toml: sun says nothing in [sites.home]"),
+            ("[links]\nhardware = 3", "hardware of [links] is no list of names or tables"),
             ("deployment = 'a'", "deployment is no list of tables"),
             ("[[deployment]]\nname = 'a'\ndeclared = 3", "declared of 'a' is no table"),
         ],
@@ -111,6 +128,13 @@ class TestFile:
         with pytest.raises(UsageError) as refused:
             from_file(path)
         assert said in str(refused.value)
+
+    @pytest.mark.parametrize("of", ["runs = 'edge-0.greengen'", "declared = API"])
+    def test_a_tier_that_there_is_not(self, folder: Path, of: str) -> None:
+        api = "{ energy_j = 2, per = 'request', boundary = 'machine' }"
+        row = f"[[deployment]]\nname = 'a'\n{of.replace('API', api)}\ntiers = {{ devise = {{ zone = 'DEU' }} }}\n"
+        with pytest.raises(UsageError, match=r"tiers of 'a': there is no tier 'devise'; did you mean 'device'\?"):
+            from_file(comparison(folder, row + "[[deployment]]\nname = 'b'\nruns = 'cloud-0.greengen'"))
 
 
 FULL = (
@@ -132,6 +156,90 @@ options = ["cloud", "edge"]
 edge = { values = [0.5, 0.75], each = "seed", source = "two seeds" }
 """
 )
+
+
+#: Every key that holds a value, in a file that is cheap to compare.
+EVERY = """
+title = "t"
+unit = "request"
+baseline = "b"
+deadline_s = 1.5
+quality = { b = 0.9 }
+quality_metric = "accuracy"
+higher_is_better = true
+idle = "none"
+counts = "requests"
+policy = "auto"
+strict = false
+[site]
+zone = "DEU"
+wue = 1.0
+water_offsite = 1.0
+device_power = 1.0
+network = "fixed:users=2"
+residual = 7
+bought = [2, 0]
+instrument = 1
+matching = "hourly"
+kind = "average"
+scope = "lifecycle"
+[links]
+kwh_per_gb = 0.05
+zone = "DEU"
+[sites.other]
+intensity = 4
+[sites.dc]
+zone = "FRA"
+pue = 1.5
+hardware = [{ name = "box", kg = 100, count = 2 }]
+lifetime = 4
+[[deployment]]
+name = "a"
+runs = ["edge-0.greengen"]
+tiers = { edge = "dc" }
+units = 10
+batch = 4
+[[deployment]]
+name = "b"
+quality = { correct = 182, of = 200, source = "our exam" }
+[deployment.declared]
+energy_j = 2.5
+gsd = 1.5
+per = "request"
+boundary = "facility"
+idle = "none"
+output_tokens = 2
+latency_s = 1
+embodied_g = 1
+tier = "device"
+source = "us"
+"""
+
+WRONG = ("'x'", "-1", "[]", "['x']", "{ x = 3 }", "true", "nan", "inf", "1e-320", "1" + 400 * "0")
+
+
+def _places(told: object, place: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
+    """Where a value stands in what was read, and the tables and lists around it."""
+    inside = told.items() if isinstance(told, dict) else enumerate(told) if isinstance(told, list) else ()
+    return [found for key, value in inside for found in ((*place, key), *_places(value, (*place, key)))]
+
+
+def test_every_key_with_its_value_is_taken(folder: Path) -> None:
+    assert [row["name"] for row in from_file(comparison(folder, EVERY)).document()["options"]] == ["a", "b"]
+
+
+@pytest.mark.parametrize("place", _places(tomllib.loads(EVERY)), ids=str)
+def test_a_value_of_the_wrong_type_is_refused_or_means_something(folder: Path, place: tuple[str | int, ...]) -> None:
+    for text in WRONG:
+        told: Any = tomllib.loads(EVERY)
+        around = told
+        for key in place[:-1]:
+            around = around[key]
+        around[place[-1]] = tomllib.loads(f"v = {text}")["v"]
+        path = comparison(folder, "".join(_lines({key: value}) for key, value in told.items()))
+        # Nothing but an error that the command tells in a line; and no figure that is none.
+        with contextlib.suppress(GreengenError):
+            json.dumps(from_file(path).document(), allow_nan=False)
 
 
 class TestWritten:
@@ -209,12 +317,41 @@ class TestCommand:
             ("c.md", "# greengen comparison: Edge or cloud"),
             ("c.csv", "option,baseline"),
             ("c.json", "{"),
+            ("c.txt", "Edge or cloud"),
         ):
             assert command(monkeypatch, comparison(folder, FILE), "-o", folder / name) == 0
             assert (folder / name).read_text(encoding="utf-8").startswith(begins)
         # A comparison is replaced without a question, and a stranger's file is not.
         assert command(monkeypatch, comparison(folder, FILE), "-o", folder / "c.md") == 0
         assert command(monkeypatch, comparison(folder, FILE), "-o", folder / "choice.toml") == 2
+
+    @pytest.mark.parametrize(
+        ("arguments", "said"),
+        [
+            (["=edge-0.greengen", "b=cloud-0.greengen"], "'=edge-0.greengen' has no name before the =: pass NAME="),
+            (["a=", "b=cloud-0.greengen"], "'a=' names no run file: pass RUN, NAME=RUN"),
+            (["", "b=cloud-0.greengen"], "'' names no run file"),
+            (["a=edge-0.greengen+", "b=cloud-0.greengen"], "'a=edge-0.greengen+' names no run file beside the +"),
+            (["a=edge-0.greengen", "b=cloud-0.greengen", "--quality", "a=nan"], "quality nan of 'a' is no number"),
+            (["a=edge-0.greengen", "b=cloud-0.greengen", "--quality", "a=inf"], "quality inf of 'a' is no number"),
+            (["a=edge-0.greengen", "b=cloud-0.greengen", "--quality", "a=nan/3"], "quality nan of 'a' is no number"),
+            (["a=edge-0.greengen", "b=cloud-0.greengen", "-o", "foo.pdf"], "no format has the ending .pdf: name .json"),
+        ],
+    )
+    def test_arguments_that_say_nothing(
+        self,
+        folder: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+        arguments: list[str],
+        said: str,
+    ) -> None:
+        monkeypatch.chdir(folder)
+        assert command(monkeypatch, *arguments) == 2
+        _, err = capsys.readouterr()
+        assert said in err
+        assert err.count("\n") == 1
+        assert not (folder / "foo.pdf").exists()
 
 
 class TestFailOn:
