@@ -17,7 +17,7 @@ GUARD = Path(__file__).with_name("guard")
 NETWORK_LOG = pytest.StashKey[Path]()
 
 # A look at every change; `HYPOTHESIS_PROFILE=deep` is the long one.
-settings.register_profile("ci", max_examples=40, derandomize=True, deadline=None, database=None)
+settings.register_profile("ci", max_examples=32, derandomize=True, deadline=None, database=None)
 settings.register_profile("deep", max_examples=2_000, deadline=None, database=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 

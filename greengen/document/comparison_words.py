@@ -105,9 +105,8 @@ def verdict(metric: Metric, of: Contrast, baseline: str, said: tuple[str, str], 
     if of.ratio.value is None:
         return f"no verdict on {metric.name} {each}: {of.reason}"
     told = f"ratio {_digits(of.ratio.value)}, {bounds(of)}"
-    part = f"{abs(of.ratio.value - 1.0):.1%}".replace("%", " %")
     if of.answer in {"less", "more"}:
-        sentence = f"{part} {of.answer} {what} {each} than {baseline} ({told})"
+        sentence = f"{_part(of.ratio.value)} {of.answer} {what} {each} than {baseline} ({told})"
     elif of.answer == "not distinguishable":
         sentence = f"not distinguishable from {baseline} in {what} {each} ({told})"
         more = [*more, _DRIFT] if of.method == BLOCKS else more

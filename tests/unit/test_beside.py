@@ -119,7 +119,8 @@ def test_in_markdown() -> None:
 
 @pytest.mark.parametrize("make", [documents.cpu_only, documents.gpu_and_cpu, documents.hostile])
 def test_on_the_page(make: Callable[[], documents.Sample]) -> None:
-    for text in ("chat", *documents.HOSTILE.values()):
+    # What is hostile is so on the page of any document: once is enough for each.
+    for text in ("chat", *(documents.HOSTILE.values() if make is documents.cpu_only else ())):
         document = told(make, text)
         page = Page(html.render(document, []))
         assert not page.open

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from greengen import what_if
 from greengen.collector import PROFILED
 from greengen.comparison import compare
 from greengen.errors import KindMismatchError, UsageError
+from greengen.reports.comparison import sections
 from tests.unit.compared import MODEL, PACKAGE, repeats, timeline, write
 
 FORMATS = ("terminal", "json", "csv", "markdown")
@@ -35,6 +37,15 @@ def option(document: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 class TestMeasured:
+    def test_no_figure_of_a_table_lacks_its_interval(self, runs: dict[str, list[str]]) -> None:
+        """In the terminal and in Markdown: of the options, and of each repeat."""
+        document = greengen.compare(runs, intensity=360.0).document()
+        tables = {section.id: section.rows for section in sections(document)}
+        figures = [row[2:5] for row in tables["options"]] + [row[3:4] for row in tables["repeats"]]
+        cells = [str(cell) for row in figures for cell in row if not str(cell).startswith("not measured")]
+        assert cells
+        assert all(re.search(r"\S+ \S+ \(\S+ to \S+\)", cell) for cell in cells), cells
+
     def test_the_verdict(self, runs: dict[str, list[str]]) -> None:
         document = greengen.compare(runs, intensity=360.0).document()
         told = option(document, "int8")["ratio"]["energy"]
@@ -43,7 +54,7 @@ class TestMeasured:
         assert told["meter_sigma"] == pytest.approx(0.0, abs=1e-9)
         assert (told["verdict"], told["repeats"]) == ("less", [3, 3])
         assert 0.95 < told["high"] / told["low"] * 0.9 < 1.1
-        assert told["words"].startswith("50.0 % less energy per request than fp32 (ratio 0.5, ")
+        assert told["words"].startswith("50 % less energy per request than fp32 (ratio 0.5, ")
         assert document["verdict"]["best"] == "int8"
         assert document["verdict"]["metric"] == "carbon_operational"
         headline = "int8 has 50 % less operational CO2e per request than fp32 (48 to 52 %)."

@@ -18,7 +18,7 @@ from greengen.recording import export
 from greengen.recording.reader import read
 from greengen.rows import Rows
 
-TRIALS = 150
+TRIALS = 100
 
 SPL = "".join(
     f"Time,07-17-2024 20:00:{s:02}.500,Watts,{100 + s}.0,Volts,230.0,Amps,1.0,PF,0.9,Mark,x\n" for s in range(30)

@@ -32,14 +32,16 @@ def booked(books: Books) -> float:
     return math.fsum([*books.span_j.tolist(), books.overhead_j, books.idle_j, books.other_j or 0.0])
 
 
-@pytest.mark.parametrize("base_ns", [0, 10**15, 2**62 - 400 * SECOND])
-def test_a_hundred_thousand_spans_on_any_clock(base_ns: int) -> None:
-    """Requests of 1 ms to 3 s, some 300 at a time, on a board of 500 W."""
+@pytest.mark.parametrize(
+    ("base_ns", "many"), [(0, 20_000), (10**15, 100_000), (2**62 - 400 * SECOND, 20_000)], ids=lambda x: f"{x:.3g}"
+)
+def test_a_hundred_thousand_spans_on_any_clock(base_ns: int, many: int) -> None:
+    """Requests of 1 ms to 3 s, up to some 300 at a time, on a board of 500 W."""
     rng = random.Random(1)
     t_ns = [base_ns + s * SECOND for s in range(301)]
     values = [float(v) for v in (500 * s + rng.randrange(100) for s in range(301))]
     spans = []
-    for i in range(100_000):
+    for i in range(many):
         start = base_ns + rng.randrange(299 * SECOND)
         end = min(start + MS * rng.choice((1, 10, 100, 1000, 3000)), t_ns[-1])
         spans.append(SpanRow(f"p/{i}", "p", None, "request", start, end))
