@@ -241,7 +241,8 @@ def machine_with_neuron(root: Path, devices: int) -> Host:
 
 def test_neuron_devices_by_the_use_of_their_cores(tmp_path: Path) -> None:
     report = neuron_report(80.0, 40.0, 10.0, per_device=2, devices=2)
-    path = str(fake_command(tmp_path / "bin", "neuron-monitor", report, then_seconds=600))
+    # What comes before the first reading is not of the recording, and a fast command's first report does.
+    path = str(fake_command(tmp_path / "bin", "neuron-monitor", report * 3, then_seconds=600))
     host = states(machine_with_neuron(tmp_path / "m", 2), "neuron=60/200", PATH=path)
     with opened(AcceleratorCollector(host)) as (collector, found):
         assert [domain.uid for domain in found.domains] == ["accelerator:neuron-0", "accelerator:neuron-1"]
