@@ -183,10 +183,10 @@ def quality_of(model: WindowLM, asked: Tensor, right: Tensor) -> dict[str, dict[
 
 def stated(folder: Path, quality: Mapping[str, object]) -> Path:
     """The comparison's file beside the recordings: what is declared, and how good the answers were."""
-    from greengen import comparison_toml  # noqa: PLC0415 -- processes of this program do not need it
+    import tomli_w  # noqa: PLC0415 -- processes of this program do not need it
 
     file = folder / DECLARED.name
-    file.write_text(f"{DECLARED.read_text('utf-8')}\n{comparison_toml.table('quality', quality)}", encoding="utf-8")
+    file.write_text(f"{DECLARED.read_text('utf-8')}\n{tomli_w.dumps({'quality': quality})}", encoding="utf-8")
     return file
 
 

@@ -7,10 +7,11 @@ quality with its counts or repeats, published figures, questions.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import tomli_w
 
 from greengen import site_file
 from greengen.errors import UsageError
@@ -20,36 +21,20 @@ if TYPE_CHECKING:
     from greengen.comparison import Comparison
     from greengen.deployments import Deployment, Recorded
 
-_BARE = re.compile(r"[A-Za-z0-9_-]+")
-
-#: What a basic string of TOML holds only as an escape.
-_CONTROLS = frozenset((*range(0x20), 0x7F))
-
 
 def text(comparison: Comparison, folder: str | Path = "") -> str:
     """The file's text, for a file in `folder`. Raises UsageError where something cannot be told in one."""
     target = Path(folder).absolute()
     top = {key: value for key, value in comparison.said.items() if key not in {"quality", "link", "network_kwh_per_gb"}}
-    parts = [_lines(top)]
-    site = _site("the common site", comparison.rules.site)
-    parts += [table("site", site)] if site else []
     links = dict(comparison.rules.link)
     price = {"kwh_per_gb": links.pop("kwh_per_gb")} if "kwh_per_gb" in links else {}
-    told = price | _site("the links", links)
-    parts += [table("links", told)] if told else []
-    parts += [table("deployment", row, several=True) for row in _deployments(comparison, target)]
-    parts += [table("what_if", _moved(row, comparison.folder, target), several=True) for row in comparison.asked]
-    return "\n".join(part for part in parts if part)
-
-
-def table(name: str, rows: Mapping[str, Any], *, several: bool = False) -> str:
-    """A table with its heading; `several`: one of a list of such."""
-    ends = ("[[", "]]") if several else ("[", "]")
-    return f"{ends[0]}{_key(name)}{ends[1]}\n{_lines(rows)}"
-
-
-def _lines(rows: Mapping[str, Any]) -> str:
-    return "".join(f"{_key(key)} = {_value(value)}\n" for key, value in rows.items())
+    tables = {
+        "site": _site("the common site", comparison.rules.site),
+        "links": price | _site("the links", links),
+        "deployment": list(_deployments(comparison, target)),
+        "what_if": [_moved(row, comparison.folder, target) for row in comparison.asked],
+    }
+    return tomli_w.dumps(_plain(top | {name: rows for name, rows in tables.items() if rows}))
 
 
 def _deployments(comparison: Comparison, target: Path) -> Iterator[dict[str, Any]]:
@@ -117,25 +102,10 @@ def _from(target: Path, path: Path) -> str:
         return str(path.absolute())
 
 
-def _key(key: str) -> str:
-    return key if _BARE.fullmatch(key) else _string(key)
-
-
-def _value(value: Any) -> str:  # noqa: ANN401 -- whatever can be told in TOML
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, int | float):
-        return repr(value)
-    if isinstance(value, str | Path):
-        return _string(str(value))
+def _plain(value: Any) -> Any:  # noqa: ANN401 -- whatever can be told in TOML
+    """As TOML takes it: paths as texts, and nothing in place of None."""
     if isinstance(value, Mapping):
-        inside = ", ".join(f"{_key(str(key))} = {_value(part)}" for key, part in value.items() if part is not None)
-        return f"{{ {inside} }}" if inside else "{}"
-    if isinstance(value, Sequence):
-        return f"[{', '.join(map(_value, value))}]"
-    return str(value)  # dates and times, which TOML writes as Python does
-
-
-def _string(value: str) -> str:
-    told = value.replace("\\", "\\\\").replace('"', '\\"')
-    return '"' + "".join(f"\\u{ord(c):04x}" if ord(c) in _CONTROLS else c for c in told) + '"'
+        return {str(key): _plain(part) for key, part in value.items() if part is not None}
+    if isinstance(value, Path):
+        return str(value)
+    return [_plain(part) for part in value] if isinstance(value, Sequence) and not isinstance(value, str) else value

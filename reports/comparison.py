@@ -85,7 +85,7 @@ def _options(document: Document, rows: Sequence[Document]) -> Section:
             [
                 row["name"],
                 row["n"],
-                *(_whole(row[key]) for key in shown.values()),
+                *(_figure(row[key]) for key in shown.values()),
                 _quality(row),
                 row["energy_j"].get("grade", ""),
             ]
@@ -136,7 +136,7 @@ def _latencies(rows: Sequence[Document]) -> Section:
             [
                 row["name"],
                 row["latency"]["requests"],
-                *(_whole(row["latency"][key]) for key in ("p50_s", "p95_s", "p99_s")),
+                *(_figure(row["latency"][key]) for key in ("p50_s", "p95_s", "p99_s")),
                 *([_share(row["latency"]["missed_share"])] if deadline is not None else []),
             ]
             for row in told
@@ -160,8 +160,8 @@ def _tiers(rows: Sequence[Document]) -> Section:
             [
                 row["name"],
                 tier["tier"] or "not stated",
-                _whole(tier["energy_j"]),
-                _whole(tier["carbon_operational_g"]),
+                _figure(tier["energy_j"]),
+                _figure(tier["carbon_operational_g"]),
                 "" if tier["share_of_carbon"] is None else fmt.percent(tier["share_of_carbon"]),
             ]
             for row in rows
@@ -184,7 +184,7 @@ def _repeats(rows: Sequence[Document]) -> Section:
                 row["name"],
                 repeat["run"],
                 "not known" if repeat["order"] is None else repeat["order"],
-                _whole(repeat["energy_j"]),
+                _figure(repeat["energy_j"]),
                 fmt.seconds(repeat["latency_p50_s"]),
             ]
             for row, repeat in every[:_REPEATS]
@@ -193,7 +193,7 @@ def _repeats(rows: Sequence[Document]) -> Section:
     )
 
 
-def _whole(of: Mapping[str, Any]) -> str:
+def _figure(of: Mapping[str, Any]) -> str:
     """A figure with its interval, and without its "per": the table says per what."""
     return fmt.quantity(dict(of) | {"unit": str(of["unit"]).partition("/")[0]})
 

@@ -58,6 +58,7 @@ ONLY = {
         "greengen.propagation",
         "greengen.quantity",
         "greengen.rows",
+        "greengen.stated",
     ),
     "greengen.collectors": ("greengen.collectors", "greengen.collector", "greengen.errors", "greengen.helpers"),
 }

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
+from greengen import stated
 from greengen.accounting.curves import Curve, Floats
 from greengen.accounting.policies import (
     AUTO,
@@ -91,11 +92,9 @@ class Plan:
             raise PolicyError(msg)
         names = [AUTO, *POLICIES, *self.extra]
         if self.policy not in names:
-            import difflib  # noqa: PLC0415 -- for a name that is not known
-
-            near = difflib.get_close_matches(str(self.policy), names, n=1)
-            hint = f"did you mean {near[0]}? " if near else ""
-            msg = f"unknown policy {self.policy!r}: {hint}there is {', '.join(names)}"
+            msg = (
+                f"unknown policy {self.policy!r}: {stated.nearest(str(self.policy), names)}there is {', '.join(names)}"
+            )
             raise PolicyError(msg)
 
 

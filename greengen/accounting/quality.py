@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from greengen import stated
 from greengen.accounting import student
 from greengen.errors import UsageError
 from greengen.propagation import Z95
@@ -27,9 +28,6 @@ KEYS = {
     "correct": {"correct", "of", "source"},
     "values": {"values", "each", "source"},
 }
-
-#: No figure of quality is larger: a slip, and beyond any float in the end.
-MOST = 1e15
 
 STATED, BARE = "interval as stated", "no interval"
 WILSON = "Wilson's score interval"
@@ -118,8 +116,8 @@ def _repeated(name: str, told: Mapping[str, Any], source: str) -> Quality:
     return Quality(mean, mean - half, mean + half, f"Student's t across {each}", source, part=part)
 
 
-def _number(name: str, told: object) -> float:
-    if isinstance(told, bool) or not isinstance(told, int | float) or not -MOST <= told <= MOST:
-        msg = f"quality {repr(told)[:40]} of {name!r} is no number that can be: pass one from {-MOST:g} to {MOST:g}"
+def _number(name: str, told: Any) -> float:  # noqa: ANN401 -- whatever was stated
+    if not stated.is_number(told, -stated.MOST):
+        msg = f"quality {repr(told)[:40]} of {name!r} is no number that can be: pass one of {stated.MOST:g} at most"
         raise UsageError(msg)
     return float(told)

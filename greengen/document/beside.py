@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from greengen import stated
 from greengen.accounting import amortised, network
 from greengen.accounting import ledger as ledgers
 from greengen.accounting.carbon import Footprint
@@ -133,11 +134,8 @@ def _amortise(models: Sequence[dict[str, Any]], footprint: Footprint, asked: Bes
 
 
 def _unknown(model: str, what: str, where: str, known: Sequence[str]) -> str:
-    import difflib  # noqa: PLC0415 -- for a name that is not known
-
-    near = difflib.get_close_matches(model, known, n=1)
     there = f"it has {what} of {', '.join(map(repr, known))}" if known else f"there is no {what} of any model"
-    return f"{where} has no {what} of {model!r}: " + (f"did you mean {near[0]!r}? " if near else "") + there
+    return f"{where} has no {what} of {model!r}: {stated.nearest(model, known)}{there}"
 
 
 def _network(document: dict[str, Any], ledger: Ledger, kwh_per_gb: float | None, listed: set[str]) -> None:

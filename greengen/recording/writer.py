@@ -26,8 +26,8 @@ T = TypeVar("T")
 #: kill -9 loses at most this much.
 FLUSH_S = 0.5
 
-#: A process that only tells spans writes at once, and so long afterwards, then after twice as long and so on up to
-#: that: a worker of a pool may be ended by a signal as soon as it has done its work.
+#: A process that only tells spans writes at once, so long afterwards, then after twice as long, and so on up to
+#: FLUSH_S: a worker of a pool may be ended by a signal as soon as it has done its work.
 _EARLY_S = 0.05
 
 #: Rows that wait in memory for a disk that does not take them.

@@ -141,10 +141,8 @@ def of(one: Measured, comparison: Comparison) -> Profile:
     for tier, uses in tiers.items():
         if tier == "network":
             continue
-        site, energy = (
-            uses[0].site,
-            mean(one.name if tier is None else f"{one.name}, {tier} tier", [use.energy for use in uses]),
-        )
+        site, name = uses[0].site, one.name if tier is None else f"{one.name}, {tier} tier"
+        energy = mean(name, [use.energy for use in uses])
         legs.append(Leg(tier, energy, site.intensity, site.overhead, _cooled(uses)))
     embodied = mean(f"{one.name}, hardware", [repeat.embodied for repeat in one.repeats])
     return Profile(one.name, tuple(legs), _link(one, comparison), embodied, unit)

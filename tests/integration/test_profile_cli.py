@@ -583,7 +583,7 @@ def test_mistakes_in_report(
     (tmp_path / "text").write_text("no run")
     (tmp_path / "r.html").write_text("<html>mine</html>")
     cases = [
-        (["run.greengen", "--policy", "equl"], "unknown policy 'equl': did you mean equal?"),
+        (["run.greengen", "--policy", "equl"], "unknown policy 'equl': did you mean 'equal'"),
         (["run.greengen", "--requests", "bottom:3"], "'bottom:3' is not understood: pass all, none or top:N"),
         (["run.greengen", "--requests", "top:-1"], "is not understood"),
         (["run.greengen", "--requests", "top:"], "is not understood"),

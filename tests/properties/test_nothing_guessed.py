@@ -84,5 +84,5 @@ def test_an_impossible_pue_is_refused(pue: float) -> None:
 @FEW
 @given(cases())
 def test_an_unknown_policy_is_refused(case: Case) -> None:
-    with pytest.raises(PolicyError, match="did you mean equal"):
+    with pytest.raises(PolicyError, match="did you mean 'equal'"):
         build(case.rows, policy="equals")

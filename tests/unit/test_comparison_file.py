@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tomli_w
 
 from greengen.accounting.embodied import Hardware
 from greengen.cli import main
 from greengen.comparison import compare, from_file
-from greengen.comparison_toml import _lines
 from greengen.errors import GreengenError, UsageError
 from greengen.quantity import Quantity
 from tests.unit.compared import GPU, PACKAGE, repeats, timeline, write
@@ -236,7 +236,7 @@ def test_a_value_of_the_wrong_type_is_refused_or_means_something(folder: Path, p
         for key in place[:-1]:
             around = around[key]
         around[place[-1]] = tomllib.loads(f"v = {text}")["v"]
-        path = comparison(folder, "".join(_lines({key: value}) for key, value in told.items()))
+        path = comparison(folder, tomli_w.dumps(told))
         # Nothing but an error that the command tells in a line; and no figure that is none.
         with contextlib.suppress(GreengenError):
             json.dumps(from_file(path).document(), allow_nan=False)

@@ -245,7 +245,7 @@ def test_coefficients_that_cannot_be_are_refused(bad: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "hint"), [("fase", "did you mean phase"), ("tokens", "did you mean token"), ("", "there is auto")]
+    ("name", "hint"), [("fase", "did you mean 'phase"), ("tokens", "did you mean 'token"), ("", "there is auto")]
 )
 def test_a_policy_that_is_not_there_is_refused(name: str, hint: str) -> None:
     with pytest.raises(PolicyError, match=hint):
