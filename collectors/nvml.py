@@ -169,7 +169,9 @@ class NvmlCollector:
             self._outages.end(uid)
             t_ns = self._host.monotonic_ns()
             yield Sample(uid, t_ns, value, gpu.domain.reading, gpu.meter.window_s)
-            yield from self._check(nvml, gpu, t_ns, value)
+            check = self._checks.get(uid)
+            if check is not None and check.due(t_ns):
+                yield from _held_against_gauge(nvml, gpu, check, t_ns, value)
             use = self._uses.get(uid)
             if use is None and gpu.domain.activity:
                 yield from self._read_busy(nvml, gpu)
@@ -187,14 +189,6 @@ class NvmlCollector:
         for number, handle in enumerate(boards.values()):
             found |= state_of(cast("Nvml", nvml), handle, f"NVIDIA GPU {number}")
         return found
-
-    def _check(self, nvml: Nvml, gpu: Gpu, t_ns: int, energy_j: float) -> Iterator[Event]:
-        check = self._checks.get(gpu.domain.uid)
-        if check is None or gpu.check is None or not check.due(t_ns):
-            return
-        watts = answer(nvml, lambda handle: gpu.check and gpu.check.read(nvml, handle), gpu.handle, None)
-        if watts is not None:
-            yield from check.add(t_ns, energy_j, watts, gpu.domain.uid)
 
     def _renew(self, nvml: Nvml, t_ns: int) -> None:
         """Start NVML anew and look every GPU up by its UUID; where that fails, later again."""
@@ -234,6 +228,12 @@ class NvmlCollector:
                 nvml.nvmlShutdown()
             except nvml.NVMLError:
                 return  # the driver is gone already
+
+
+def _held_against_gauge(nvml: Nvml, gpu: Gpu, check: EnergyCheck, t_ns: int, energy_j: float) -> Iterator[Event]:
+    watts = answer(nvml, lambda handle: gpu.check and gpu.check.read(nvml, handle), gpu.handle, None)
+    if watts is not None:
+        yield from check.add(t_ns, energy_j, watts, gpu.domain.uid)
 
 
 def _remedy(error: Exception) -> str:
