@@ -8,6 +8,7 @@ machine does other work.
 
     pip install 'greengen[transformers]'
     python examples/continuous_batching.py
+    python examples/continuous_batching.py --device cuda
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ POLICIES = ("affine", "phase", "equal")
 COEFFICIENTS = ("the step itself", "a token read", "a token written", "a token cached")
 
 
-def small_llama() -> LlamaForCausalLM:
+def small_llama(device: str = "cpu") -> LlamaForCausalLM:
     """A Llama of 62 million parameters, as it is before training."""
     torch.manual_seed(0)
     config = LlamaConfig(
@@ -68,7 +69,7 @@ def small_llama() -> LlamaForCausalLM:
         max_position_embeddings=1024,
         eos_token_id=None,
     )
-    return LlamaForCausalLM(config).eval()
+    return LlamaForCausalLM(config).eval().to(device)
 
 
 def serve(model: LlamaForCausalLM, most: int) -> None:
@@ -134,14 +135,27 @@ def fitted(choice: Choice) -> Iterator[str]:
     yield "The meter's own error comes on top, and is one for all four."
 
 
+def usable(context: click.Context, parameter: click.Parameter, device: str) -> str:
+    """The device, where torch has it."""
+    try:
+        torch.empty(0, device=device)
+    except (AssertionError, RuntimeError) as error:
+        told = str(error).splitlines()[0]
+        raise click.BadParameter(told, context, parameter) from error
+    return device
+
+
 @click.command()
 @click.option("--requests", type=click.IntRange(min=1), default=48, show_default=True, help="Serve the first so many.")
-def main(requests: int) -> None:
+@click.option(
+    "--device", default="cpu", show_default=True, callback=usable, help="Where the model computes: cpu, cuda, cuda:1."
+)
+def main(requests: int, device: str) -> None:
     """Serve, then print the table and check the books."""
     path = Path(tempfile.mkdtemp()) / "run.greengen"
     # What a step costs is then what it computes, and not how long two threads wait for one another.
     torch.set_num_threads(1)
-    model = small_llama()
+    model = small_llama(device)
     with greengen.profile(path, interval_s=0.02) as run, continuous_batching(model, name="small-llama"):
         serve(model, requests)
 

@@ -87,6 +87,7 @@ class Rig:
     celsius      how warm each GPU is
     loaded_s     when the driver was last loaded: until NVML starts anew after that, every call fails
     start_error  what nvmlInit fails with: 9 driver not loaded, 12 library not found
+    refresh_s    how far apart the energy counter moves; 0: at every look
     clock_s      the clock the counters run with, s
     """
 
@@ -112,6 +113,7 @@ class Rig:
     celsius: int = 45
     loaded_s: float = 0.0
     start_error: int = NVML_SUCCESS
+    refresh_s: float = 0.0
     clock_s: Callable[[], float] = time.monotonic
 
     def uuid(self, index: int) -> str:
@@ -201,7 +203,10 @@ class FakeNvml:
     def nvmlDeviceGetTotalEnergyConsumption(self, handle: int) -> int:
         """Energy since the driver was loaded, mJ."""
         self._check(handle, supported=self.rig.energy)
-        return round(self.rig.watts[handle] * (self.rig.clock_s() - self.rig.loaded_s) * 1000 * self.rig.counted)
+        since_s = self.rig.clock_s() - self.rig.loaded_s
+        if self.rig.refresh_s:
+            since_s -= since_s % self.rig.refresh_s
+        return round(self.rig.watts[handle] * since_s * 1000 * self.rig.counted)
 
     def nvmlDeviceGetPowerUsage(self, handle: int) -> int:
         """Power, mW."""

@@ -50,6 +50,30 @@ def test_library_example_prints_a_row_per_model(tmp_path: Path) -> None:
     assert re.search(r"^large +3 ", printed, re.MULTILINE)
 
 
+def test_gpu_meter_example_says_how_often_a_meter_moves_and_what_each_adds_up_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig = {"watts": [150, 300], "refresh_s": 0.1, "shown_w": 270, "instant": False}
+    monkeypatch.setenv("GREENGEN_PYNVML", "greengen.testing.fake_pynvml")
+    monkeypatch.setenv("GREENGEN_FAKE_NVML", json.dumps(rig))
+    printed = start(sys.executable, EXAMPLES / "gpu_meter.py", "--gpu", "1", "--seconds", "1", cwd=tmp_path)
+    assert "gauge, instant: not on this board (Not Supported)" in printed
+    assert re.search(r"^idle, [\d.]+ s: [\d.]+ J \[.*\] measured by greengen$", printed, re.MULTILINE)
+    # The fake's counter takes whole steps, and its gauge shows a tenth too little, ever the same.
+    assert re.search(r"^  energy counter .* a new number every \d+ ms", printed, re.MULTILINE)
+    assert re.search(r"^  gauge +[\d.]+ J +270\.0 W .*showed no two new numbers$", printed, re.MULTILINE)
+    [run] = tmp_path.glob("*/idle.greengen")
+    assert [domain.name for domain in Run(run).rows().timelines[0].domains] == ["NVIDIA H100 80GB HBM3"]
+
+
+def test_gpu_meter_example_tells_of_a_gpu_that_is_not_there_in_a_line() -> None:
+    command = [sys.executable, str(EXAMPLES / "gpu_meter.py"), "--gpu", "7"]
+    environment = os.environ | {"GREENGEN_PYNVML": "greengen.testing.fake_pynvml"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 2
+    assert "GPU 7 of NVIDIA's cannot be read: Invalid Argument" in done.stderr
+
+
 def test_policies_example_prints_every_policy_and_draws_them(tmp_path: Path) -> None:
     options = ("--workload", "chat", "--batch", "2.6", "--seeds", "1", "--html", "policies.html")
     printed = start(sys.executable, EXAMPLES / "policies.py", *options, cwd=tmp_path)
