@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-import torch
-from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
 
 import greengen
 from greengen.errors import UsageError
 from greengen.integrations.static_batching import static_batching
 from greengen.rows import SpanRow, Timeline
 from tests.integration.commands import balanced
+from tests.integration.lazily import Library
+
+if TYPE_CHECKING:
+    import torch
+    import transformers
+else:
+    torch, transformers = Library("torch"), Library("transformers")
 
 PROMPTS = (12, 5, 1)
 PAD = 0
@@ -22,7 +27,7 @@ PAD = 0
 @pytest.fixture(scope="module")
 def model() -> Any:
     torch.manual_seed(0)
-    config = LlamaConfig(
+    config = transformers.LlamaConfig(
         vocab_size=64,
         hidden_size=32,
         intermediate_size=64,
@@ -30,7 +35,7 @@ def model() -> Any:
         num_attention_heads=2,
         pad_token_id=PAD,
     )
-    return LlamaForCausalLM(config).eval()
+    return transformers.LlamaForCausalLM(config).eval()
 
 
 @pytest.fixture
@@ -46,8 +51,8 @@ def inputs() -> dict[str, torch.Tensor]:
     return {"input_ids": torch.tensor(rows), "attention_mask": torch.tensor(mask)}
 
 
-def config(**options: Any) -> GenerationConfig:
-    return GenerationConfig(
+def config(**options: Any) -> transformers.GenerationConfig:
+    return transformers.GenerationConfig(
         **{"max_new_tokens": 6, "do_sample": False, "eos_token_id": -1, "pad_token_id": PAD} | options
     )
 

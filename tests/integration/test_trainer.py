@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-import torch
-from transformers import LlamaConfig, LlamaForCausalLM, Trainer, TrainingArguments
 
 import greengen
 from greengen.integrations.trainer import training
 from greengen.rows import SpanRow
 from tests.integration.commands import balanced, spans
+from tests.integration.lazily import Library
+
+if TYPE_CHECKING:
+    import torch
+    import transformers
+else:
+    torch, transformers = Library("torch"), Library("transformers")
 
 ROWS, LENGTH, BATCH, ACCUMULATE, EPOCHS = 16, 8, 2, 2, 2
 STEPS = ROWS // (BATCH * ACCUMULATE)
@@ -26,11 +31,11 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def trainer(tmp_path: Path) -> Any:
     torch.manual_seed(0)
-    config = LlamaConfig(
+    config = transformers.LlamaConfig(
         vocab_size=64, hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2
     )
     data = [{"input_ids": (row := torch.randint(64, (LENGTH,))), "labels": row} for _ in range(ROWS)]
-    arguments = TrainingArguments(
+    arguments = transformers.TrainingArguments(
         output_dir=str(tmp_path / "checkpoints"),
         per_device_train_batch_size=BATCH,
         gradient_accumulation_steps=ACCUMULATE,
@@ -43,7 +48,9 @@ def trainer(tmp_path: Path) -> Any:
         use_cpu=True,
         dataloader_pin_memory=False,
     )
-    return Trainer(LlamaForCausalLM(config), arguments, train_dataset=data, eval_dataset=data[:4])
+    return transformers.Trainer(
+        transformers.LlamaForCausalLM(config), arguments, train_dataset=data, eval_dataset=data[:4]
+    )
 
 
 def ancestors(span: SpanRow, path: Path) -> list[str]:

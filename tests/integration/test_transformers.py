@@ -15,18 +15,22 @@ from contextlib import contextmanager
 from importlib import metadata
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
-import torch
-from transformers import ContinuousBatchingConfig, GenerationConfig, LlamaConfig, LlamaForCausalLM
-from transformers.generation.continuous_batching.requests import RequestState
 
 import greengen
 from greengen.errors import UsageError
 from greengen.integrations.transformers import _prompt_tokens, continuous_batching
 from greengen.rows import EngineStep, SpanRow, Timeline
 from tests.integration.commands import balanced
+from tests.integration.lazily import Library
+
+if TYPE_CHECKING:
+    import torch
+    import transformers
+else:
+    torch, transformers = Library("torch"), Library("transformers")
 
 #: Lengths that need several steps of 32 tokens, fit in one, or are a single token. None begins like another.
 PROMPTS = [list(range(first, first + length)) for first, length in enumerate((5, 50, 33, 1))]
@@ -36,7 +40,7 @@ OUTPUT = 8
 @pytest.fixture(scope="module")
 def model() -> Any:
     torch.manual_seed(0)
-    config = LlamaConfig(
+    config = transformers.LlamaConfig(
         vocab_size=128,
         hidden_size=64,
         intermediate_size=128,
@@ -46,7 +50,7 @@ def model() -> Any:
         max_position_embeddings=512,
         eos_token_id=None,
     )
-    return LlamaForCausalLM(config).eval()
+    return transformers.LlamaForCausalLM(config).eval()
 
 
 @pytest.fixture
@@ -90,8 +94,8 @@ def batching(**settings: Any) -> dict[str, Any]:
     generation |= {name: settings.pop(name) for name in list(settings) if name in {*generation, "num_return_sequences"}}
     engine = {"num_blocks": 64, "page_size": 16, "max_batch_tokens": 32} | settings
     return {
-        "generation_config": GenerationConfig(eos_token_id=-1, **generation),
-        "continuous_batching_config": ContinuousBatchingConfig(**engine),
+        "generation_config": transformers.GenerationConfig(eos_token_id=-1, **generation),
+        "continuous_batching_config": transformers.ContinuousBatchingConfig(**engine),
     }
 
 
@@ -259,6 +263,8 @@ def test_warming_up_is_no_request(model: Any, path: Path) -> None:
 
 
 def test_a_prompt_stays_what_it_was_when_its_output_is_computed_again() -> None:
+    from transformers.generation.continuous_batching.requests import RequestState
+
     state = RequestState(request_id="a", initial_tokens=[1, 2, 3], generated_tokens=[4, 5])
     for _ in range(2):
         assert _prompt_tokens(state) == 3
