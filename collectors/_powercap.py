@@ -117,10 +117,9 @@ def why_no_zones(host: Host, cpu: CpuInfo) -> Unavailable:
             "no powercap zones are seen in this container, and Docker's MaskedPaths hide them by default",
             _UNMASK,
         )
-    if cpu.vendor not in ("", "GenuineIntel", "AuthenticAMD", "HygonGenuine"):
-        return Unavailable("rapl", f"the CPU is of {cpu.vendor}, and RAPL is of Intel's and AMD's")
-    if _ARM.search(read_text(host.procfs / "cpuinfo")):
-        return Unavailable("rapl", "this CPU is an ARM one, and RAPL is of Intel's and AMD's")
+    maker = "ARM" if _ARM.search(read_text(host.procfs / "cpuinfo")) else cpu.vendor
+    if maker not in ("", "GenuineIntel", "AuthenticAMD", "HygonGenuine"):
+        return Unavailable("rapl", f"CPUs of {maker} have no RAPL counters")
     return Unavailable(
         "rapl",
         f"{host.sysfs / 'class/powercap'} has no intel-rapl zone: the driver is not loaded, or does not know this CPU",
