@@ -13,7 +13,7 @@ from pathlib import Path
 
 from greengen.collectors._cpu_info import read_text
 
-_INTEGER = re.compile(r"-?\d+")
+_INTEGER = re.compile(r"-?[0-9]{1,20}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ tpu        docs.cloud.google.com, TPU Monitoring Library, and the tool tpu-info 
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -188,6 +189,9 @@ def neuron_report(text: str | bytes) -> Told:
         raise ValueError(msg)
     if errors or max(busy.values(), default=0.0) > _MOST_BUSY:
         msg = f"neuron-monitor: {'; '.join(errors) or 'a device is told more than fully used'}"
+        raise ValueError(msg)
+    if not all(part >= 0 for part in busy.values()) or not 0 < window_s < math.inf:
+        msg = f"neuron-monitor: no use is {min(busy.values())}, or no period {window_s} s"
         raise ValueError(msg)
     return Told({device: min(part, 1.0) for device, part in busy.items()}, window_s)
 

@@ -50,7 +50,7 @@ def _load(path: Path, cpu: CpuInfo, schema: str, accelerator: str = "") -> Calib
         told = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         return f"{path} cannot be read: {error.strerror}"
-    except ValueError:
+    except (ValueError, RecursionError):
         return f"{path} is no JSON"
     if not isinstance(told, dict) or told.get("schema") != schema:
         return f"{path} is no calibration of the schema {schema}"

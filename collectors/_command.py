@@ -12,6 +12,8 @@ from greengen.collector import Host
 from greengen.collectors._helper import Helper, which
 
 _CHUNK = 1 << 16
+#: Many times what any of them says.
+_LONGEST = 4_000_000
 
 
 class CommandError(ValueError):
@@ -41,7 +43,8 @@ class Command:
     def run(self, *more: str) -> str:
         """Its standard output, with `more` arguments.
 
-        Raises OSError, or CommandError for an exit code that is not 0, with what it said.
+        Raises OSError, CommandError for an exit code that is not 0, with what it said, or ValueError where it does not
+        end to speak.
         """
         deadline = time.monotonic() + self._timeout_s
         self._helper = helper = Helper([*self._argv, *more], self._host, subprocess.PIPE)
@@ -49,7 +52,7 @@ class Command:
             # It was ended while it was being started.
             helper.kill()
         try:
-            out, err = _read(helper, deadline)
+            out, err = _read(helper, self._argv[0], deadline)
             code = helper.wait(deadline - time.monotonic())
         finally:
             self._helper = None
@@ -73,7 +76,7 @@ class Command:
             helper.kill()
 
 
-def _read(helper: Helper, deadline: float) -> tuple[str, str]:
+def _read(helper: Helper, name: str, deadline: float) -> tuple[str, str]:
     """What it writes to its output and as errors, until both end, or until a time of the monotonic clock."""
     said = {pipe: b"" for pipe in (helper.output, helper.errors) if pipe is not None}
     with selectors.DefaultSelector() as selector:
@@ -84,6 +87,9 @@ def _read(helper: Helper, deadline: float) -> tuple[str, str]:
             for key, _ in ready:
                 chunk = os.read(key.fd, _CHUNK)
                 said[key.data] += chunk
+                if len(said[key.data]) > _LONGEST:
+                    msg = f"{name} writes more than {_LONGEST:,} bytes"
+                    raise ValueError(msg)
                 if not chunk:
                     selector.unregister(key.fileobj)
             if not ready:

@@ -36,10 +36,14 @@ def open_cpu_time(host: Host, platform: str) -> CpuTime | Unavailable:
     except OSError as error:
         return Unavailable("cpu", f"{stat} cannot be opened: {error.strerror}", "mount procfs, or set GREENGEN_PROCFS")
     try:
-        cpu_time.read()
+        _, capacity_ns = cpu_time.read()
     except (OSError, ValueError) as error:
         cpu_time.close()
         return Unavailable("cpu", f"{stat} cannot be read: {error}", "mount procfs, or set GREENGEN_PROCFS")
+    if not capacity_ns:
+        # pkg/sentry/fsimpl/proc/tasks_files.go, statData: gVisor writes zeros, whatever its CPUs do.
+        cpu_time.close()
+        return Unavailable("cpu", f"{stat} shows no CPU time, as in gVisor's sandboxes", "measure outside the sandbox")
     return cpu_time
 
 

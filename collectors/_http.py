@@ -125,7 +125,9 @@ class Client:
             msg = f"no answer within {self._timeout_s:g} s"
             raise TimeoutError(msg) from error
         except http.client.HTTPException as error:
-            msg = f"no HTTP answer: {type(error).__name__} {error}".rstrip()
+            # What it says instead may be anything, and is shown in a terminal.
+            said = repr(str(error)[:60]) if str(error) else ""
+            msg = f"no HTTP answer: {type(error).__name__} {said}".rstrip()
             raise ValueError(msg) from error
         finally:
             self._sock = None
@@ -170,7 +172,7 @@ def parse_object(body: bytes) -> dict[str, Any]:
     """A JSON object. Raises ValueError for anything else."""
     try:
         found = json.loads(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         msg = f"its answer is no JSON: {body[:60]!r}"
         raise ValueError(msg) from error
     if not isinstance(found, dict):
@@ -181,6 +183,11 @@ def parse_object(body: bytes) -> dict[str, Any]:
 
 def number(value: object) -> float | None:
     """A JSON value as a finite number; None for what is not one: null, text, true, NaN."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
-    return float(value)
+    try:
+        found = float(value)
+    except OverflowError:
+        # A whole number of hundreds of digits.
+        return None
+    return found if math.isfinite(found) else None

@@ -15,7 +15,8 @@ from typing import NamedTuple
 from greengen.collectors._cpu_info import read_text
 
 _NUMBER = re.compile(r"^hwmon(\d+)$")
-_INTEGER = re.compile(r"^-?\d+$")
+#: A longer one is none of the kernel's, and of thousands of digits Python makes no number.
+_INTEGER = re.compile(r"^-?[0-9]{1,20}$")
 
 
 class Chip(NamedTuple):

@@ -23,8 +23,10 @@ T = TypeVar("T")
 _MOST = 1024
 #: How long `close` waits for a thread that is in the middle of a question.
 _CLOSE_S = 0.5
-#: What asking may fail with: the network, the command, or an answer that means nothing.
+#: What asking fails with: the network, the command, or an answer that means nothing.
 _FAILURES = (OSError, ValueError)
+#: And what a stranger's answer can bring about that nobody foresaw: it must not end the thread.
+_UNFORESEEN = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,8 @@ class Poller(Generic[T]):
             value, trouble = self._ask(), ""
         except _FAILURES as error:
             value, trouble = None, str(error) or type(error).__name__
+        except _UNFORESEEN as error:
+            value, trouble = None, f"its answer cannot be read ({type(error).__name__}: {str(error)[:80]})"
         self._answers.append(Answer((asked_ns + self._clock()) // 2, value, trouble))
         self._asked_ns = 0
         self._answered.set()

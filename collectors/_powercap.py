@@ -12,6 +12,10 @@ from greengen.collectors._cpu_info import CpuInfo, read_text
 
 _ZONE = re.compile(r"^(intel-rapl(?:-mmio)?)((?::[0-9a-f]+)+)$")
 _CONTAINER = re.compile(r"docker|kubepods|containerd|libpod|crio|lxc")
+#: A longer one is none of the kernel's, and of thousands of digits Python makes no number.
+_INTEGER = re.compile(r"^[0-9]{1,20}$")
+#: What every ARM kernel says of each CPU (arch/arm64/kernel/cpuinfo.c), and no other does.
+_ARM = re.compile(r"^CPU implementer\s*:", re.MULTILINE)
 _MASK = re.compile(r" (\S*/powercap) \S+ .*- tmpfs ", re.MULTILINE)
 
 _UNMASK = (
@@ -35,7 +39,7 @@ class Zone(NamedTuple):
     def number(self, file: str) -> int | None:
         """A file of the zone as a number; None where it cannot be read, or is not one."""
         text = read_text(self.path / file).strip()
-        return int(text) if text.isdigit() else None
+        return int(text) if _INTEGER.match(text) else None
 
 
 def find_zones(sysfs: Path) -> dict[str, Zone]:
@@ -113,8 +117,9 @@ def why_no_zones(host: Host, cpu: CpuInfo) -> Unavailable:
             "no powercap zones are seen in this container, and Docker's MaskedPaths hide them by default",
             _UNMASK,
         )
-    if cpu.vendor not in ("", "GenuineIntel", "AuthenticAMD", "HygonGenuine"):
-        return Unavailable("rapl", f"a {cpu.vendor} CPU has no RAPL counters")
+    maker = "ARM" if _ARM.search(read_text(host.procfs / "cpuinfo")) else cpu.vendor
+    if maker not in ("", "GenuineIntel", "AuthenticAMD", "HygonGenuine"):
+        return Unavailable("rapl", f"CPUs of {maker} have no RAPL counters")
     return Unavailable(
         "rapl",
         f"{host.sysfs / 'class/powercap'} has no intel-rapl zone: the driver is not loaded, or does not know this CPU",

@@ -120,6 +120,7 @@ class _Builder:
     events: list[Event] = field(default_factory=list)
     hidden_j: float = 0.0
     window_s: float = 0.0
+    jumped_ns: int = -1
 
     def begin(self, t_ns: int) -> None:
         if self.t_ns and t_ns > self.t_ns[-1]:
@@ -135,12 +136,24 @@ class _Builder:
         self.spacing_s.append(spacing_s)
 
     def lose(self, t_ns: int, reason: str, kind: Any) -> None:  # noqa: ANN401 -- an EventKind
-        t0_ns = self.t_ns[-1]
-        power = self.domain.max_power_w
-        bound = None if power is None else power * (t_ns - t0_ns) / NS
-        self.unknown.append(Unknown(t0_ns, t_ns, reason, bound))
+        self.unknown.append(self._unknown(self.t_ns[-1], t_ns, reason))
         self.events.append(Event(t_ns, kind, self.domain.uid, reason))
         self.step(t_ns, 0.0, 0.0, known=False)
+
+    def disbelieve(self, t_ns: int, gained_j: float) -> None:
+        """A jump; those that follow one another are told once, as a counter in another unit makes them."""
+        if self.jumped_ns == self.t_ns[-1]:
+            first = self.unknown[-1]
+            self.unknown[-1] = self._unknown(first.t0_ns, t_ns, first.reason)
+            self.step(t_ns, 0.0, 0.0, known=False)
+        else:
+            what = f"{self.domain.name}: its counter rose by {gained_j:.6g} J, more than this domain can draw"
+            self.lose(t_ns, f"{what}: not believed", "warning")
+        self.jumped_ns = t_ns
+
+    def _unknown(self, t0_ns: int, t_ns: int, reason: str) -> Unknown:
+        power = self.domain.max_power_w
+        return Unknown(t0_ns, t_ns, reason, None if power is None else power * (t_ns - t0_ns) / NS)
 
     def curve(self) -> Curve:
         step_j = np.array(self.step_j, dtype=float)
@@ -232,12 +245,12 @@ def _step(builder: _Builder, values: tuple[float, float], same_ns: int, at: tupl
     if t0_ns == t_ns:
         return
     delta, kind = _delta(domain, before, value, (t_ns - t0_ns) / NS)
-    if delta is None:
+    if delta is None and kind == "jump":
+        builder.disbelieve(t_ns, value - before)
+    elif delta is None:
         reason = "the counter went back to 0 (driver reload, suspend or reboot): the joules since the last reading"
         reason += " and before the reset were never read"
-        if kind == "jump":
-            reason = f"the counter rose by {value - before:.6g} J, more than this domain can draw: not believed"
-        builder.lose(t_ns, reason, "reset" if kind == "reset" else "warning")
+        builder.lose(t_ns, reason, "reset")
     else:
         builder.step(t_ns, delta, min(spacing_ns, t_ns - t0_ns) / NS)
         _flag(builder, kind, t_ns - t0_ns, min(spacing_ns, t_ns - t0_ns) or t_ns - t0_ns)

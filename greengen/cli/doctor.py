@@ -101,12 +101,12 @@ def _machine() -> dict[str, Any]:
 
 def _print(report: dict[str, Any]) -> None:
     from rich.console import Console  # noqa: PLC0415 -- only this verb needs it
-    from rich.markup import escape  # noqa: PLC0415 -- only this verb needs it
+    from rich.padding import Padding  # noqa: PLC0415 -- the same
 
     facts = report["machine"]
     lines = [
         (
-            f"[bold]{escape(facts['hostname'])}[/]: {facts['system']} on {facts['architecture']}, "
+            f"[bold]{_text(facts['hostname'])}[/]: {facts['system']} on {facts['architecture']}, "
             f"{facts['logical_cpus']} logical CPUs ({facts['physical_cores'] or '?'} cores), "
             f"{facts['memory_bytes'] / 2**30:.1f} GiB, Python {facts['python']}"
         ),
@@ -114,20 +114,37 @@ def _print(report: dict[str, Any]) -> None:
     ]
     for row in report["domains"]:
         power_w, note = row["live"]["power_w"], row["live"]["note"]
-        lines.append(f"  [bold]{escape(row['domain'])}[/]" + ("" if power_w is None else f"  {power_w:.3g} W now"))
-        lines += [f"    {escape(text)}" for text in (*_details(row), words(row["live"])) if text]
-        lines += [f"    [yellow]{escape(note)}[/]"] if note else []
+        lines.append(f"  [bold]{_text(row['domain'])}[/]" + ("" if power_w is None else f"  {power_w:.3g} W now"))
+        lines += [f"    {_text(text)}" for text in (*_details(row), words(row["live"])) if text]
+        lines += [f"    [yellow]{_text(note)}[/]"] if note else []
     if report["unavailable"]:
         lines.append("\n[bold]Cannot be measured[/]")
     for row in report["unavailable"]:
-        lines.append(f"  [bold]{escape(row['interface'])}[/]: {escape(row['reason'])}")
-        lines += [f"    remedy: {escape(row['remedy'])}"] if row["remedy"] else []
+        lines.append(f"  [bold]{_text(row['interface'])}[/]: {_text(row['reason'])}")
+        lines += [f"    remedy: {_text(row['remedy'])}"] if row["remedy"] else []
     lines.append("\n[bold]Not supported[/], on whatever machine")
     for row in report["unsupported"]:
-        lines.append(f"  {escape(row['interface'])}: {escape(row['reason'])}")
-        lines += [f"    instead: {escape(row['remedy'])}"] if row["remedy"] else []
-    lines += [f"[yellow]warning:[/] {escape(warning)}" for warning in report["warnings"]]
-    Console(highlight=False).print("\n".join(lines), soft_wrap=True)
+        lines.append(f"  {_text(row['interface'])}: {_text(row['reason'])}")
+        lines += [f"    instead: {_text(row['remedy'])}"] if row["remedy"] else []
+    lines += [f"[yellow]warning:[/] {_text(warning)}" for warning in report["warnings"]]
+    console = Console(highlight=False)
+    for line in "\n".join(lines).split("\n"):
+        if console.is_terminal:
+            # What goes on in the next line stays below its beginning.
+            text = line.lstrip(" ")
+            console.print(Padding(text, (0, 0, 0, len(line) - len(text))))
+        else:
+            # Of a file or a pipe, each thing is one line: what a command is may be copied, or searched for.
+            console.print(line, soft_wrap=True)
+
+
+def _text(given: str) -> str:
+    """What a driver or a meter says, as text only."""
+    from rich.markup import escape  # noqa: PLC0415 -- only this verb needs it
+
+    from greengen.reports.format import printable  # noqa: PLC0415 -- the same
+
+    return escape(printable(given))
 
 
 def _details(row: dict[str, Any]) -> list[str]:

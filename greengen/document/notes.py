@@ -29,7 +29,12 @@ def boundary(ledger: Ledger) -> dict[str, Any]:
     covered, missing = [], []
     for chapter in ledger.chapters:
         for entries in chapter.entries:
-            domain = entries.books.domain
+            domain, curve = entries.books.domain, entries.books.curve
+            if not curve.known_s:
+                # Found and never read: a total that lacks it says so.
+                why = curve.unknown[0].reason if curve.unknown else entries.energy().reason
+                missing.append({"what": domain.name, "why": why, "remedy": ""})
+                continue
             covered.append(
                 {
                     "domain": domain.uid,

@@ -27,6 +27,8 @@ from greengen.rows import Series
 
 #: ±10 % at 95 %: no document states an error; a judgement.
 _GAIN = 0.05
+#: More than a phone's battery gives, W, by a judgement: a counter that rises faster is not believed.
+_MOST_W = 100.0
 _KINDS = (
     (re.compile(r"cpu", re.IGNORECASE), "package"),
     (re.compile(r"gpu|G3D", re.IGNORECASE), "gpu"),
@@ -92,6 +94,7 @@ class Rails:
             split_reason=SOLE,
             resolution_j=convert(self.step_uws, "uJ", "J"),
             gain=_GAIN,
+            max_power_w=_MOST_W,
             detail="energy of a supply rail, as the phone's power chip (ODPM) counts it",
         )
 

@@ -42,11 +42,11 @@ class ReplayCollector:
         self._now = host.monotonic_ns
         self._path = host.environ.get(VARIABLE, "")
         self._tracks: list[_Track] = []
-        self._shift_ns = 0
+        self._shift_ns: int | None = None
 
     def discover(self) -> Discovery:
         """The domains of the recorded run's first host."""
-        self._tracks = []
+        self._tracks, self._shift_ns = [], None
         if not self._path:
             return Discovery()
         try:
@@ -57,18 +57,21 @@ class ReplayCollector:
             reason = f"{self._path} holds no readings"
             return Discovery(unavailable=(Unavailable("replay", reason, f"name another run file in {VARIABLE}"),))
         self._tracks = _tracks(timelines[0], self._path)
-        self._shift_ns = self._now() - min(track.series.t_ns[0] for track in self._tracks)
         return Discovery(tuple(track.domain for track in self._tracks))
 
     def read(self) -> list[Sample | Event]:
         """All readings whose time has come since the last call; a gap where there are no more."""
         now_ns = self._now()
+        if self._shift_ns is None and self._tracks:
+            # A recording begins with its first reading: one that was told before would not be of it.
+            self._shift_ns = now_ns - min(track.series.t_ns[0] for track in self._tracks)
+        shift_ns = self._shift_ns or 0
         found: list[Sample | Event] = []
         for track in self._tracks:
             series, domain = track.series, track.domain
-            until = bisect_right(series.t_ns, now_ns - self._shift_ns)
+            until = bisect_right(series.t_ns, now_ns - shift_ns)
             for i in range(track.told, until):
-                t_ns = series.t_ns[i] + self._shift_ns
+                t_ns = series.t_ns[i] + shift_ns
                 found.append(Sample(domain.uid, t_ns, series.values[i], domain.reading, series.window_s))
             track.told = max(track.told, until)
             if track.told == len(series.t_ns) and not track.over:

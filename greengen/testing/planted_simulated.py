@@ -206,7 +206,8 @@ class Simulator:
         """What `/proc/stat` shows; only a model of the CPU reads it here."""
         if not self.counter.measures:
             busy = busy_ns // _TICK_NS
-            trees.set_cpu_ticks(self.host, user=busy, idle=ms * _CPUS // 10 - busy)
+            # A machine that begins to record is not at its first tick.
+            trees.set_cpu_ticks(self.host, user=busy, idle=1 + ms * _CPUS // 10 - busy)
 
 
 def _polls(size: int, seed: int) -> list[int]:

@@ -36,6 +36,17 @@ def test_a_phones_rails_and_its_requests(tmp_path: Path) -> None:
     assert gemma["energy_j"]["value"] == pytest.approx(6 * (0.8 + 3.0 + 1.5), rel=1e-6)
 
 
+def test_a_line_of_a_trace_that_no_phone_can_have_drawn(tmp_path: Path) -> None:
+    counts = [2_000_000 * s for s in range(11)]
+    counts[4] = 2**63
+    rows = ["ts,name,value", *(f"{s * 10**9},power.rails.gpu,{count}" for s, count in enumerate(counts))]
+    (tmp_path / "rails.csv").write_text("\n".join(rows) + "\n")
+    imported(tmp_path, "perfetto", "rails.csv")
+    found = report(tmp_path)
+    assert found["totals"]["energy_j"]["value"] == pytest.approx(16)
+    assert any("not believed" in warning for warning in found["warnings"])
+
+
 def test_a_trace_whose_counter_was_reset(tmp_path: Path) -> None:
     rows = ["ts,name,value", *(f"{s * 10**9},power.rails.gpu,{(s if s < 6 else s - 6) * 2_000_000}" for s in range(11))]
     (tmp_path / "rails.csv").write_text("\n".join(rows) + "\n")

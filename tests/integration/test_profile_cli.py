@@ -200,6 +200,20 @@ def test_a_signal_that_ends_the_command(tmp_path: Path) -> None:
     assert b"The books balance" in said
 
 
+def test_a_recorder_that_was_stopped_for_a_while_goes_on(tmp_path: Path) -> None:
+    """As by Ctrl-Z and fg: nothing is passed on that nobody sent."""
+    process = start(tmp_path, command=script(tmp_path, COUNT))
+    wait_for(tmp_path / "ready")
+    process.send_signal(signal.SIGSTOP)
+    time.sleep(1.2)
+    process.send_signal(signal.SIGCONT)
+    process.send_signal(signal.SIGUSR1)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 41, said
+    assert (tmp_path / "got").read_text() == "SIGUSR1\n"
+    assert b"The books balance" in said
+
+
 @pytest.mark.parametrize(("key", "name"), [(b"\x03", "SIGINT"), (b"\x1c", "SIGQUIT")])
 def test_a_key_at_the_terminal_reaches_the_command_once(tmp_path: Path, key: bytes, name: str) -> None:
     keyboard, terminal = os.openpty()

@@ -284,6 +284,8 @@ def test_neuron_without_its_monitor(tmp_path: Path) -> None:
         (neuron_report(50.0, per_device=0), "no report"),
         (neuron_report(50.0).replace('"error": ""', '"error": "cannot read counters"'), "cannot read counters"),
         (neuron_report(900.0), "more than fully used"),
+        (neuron_report(-50.0), "no use"),
+        (neuron_report(float("nan")), "no use"),
         (neuron_report(50.0).replace('"neuron_device_count"', '"logical_neuroncore_config": 2, "n"'), "logical"),
     ],
 )

@@ -96,6 +96,17 @@ def test_others_are_refused_and_the_model_stays_what_it_was(tmp_path: Path, told
     assert says in domain.detail
 
 
+@pytest.mark.parametrize("text", ["[", "[" * 100_000])
+def test_a_file_that_is_no_json(tmp_path: Path, text: str) -> None:
+    (tmp_path / "cpu.json").write_text(text)
+    host = replace(trees.empty_vm(tmp_path / "vm"), environ={"GREENGEN_CALIBRATION": str(tmp_path / "cpu.json")})
+    collector = CpuModelCollector(host, "linux")
+    found = collector.discover()
+    collector.close()
+    assert [domain.uid for domain in found.domains] == ["cpu_model:package"]
+    assert "is no JSON" in found.unavailable[0].reason
+
+
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     host = replace(trees.empty_vm(tmp_path), environ={VARIABLE: str(tmp_path / "no.json")})
     made = CpuModelCollector(host, "linux")

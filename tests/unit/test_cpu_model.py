@@ -188,7 +188,7 @@ def test_domain_of_a_bare_machine(tmp_path: Path) -> None:
 
 
 @given(
-    busy=st.integers(0, 10**9), idle=st.integers(0, 10**9), more_busy=st.integers(0, 10**6), more=st.integers(0, 10**6)
+    busy=st.integers(0, 10**9), idle=st.integers(1, 10**9), more_busy=st.integers(0, 10**6), more=st.integers(0, 10**6)
 )
 def test_energy_is_busy_time_at_one_power_and_the_rest_at_another(
     tmp_path_factory: pytest.TempPathFactory, busy: int, idle: int, more_busy: int, more: int
@@ -241,6 +241,15 @@ def test_an_outage_is_told_once(tmp_path: Path) -> None:
     trees.set_cpu_ticks(host, user=100)
     assert energy_j(collector) == pytest.approx(4.0)
     collector.close()
+
+
+def test_a_sandbox_that_shows_no_cpu_time_is_not_0_j(tmp_path: Path) -> None:
+    """gVisor's ``/proc/stat``: zeros, whatever its CPUs do."""
+    host = trees.empty_vm(tmp_path)
+    trees.set_cpu_ticks(host)
+    found = CpuModelCollector(host, "linux").discover()
+    assert found.domains == ()
+    assert "gVisor" in found.unavailable[0].reason
 
 
 def test_without_procfs_on_linux(tmp_path: Path) -> None:

@@ -106,6 +106,18 @@ def test_a_rise_that_no_machine_can_draw_is_not_believed() -> None:
     assert "not believed" in found.unknown[0].reason
 
 
+def test_a_counter_that_slips_into_another_unit_is_told_once() -> None:
+    """At each of its readings it rises by more than can be believed, for hours."""
+    slipped = [(t, 50.0 + 50_000.0 * (t - 1)) for t in range(2, 9)]
+    found = curve(RAPL, (0, 0.0), (1, 50.0), *slipped, (9, 350_100.0))
+    assert found.total_j == pytest.approx(100.0)
+    [warning] = found.events
+    assert warning.reason.startswith(f"{RAPL.name}: ")
+    [unknown] = found.unknown
+    assert (unknown.t0_ns, unknown.t1_ns, unknown.bound_j) == (SECOND, 8 * SECOND, 7000.0)
+    assert found.known.tolist() == [True, *[False] * 7, True]
+
+
 def test_across_missed_polls_the_total_is_known() -> None:
     every = curve(RAPL, *((t, 50.0 * t) for t in range(11)))
     some = curve(RAPL, (0, 0.0), (1, 50.0), (9, 450.0), (10, 500.0))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from greengen.collector import Discovery, Domain, Event, Sample, Unavailable
 from greengen.errors import UsageError
 from greengen.plugins import Found
 from greengen.testing import trees
+from tests.hosts import loading
 
 
 def run(*arguments: str) -> str:
@@ -88,6 +90,25 @@ def test_terminal() -> None:
     assert "never added" in text
     assert "sole tenancy" in text
     assert "Cannot be measured" in text  # the profiled process is not in the fake procfs
+
+
+def test_a_terminal_is_not_overrun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither to its right, nor by what a driver calls its channel."""
+    host = loading.build("arc_b580", tmp_path)
+    loading.show(host, "class/hwmon/hwmon5/energy2_label", "\x1b[2Jpkg")
+    for name, value in trees.environment(host).items():
+        monkeypatch.setenv(name, value)
+    assert "\x1b" not in run("--collectors", "intel_gpu")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "80")
+    shown = run("--collectors", "intel_gpu")
+    assert "\x1b[2J" not in shown
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", shown).splitlines()
+    assert max(map(len, lines)) <= 80
+    # What goes on below stands as far in.
+    first = next(number for number, line in enumerate(lines) if line.startswith("    not split between processes: "))
+    assert lines[first + 1].startswith("    ")
+    assert lines[first + 1].strip()
 
 
 @pytest.mark.parametrize(

@@ -153,3 +153,9 @@ def test_a_recording_takes_its_collectors_programs_for_its_own_cost(tmp_path: Pa
         assert profiler._sampler.helpers is host.helpers
     finally:
         profiler.stop()
+
+
+def test_a_command_that_does_not_end_to_speak_is_ended() -> None:
+    command = Command(["sh", "-c", "while :; do printf '%65536d' 0; done"], Host.from_environment(), 60.0)
+    with pytest.raises(ValueError, match="writes more than 4,000,000 bytes"):
+        command.run()

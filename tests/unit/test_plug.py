@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -209,7 +210,9 @@ def test_one_that_hangs_costs_the_start_some_seconds_and_the_others_nothing() ->
         ('{"id":0,"apower":"58.3"}', "no number"),
         ('{"id":0,"apower":true}', "no number"),
         ('{"id":0}', "no number"),
+        (f'{{"id":0,"apower":{"9" * 400}}}', "no number"),
         ("[58.3]", "no JSON object"),
+        ('{"apower":' * 50_000, "no JSON"),
         ("", "no JSON"),
     ],
 )
@@ -217,6 +220,25 @@ def test_what_is_no_power_is_never_a_number(told: str, words: str) -> None:
     with HttpMeter(lambda path: told) as meter, opened(plugs(f"shelly2://127.0.0.1:{meter.port}")) as (_, found):
         assert found.domains == ()
         assert words in found.unavailable[0].reason
+
+
+def test_what_is_no_http_is_shown_as_text() -> None:
+    """What a device says is no escape sequence to whoever reads of it in a terminal."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(1 << 16)
+                connection.sendall(b"\x1b[2J\r\n\r\n")
+
+        answering = threading.Thread(target=answer, daemon=True)
+        answering.start()
+        with opened(plugs(f"shelly2://127.0.0.1:{server.getsockname()[1]}")) as (_, found):
+            [why] = found.unavailable
+        answering.join()
+    assert "no HTTP answer" in why.reason
+    assert why.reason.isprintable()
 
 
 @pytest.mark.parametrize(

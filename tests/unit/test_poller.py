@@ -60,6 +60,20 @@ def test_a_failure_is_told_once_per_outage() -> None:
     assert told == [gone, [], [], gone]
 
 
+def test_an_answer_that_nobody_foresaw_is_an_outage_and_not_the_end_of_the_thread() -> None:
+    clock = FakeClock()
+    asked = poller(RecursionError("too deep"), OverflowError("too large"), 3.0, clock=clock)
+    polled = Polled(("m",), asked, rows, 9)
+    assert list(polled.read(clock())) == []
+    asked.poll()
+    [gap] = polled.read(clock())
+    assert isinstance(gap, Event)
+    assert gap.reason == "m: its answer cannot be read (RecursionError: too deep)"
+    asked.poll()
+    asked.poll()
+    assert [row.value for row in polled.read(clock()) if isinstance(row, Sample)] == [3.0]
+
+
 def test_a_question_that_hangs_is_an_outage_and_ends_with_the_poller() -> None:
     released = threading.Event()
 

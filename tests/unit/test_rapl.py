@@ -273,6 +273,25 @@ def test_arm_virtual_machine_is_known_by_its_dmi_tables(tmp_path: Path) -> None:
     assert "virtual machine" not in discovered(host)[1].unavailable[0].reason
 
 
+def test_an_arm_cpu_is_not_told_to_load_an_intel_driver(tmp_path: Path) -> None:
+    host = trees.machine(tmp_path, model="", vendor="", cpus=2)
+    text = "processor\t: 0\nBogoMIPS\t: 108.00\nCPU implementer\t: 0x41\nCPU architecture: 8\n"
+    (host.procfs / "cpuinfo").write_text(text)
+    (why,) = discovered(host)[1].unavailable
+    assert "ARM" in why.reason
+    assert why.remedy == ""
+
+
+@pytest.mark.parametrize("limit", ["9" * 5000, "²"])
+def test_a_limit_that_is_no_number_costs_no_counter(tmp_path: Path, limit: str) -> None:
+    host = trees.intel_laptop(tmp_path)
+    (host.sysfs / "class/powercap/intel-rapl:0/constraint_0_max_power_uw").write_text(limit)
+    collector, found = discovered(host)
+    assert "rapl:package-0" in {domain.uid for domain in found.domains}
+    assert found.unavailable == ()
+    collector.close()
+
+
 def test_masked_container(tmp_path: Path) -> None:
     _, found = discovered(trees.masked_container(tmp_path))
     (why,) = found.unavailable

@@ -163,6 +163,17 @@ def test_a_counter_that_stands_still_is_a_freeze(tmp_path: Path, begin: Begin) -
     assert lost["bound_j"] >= 140 * 3
 
 
+def test_a_counter_that_never_moves_is_listed_as_not_covered(tmp_path: Path, begin: Begin) -> None:
+    recording = begin(package(tmp_path, energy_uj=48_000_000, range_uj=262_143_000_000), RaplCollector)
+    run(recording, 3)
+    told = Told.of(recording)
+    boundary = told.document["boundary"]
+    assert boundary["covered"] == []
+    [why] = [row["why"] for row in boundary["not_covered"] if row["what"] == "package-0 (RAPL)"]
+    assert "stood still for 2.9 s" in why
+    assert told.document["totals"]["energy_j"]["value"] is None
+
+
 def test_a_gauge_that_repeats_one_value_for_a_minute_is_a_freeze(tmp_path: Path, begin: Begin) -> None:
     host = loading.build("acpi_server", tmp_path)
     loading.show(host, "class/hwmon/hwmon3/power1_average_interval", "100")

@@ -75,6 +75,15 @@ def test_each_reading_comes_when_its_time_has(recorded: Path) -> None:
     assert replayed.read() == []
 
 
+def test_its_first_reading_is_of_the_recording_however_long_others_took_to_be_found(recorded: Path) -> None:
+    clock = FakeClock()
+    replayed = collector(recorded, clock)
+    replayed.discover()
+    clock.advance(10)
+    start = clock()
+    assert [(row.t_ns, row.value) for row in replayed.read() if isinstance(row, Sample)] == [(start, 0), (start, 100)]
+
+
 def test_a_clock_that_counts_from_elsewhere(recorded: Path) -> None:
     clock = FakeClock(now_ns=7)
     replayed = collector(recorded, clock)
