@@ -351,6 +351,18 @@ def test_a_gap_is_told_once_per_outage_and_the_others_go_on(tmp_path: Path) -> N
     collector.close()
 
 
+def test_a_counter_below_0_is_a_gap_and_no_reset(tmp_path: Path) -> None:
+    host = trees.intel_laptop(tmp_path)
+    collector, _ = discovered(host)
+    trees.set_energy_uj(host, "intel-rapl:0", -1)
+    (event,) = events(collector)
+    assert (event.kind, event.subject) == ("gap", "rapl:package-0")
+    assert event.reason.endswith("energy_uj: reads -1: a counter counts from 0")
+    trees.set_energy_uj(host, "intel-rapl:0", 5_000_000)
+    assert values(collector)["rapl:package-0"] == 5.0
+    collector.close()
+
+
 def test_a_driver_that_goes_and_comes_back_is_opened_again(tmp_path: Path) -> None:
     host = trees.intel_laptop(tmp_path)
     collector, _ = discovered(host)
