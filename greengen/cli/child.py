@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import threading
 from collections.abc import Mapping, Sequence
 
 #: Shell conventions: found but not executable, not found, and ended by signal n.
@@ -60,13 +62,22 @@ class Child:
 
     def wait(self) -> int:
         """Wait for the command's end, passing signals on; its exit code, 128+n if signal n ended it."""
+        watch = threading.Thread(target=self._watch, args=(threading.get_ident(),), name="greengen-child", daemon=True)
+        with contextlib.suppress(RuntimeError):  # no more threads: the kernel's own signal will do
+            watch.start()
         while True:
-            # The timeout is for a thread that a library started before us: it may swallow SIGCHLD.
-            received = signal.sigtimedwait({signal.SIGCHLD, *_FORWARDED}, 1.0)
-            if received is None or received.si_signo == signal.SIGCHLD:
+            # Not `sigtimedwait`: stopped (Ctrl-Z) beyond its timeout, CPython's returns memory that nobody has set.
+            received = signal.sigwaitinfo({signal.SIGCHLD, *_FORWARDED})
+            if received.si_signo == signal.SIGCHLD:
                 pid, status = os.waitpid(self.pid, os.WNOHANG)
                 if pid:
                     code = os.waitstatus_to_exitcode(status)
                     return BY_SIGNAL - code if code < 0 else code
             elif received.si_code != _SI_KERNEL:
                 os.kill(self.pid, received.si_signo)
+
+    def _watch(self, waiting: int) -> None:
+        """Say SIGCHLD again to the one that waits: a thread that a library started before us may swallow it."""
+        with contextlib.suppress(ChildProcessError):  # it has been waited for already
+            os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+        signal.pthread_kill(waiting, signal.SIGCHLD)

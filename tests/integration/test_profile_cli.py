@@ -200,6 +200,25 @@ def test_a_signal_that_ends_the_command(tmp_path: Path) -> None:
     assert b"The books balance" in said
 
 
+def test_a_recorder_that_was_suspended_goes_on(tmp_path: Path) -> None:
+    # As Ctrl-Z and `fg` do it: for longer than a second, and a signal comes meanwhile.
+    process = start(tmp_path, command=["sh", "-c", "touch ready; exec sleep 60"])
+    wait_for(tmp_path / "ready")
+    process.send_signal(signal.SIGSTOP)
+    time.sleep(1.2)
+    process.send_signal(signal.SIGCONT)
+    time.sleep(0.2)
+    assert process.poll() is None
+    process.send_signal(signal.SIGSTOP)
+    process.terminate()
+    time.sleep(1.2)
+    process.send_signal(signal.SIGCONT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert b"The books balance" in said
+    assert b"Traceback" not in said
+
+
 @pytest.mark.parametrize(("key", "name"), [(b"\x03", "SIGINT"), (b"\x1c", "SIGQUIT")])
 def test_a_key_at_the_terminal_reaches_the_command_once(tmp_path: Path, key: bytes, name: str) -> None:
     keyboard, terminal = os.openpty()
