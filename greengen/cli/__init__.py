@@ -66,6 +66,11 @@ def main() -> None:
         code = _say(error.format_message(), error.exit_code)
     except GreengenError as error:
         code = _say(str(error), error.exit_code)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        # A path that the system will not even look at: a closed directory on the way, a name too long.
+        code = _say(f"{error.filename}: {error.strerror}; name another file", 2)
     except click.Abort:
         code = _say("interrupted", 130)
     sys.exit(code if isinstance(code, int) else 0)

@@ -144,5 +144,37 @@ def test_report_refuses(tmp_path: Path, options: list[str], said: list[str]) -> 
         assert text in line
 
 
+def test_a_report_does_not_replace_its_run(tmp_path: Path) -> None:
+    path = run_file(tmp_path)
+    (tmp_path / "link.json").symlink_to(path.name)
+    before = path.read_bytes()
+    for name in (path.name, "link.json"):
+        line = refused(greengen(tmp_path, "report", path.name, "--format", "json", "-o", name, "--force"))
+        assert "one of the runs" in line
+    assert path.read_bytes() == before
+
+
+@unprivileged.needed
+def test_paths_that_the_system_does_not_look_at(tmp_path: Path) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir()
+    path = run_file(tmp_path)
+    closed.chmod(0o000)
+    try:
+        for name in ("closed/x.html", "n" * 300):
+            for arguments in (
+                ["report", name],
+                ["report", path.name, "-o", name],
+                ["profile", "-o", name, "--", "touch", "ran"],
+                ["profile", "--html", name, "--", "touch", "ran"],
+            ):
+                line = refused(greengen(tmp_path, *arguments, prefix=tuple(unprivileged.PREFIX)))
+                assert name.partition("/")[0] in line
+                assert "ermission denied" in line or "too long" in line
+    finally:
+        closed.chmod(0o755)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["closed", path.name]
+
+
 def test_an_unknown_verb(tmp_path: Path) -> None:
     assert "bogus" in refused(greengen(tmp_path, "bogus"))
