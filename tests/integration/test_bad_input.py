@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.commands import environment
 from tests.unit import unprivileged
 
 PROGRAM = Path(sys.executable).parent / "greengen"
@@ -174,6 +175,31 @@ def test_paths_that_the_system_does_not_look_at(tmp_path: Path) -> None:
     finally:
         closed.chmod(0o755)
     assert sorted(file.name for file in tmp_path.iterdir()) == ["closed", path.name]
+
+
+def test_an_output_that_takes_nothing(tmp_path: Path) -> None:
+    path = run_file(tmp_path)
+    for line in (f"report {path.name}", f"report {path.name} --format json", "doctor --seconds 0.1"):
+        command = ["sh", "-c", f"{PROGRAM} {line} >/dev/full"]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert "No space left on device" in refused(done)
+
+
+def test_an_encoding_that_lacks_characters(tmp_path: Path) -> None:
+    path = run_file(tmp_path)
+    for line in (["report", path.name], ["doctor", "--seconds", "0.1"]):
+        for encoding in ("latin-1", "ascii"):
+            env = environment(PYTHONIOENCODING=encoding)
+            done = subprocess.run([PROGRAM, *line], cwd=tmp_path, capture_output=True, env=env, check=False)
+            assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_a_working_directory_that_is_gone(tmp_path: Path) -> None:
+    for line in ("profile -- touch ran", f"profile -o {tmp_path}/x.greengen --html x.html -- touch {tmp_path}/ran"):
+        there = f'mkdir gone; cd gone; rmdir "$PWD"; exec {PROGRAM} {line}'
+        done = subprocess.run(["sh", "-c", there], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert "the working directory is no longer there" in refused(done)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_unknown_verb(tmp_path: Path) -> None:
