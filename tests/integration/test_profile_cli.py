@@ -148,6 +148,8 @@ def test_a_report_that_fails_does_not_change_the_exit_code(tmp_path: Path) -> No
     done = profile(tmp_path, "--json", "out/r.json", command=work)
     assert done.returncode == 9
     assert b"greengen: no report: " in done.stderr
+    assert b"greengen: run " in done.stderr
+    assert b"greengen: report " not in done.stderr
     assert b"Traceback" not in done.stderr
 
 
@@ -156,6 +158,7 @@ def test_a_run_that_was_deleted_meanwhile(tmp_path: Path) -> None:
     assert done.returncode == 4
     assert b"the recording is incomplete: " in done.stderr
     assert b"no report: there is no run file" in done.stderr
+    assert b"greengen: run " not in done.stderr
     assert list(tmp_path.iterdir()) == []
 
 
