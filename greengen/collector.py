@@ -150,8 +150,8 @@ class Host:
     def from_environment(cls, root_pid: int | None = None, *, include_root: bool = True) -> Host:
         """This machine, or the trees that ``GREENGEN_SYSFS`` and ``GREENGEN_PROCFS`` name."""
         return cls(
-            sysfs=Path(os.environ.get("GREENGEN_SYSFS", "/sys")),
-            procfs=Path(os.environ.get("GREENGEN_PROCFS", "/proc")),
+            sysfs=Path(os.environ.get("GREENGEN_SYSFS") or "/sys"),
+            procfs=Path(os.environ.get("GREENGEN_PROCFS") or "/proc"),
             root_pid=os.getpid() if root_pid is None else root_pid,
             include_root=include_root,
             environ=os.environ,

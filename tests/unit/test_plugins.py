@@ -65,6 +65,13 @@ def test_the_built_in_collectors_come_by_entry_points() -> None:
     assert all(isinstance(collector, Collector) for collector in made)
 
 
+def test_a_tree_named_by_nothing_is_the_machines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GREENGEN_SYSFS", "")
+    monkeypatch.setenv("GREENGEN_PROCFS", "")
+    host = Host.from_environment()
+    assert (host.sysfs, host.procfs) == (Path("/sys"), Path("/proc"))
+
+
 def test_a_third_partys_collector(install: Install) -> None:
     install("meters", good="meters_module:Good")
     host = Host()
