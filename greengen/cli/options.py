@@ -234,12 +234,17 @@ def by_ending(path: Path | None, endings: Mapping[str, str]) -> str:
     return endings[ending]
 
 
+def real(path: Path) -> str:
+    """Where `path` leads; unlike `Path.resolve`, also where links go round in a circle."""
+    return os.path.realpath(path)
+
+
 def check_distinct(**outputs: Path | None) -> None:
     """Raise UsageError where two outputs are one file. `outputs`: by the option that names each."""
-    seen: dict[Path, str] = {}
+    seen: dict[str, str] = {}
     for option, path in outputs.items():
         if path is not None:
-            other = seen.setdefault(path.absolute().resolve(), option)
+            other = seen.setdefault(real(path), option)
             if other != option:
                 msg = f"--{other} and --{option} both name {path}: one would overwrite the other"
                 raise UsageError(msg)

@@ -50,6 +50,7 @@ def run_file(directory: Path) -> Path:
         (["--pue", "1e300"], ["1e+300", "1.0 or more", "at most 1,000"]),
         (["--intensity", "-3"], ["-3", "0 or more"]),
         (["--intensity", "x"], ["'x'", "--intensity"]),
+        (["--intensity", ""], ["''", "--intensity"]),
         (["--zone", "DEU", "--intensity", "3"], ["not both"]),
         (["--interval", "0"], ["0.0 s", "0.1"]),
         (["--interval", "-1"], ["-1.0 s", "0.1"]),
@@ -200,6 +201,24 @@ def test_a_working_directory_that_is_gone(tmp_path: Path) -> None:
         done = subprocess.run(["sh", "-c", there], cwd=tmp_path, capture_output=True, text=True, check=False)
         assert "the working directory is no longer there" in refused(done)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_links_that_go_round_in_a_circle(tmp_path: Path) -> None:
+    path = run_file(tmp_path)
+    (tmp_path / "loop").symlink_to("loop")
+    for line in (
+        ["report", "loop"],
+        ["report", path.name, "-o", "loop"],
+        ["profile", "-o", "loop", "--", "touch", "ran"],
+        ["profile", "--html", "loop", "--", "touch", "ran"],
+    ):
+        assert "loop" in refused(greengen(tmp_path, *line))
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("seconds", ["nan", "inf", "0", "-1"])
+def test_seconds_that_cannot_be_waited(tmp_path: Path, seconds: str) -> None:
+    assert seconds in refused(greengen(tmp_path, "doctor", "--seconds", seconds))
 
 
 def test_an_unknown_verb(tmp_path: Path) -> None:
