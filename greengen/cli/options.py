@@ -207,6 +207,10 @@ def check_output(path: Path | None, *, force: bool) -> None:
     if not path.parent.is_dir():
         msg = f"cannot write {path}: there is no directory {path.parent}; create it or name another file"
         raise UsageError(msg)
+    end = Path(real(path))
+    if path.is_symlink() and (end.is_symlink() or not end.parent.is_dir()):
+        msg = f"cannot write {path}: it is a link that leads nowhere; name another file"
+        raise UsageError(msg)
     if path.exists():
         if not os.access(path, os.W_OK | (os.R_OK if path.is_file() else 0)):
             msg = f"cannot write {path}: permission denied; name another file"

@@ -203,9 +203,10 @@ def test_a_working_directory_that_is_gone(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_links_that_go_round_in_a_circle(tmp_path: Path) -> None:
+@pytest.mark.parametrize("target", ["loop", "no/where"])
+def test_links_that_lead_nowhere(tmp_path: Path, target: str) -> None:
     path = run_file(tmp_path)
-    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "loop").symlink_to(target)
     for line in (
         ["report", "loop"],
         ["report", path.name, "-o", "loop"],
