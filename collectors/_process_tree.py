@@ -16,6 +16,7 @@ from collections.abc import Callable, Container
 from dataclasses import dataclass
 from pathlib import Path
 
+from greengen.collector import own_pid
 from greengen.collectors import _held
 from greengen.collectors._cpu_time import TICK_NS
 from greengen.collectors._proc_pid import (
@@ -98,8 +99,9 @@ class ProcessTree:
         self._procfs = str(procfs)
         self._helpers = without or Helpers()
         self._include_root = include_root
-        # Only the kernel's own procfs ties an open file to one process and has the CPU clocks.
-        self._real = self._procfs == "/proc"
+        # Only the kernel's own procfs ties an open file to one process, and only that of our own PID
+        # namespace knows processes by the ids that the CPU clocks go by.
+        self._real = self._procfs == "/proc" and own_pid(procfs) == os.getpid()
         self._root = root_pid
         self._monotonic_ns = monotonic_ns
         self._members: dict[int, _Member] = {}

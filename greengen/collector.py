@@ -126,6 +126,14 @@ class Discovery:
     unavailable: tuple[Unavailable, ...] = ()
 
 
+def own_pid(procfs: Path) -> int:
+    """This process's id as `procfs` has it: another than our own where that is of another PID namespace."""
+    try:
+        return int(os.readlink(f"{procfs}/self"))  # noqa: PTH115 -- each forked child asks
+    except (OSError, ValueError):
+        return os.getpid()
+
+
 @dataclass(frozen=True, slots=True)
 class Host:
     """Where a collector looks: every path, clock and identity it needs, so that all can be faked.
@@ -149,10 +157,11 @@ class Host:
     @classmethod
     def from_environment(cls, root_pid: int | None = None, *, include_root: bool = True) -> Host:
         """This machine, or the trees that ``GREENGEN_SYSFS`` and ``GREENGEN_PROCFS`` name."""
+        procfs = Path(os.environ.get("GREENGEN_PROCFS") or "/proc")
         return cls(
-            sysfs=Path(os.environ.get("GREENGEN_SYSFS", "/sys")),
-            procfs=Path(os.environ.get("GREENGEN_PROCFS", "/proc")),
-            root_pid=os.getpid() if root_pid is None else root_pid,
+            sysfs=Path(os.environ.get("GREENGEN_SYSFS") or "/sys"),
+            procfs=procfs,
+            root_pid=own_pid(procfs) if root_pid is None else root_pid,
             include_root=include_root,
             environ=os.environ,
         )

@@ -93,7 +93,7 @@ def _declared(told: Mapping[str, Any]) -> Site:
         from greengen.integrations import intensity_csv  # noqa: PLC0415 -- for those who have one
 
         path = Path(str(given))
-        if not path.exists():
+        if not str(given).strip() or not path.exists():
             msg = f"--intensity {str(given)!r} is neither a number, in g/kWh, nor a CSV that is there"
             raise UsageError(msg) from None
         hours = intensity_csv.read(path, basis)

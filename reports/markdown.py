@@ -104,11 +104,11 @@ def _table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 def _cell(value: object) -> str:
     """Text that Markdown takes as text: no table border, no HTML, no link, no line break."""
-    text = " ".join(str(value).split())
+    text = fmt.printable(" ".join(str(value).split()))
     for mark in ("\\", "|", "<", ">", "`", "*", "_", "[", "]", "&"):
         text = text.replace(mark, f"\\{mark}" if mark not in "<>&" else {"<": "&lt;", ">": "&gt;", "&": "&amp;"}[mark])
     return text
 
 
 def _code(text: str) -> str:
-    return " ".join(text.replace("`", "'").split())
+    return fmt.printable(" ".join(text.replace("`", "'").split()))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import keyword
+import os
 import sys
 from collections.abc import Mapping
 from importlib import import_module
@@ -57,6 +60,9 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line; a mistake of the user's is one line on stderr and exit code 2."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Where its encoding lacks a character, as ISO-8859-1 lacks the rules of tables.
+        sys.stdout.reconfigure(errors="replace")
     try:
         code = cli.main(standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
@@ -66,9 +72,28 @@ def main() -> None:
         code = _say(error.format_message(), error.exit_code)
     except GreengenError as error:
         code = _say(str(error), error.exit_code)
+    except OSError as error:
+        said = _refusal(error)
+        if not said:
+            raise
+        code = _say(said, 2)
     except click.Abort:
         code = _say("interrupted", 130)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _refusal(error: OSError) -> str:
+    """What to say where the system refused what the user asked for; empty where it is our own mistake."""
+    if error.filename is not None:
+        # A path that it will not even look at: a closed directory on the way, a name too long.
+        return f"{error.filename}: {error.strerror}; name another file"
+    if error.errno == errno.ENOENT:
+        return "the working directory is no longer there: change to one that is, or name all files from the root"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO):
+        # What is left of it would fail once more when the interpreter ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return f"cannot write to the standard output: {error.strerror}"
+    return ""
 
 
 def _say(message: str, code: int) -> int:

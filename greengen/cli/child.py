@@ -63,9 +63,10 @@ class Child:
     def wait(self) -> int:
         """Wait for the command's end, passing signals on; its exit code, 128+n if signal n ended it."""
         watch = threading.Thread(target=self._watch, args=(threading.get_ident(),), name="greengen-child", daemon=True)
-        watch.start()
+        with contextlib.suppress(RuntimeError):  # no more threads: the kernel's own signal will do
+            watch.start()
         while True:
-            # Never `sigtimedwait`: stopped for longer than its timeout (Ctrl-Z, fg), CPython makes up what came.
+            # Not `sigtimedwait`: stopped (Ctrl-Z) beyond its timeout, CPython's returns memory that nobody has set.
             received = signal.sigwaitinfo({signal.SIGCHLD, *_FORWARDED})
             if received.si_signo == signal.SIGCHLD:
                 pid, status = os.waitpid(self.pid, os.WNOHANG)
@@ -75,8 +76,8 @@ class Child:
             elif received.si_code != _SI_KERNEL:
                 os.kill(self.pid, received.si_signo)
 
-    def _watch(self, waiter: int) -> None:
+    def _watch(self, waiting: int) -> None:
         """Tell the thread that waits of the end: one that a library started before us may swallow its SIGCHLD."""
         with contextlib.suppress(ChildProcessError):
             os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
-            signal.pthread_kill(waiter, signal.SIGCHLD)
+            signal.pthread_kill(waiting, signal.SIGCHLD)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 from dataclasses import asdict
@@ -35,6 +36,9 @@ from greengen.plugins import Found
 )
 def command(*, as_json: bool, names: str | None, seconds: float) -> None:
     """Show what this machine can measure, what it cannot, why, and the remedy."""
+    if math.isnan(seconds):  # which is in no range, and outside of none
+        msg = "nan seconds cannot be waited: pass 0.1 to 600"
+        raise click.UsageError(msg)
     host = Host.from_environment()
     made, problems = plugins.collectors(host, plugins.parse_names(names))
     found = plugins.discover_all(made)

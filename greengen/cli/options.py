@@ -207,6 +207,10 @@ def check_output(path: Path | None, *, force: bool) -> None:
     if not path.parent.is_dir():
         msg = f"cannot write {path}: there is no directory {path.parent}; create it or name another file"
         raise UsageError(msg)
+    end = Path(real(path))
+    if path.is_symlink() and (end.is_symlink() or not end.parent.is_dir()):
+        msg = f"cannot write {path}: it is a link that leads nowhere; name another file"
+        raise UsageError(msg)
     if path.exists():
         if not os.access(path, os.W_OK | (os.R_OK if path.is_file() else 0)):
             msg = f"cannot write {path}: permission denied; name another file"
@@ -234,12 +238,17 @@ def by_ending(path: Path | None, endings: Mapping[str, str]) -> str:
     return endings[ending]
 
 
+def real(path: Path) -> str:
+    """Where `path` leads; unlike `Path.resolve`, also where links go round in a circle."""
+    return os.path.realpath(path)
+
+
 def check_distinct(**outputs: Path | None) -> None:
     """Raise UsageError where two outputs are one file. `outputs`: by the option that names each."""
-    seen: dict[Path, str] = {}
+    seen: dict[str, str] = {}
     for option, path in outputs.items():
         if path is not None:
-            other = seen.setdefault(path.absolute().resolve(), option)
+            other = seen.setdefault(real(path), option)
             if other != option:
                 msg = f"--{other} and --{option} both name {path}: one would overwrite the other"
                 raise UsageError(msg)

@@ -97,13 +97,16 @@ def _tell(profiler: Profiler, html: Path | None, json_: Path | None, where: dict
     from greengen.run import Run  # noqa: PLC0415 -- the same
 
     run, summary, trouble = Run(profiler.path), "", ""
+    written = [("run", profiler.path)] if profiler.path.exists() else []
     try:
         load_numpy()
         summary = run.render("terminal", requests="top:10", **where)
         if json_:
             run.to_json(json_, **where)
+            written.append(("report", json_))
         if html:
             run.to_html(html, **where)
+            written.append(("page", html))
     except Exception as error:  # noqa: BLE001 -- the command has done its work: its exit code counts, whatever we do wrong
         trouble = f"no report: {error or type(error).__name__}"
     click.echo(summary, err=True, nl=False)
@@ -112,9 +115,8 @@ def _tell(profiler: Profiler, html: Path | None, json_: Path | None, where: dict
         _say(f"the recording is incomplete: {why}; {profiler.lost_rows} rows were dropped")
     if trouble:
         _say(trouble)
-    for name, target in (("run", profiler.path), ("report", json_), ("page", html)):
-        if target:
-            _say(f"{name} {target}")
+    for name, target in written:
+        _say(f"{name} {target}")
 
 
 def _say(line: str) -> None:

@@ -57,6 +57,9 @@ def command(  # noqa: PLR0913 -- one parameter per option
     from greengen.run import Run  # noqa: PLC0415 -- the same
 
     options.check_output(out, force=force)
+    if out is not None and not page.among(runs) and options.real(out) in map(options.real, runs):
+        msg = f"{out} is one of the runs to report: its recording would be lost; name another file"
+        raise UsageError(msg)
     chosen = format_ or options.by_ending(out, _ENDINGS)
     if chosen == "html" and out is None and sys.stdout.isatty():
         msg = "a page is not for a terminal: name a file with -o, such as -o report.html"

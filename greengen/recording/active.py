@@ -58,11 +58,11 @@ def start(writer: Writer) -> None:
     if not STATE.hooked:
         STATE.hooked = True
         atexit.register(_close_at_exit)
-    if "multiprocessing.util" in sys.modules:
-        # A multiprocessing child leaves through os._exit, which skips atexit.
-        from multiprocessing.util import Finalize  # noqa: PLC0415 -- only where it is already loaded
-
-        Finalize(None, _close_at_exit, exitpriority=0)
+    # A multiprocessing child leaves through os._exit, which skips atexit. Not imported: where another thread
+    # was importing it at the time of a fork, the child would wait for that thread, which it has not, for ever.
+    finalize = getattr(sys.modules.get("multiprocessing.util"), "Finalize", None)
+    if finalize is not None:
+        finalize(None, _close_at_exit, exitpriority=0)
 
 
 def say_if_incomplete(writer: Writer) -> None:

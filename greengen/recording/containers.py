@@ -49,7 +49,7 @@ LABELS = ("pod", "namespace", "container")
 
 def labels() -> dict[str, str]:
     """What the spans of this process are labelled with, where they say nothing else."""
-    found = of_process(Path(os.environ.get("GREENGEN_PROCFS", "/proc")), os.environ)
+    found = of_process(Path(os.environ.get("GREENGEN_PROCFS") or "/proc"), os.environ)
     return {label: found[label] for label in LABELS if label in found}
 
 

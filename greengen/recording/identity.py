@@ -7,6 +7,8 @@ import platform
 import sys
 from pathlib import Path
 
+from greengen.collector import own_pid
+
 
 def boot_id() -> str:
     """An id of this boot of this host: clocks, counters and pids mean nothing outside it."""
@@ -38,7 +40,7 @@ def start_time(pid: int) -> int | None:
 
 def process_uid(pid: int | None = None) -> str:
     """``<boot id>:<pid>:<start time>``: a pid is used again, this is not."""
-    pid = os.getpid() if pid is None else pid
+    pid = own_pid(Path("/proc")) if pid is None else pid
     return f"{boot_id()}:{pid}:{start_time(pid) or 0}"
 
 

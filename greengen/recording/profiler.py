@@ -52,6 +52,10 @@ class Options:
         if self.tier not in (None, "cloud", "edge", "device"):
             msg = f"unknown tier {self.tier!r}: pass cloud, edge or device"
             raise UsageError(msg)
+        if isinstance(self.collectors, str):
+            # Taken for its letters, it would be told that there is no collector 'r'.
+            msg = f"collectors {self.collectors!r} is a text: pass a tuple of names, such as ('rapl', 'nvml')"
+            raise UsageError(msg)
 
 
 class Profiler:

@@ -6,6 +6,7 @@ that was committed, a power cut may lose the last commits.
 
 from __future__ import annotations
 
+import os
 import re
 import sqlite3
 from pathlib import Path
@@ -109,7 +110,7 @@ def file_system(path: Path, mounts: Path = Path("/proc/self/mounts")) -> str:
         lines = mounts.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return ""
-    directory = path.resolve().parent
+    directory = Path(os.path.realpath(path)).parent  # not `resolve`, which raises where links go round
     best, kind = -1, ""
     for line in lines:
         fields = line.split()

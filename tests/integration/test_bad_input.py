@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.commands import environment
 from tests.unit import unprivileged
 
 PROGRAM = Path(sys.executable).parent / "greengen"
@@ -49,6 +50,7 @@ def run_file(directory: Path) -> Path:
         (["--pue", "1e300"], ["1e+300", "1.0 or more", "at most 1,000"]),
         (["--intensity", "-3"], ["-3", "0 or more"]),
         (["--intensity", "x"], ["'x'", "--intensity"]),
+        (["--intensity", ""], ["''", "--intensity"]),
         (["--zone", "DEU", "--intensity", "3"], ["not both"]),
         (["--interval", "0"], ["0.0 s", "0.1"]),
         (["--interval", "-1"], ["-1.0 s", "0.1"]),
@@ -142,6 +144,79 @@ def test_report_refuses(tmp_path: Path, options: list[str], said: list[str]) -> 
     line = refused(greengen(tmp_path, "report", path.name, *options))
     for text in said:
         assert text in line
+
+
+def test_a_report_does_not_replace_its_run(tmp_path: Path) -> None:
+    path = run_file(tmp_path)
+    (tmp_path / "link.json").symlink_to(path.name)
+    before = path.read_bytes()
+    for name in (path.name, "link.json"):
+        line = refused(greengen(tmp_path, "report", path.name, "--format", "json", "-o", name, "--force"))
+        assert "one of the runs" in line
+    assert path.read_bytes() == before
+
+
+@unprivileged.needed
+def test_paths_that_the_system_does_not_look_at(tmp_path: Path) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir()
+    path = run_file(tmp_path)
+    closed.chmod(0o000)
+    try:
+        for name in ("closed/x.html", "n" * 300):
+            for arguments in (
+                ["report", name],
+                ["report", path.name, "-o", name],
+                ["profile", "-o", name, "--", "touch", "ran"],
+                ["profile", "--html", name, "--", "touch", "ran"],
+            ):
+                line = refused(greengen(tmp_path, *arguments, prefix=tuple(unprivileged.PREFIX)))
+                assert name.partition("/")[0] in line
+                assert "ermission denied" in line or "too long" in line
+    finally:
+        closed.chmod(0o755)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["closed", path.name]
+
+
+def test_an_output_that_takes_nothing(tmp_path: Path) -> None:
+    path = run_file(tmp_path)
+    for line in (f"report {path.name}", "doctor --seconds 0.1"):
+        command = ["sh", "-c", f"{PROGRAM} {line} >/dev/full"]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert "No space left on device" in refused(done)
+
+
+def test_an_encoding_that_lacks_characters(tmp_path: Path) -> None:
+    path = run_file(tmp_path)
+    for encoding, line in (("latin-1", ["report", path.name]), ("ascii", ["doctor", "--seconds", "0.1"])):
+        env = environment(PYTHONIOENCODING=encoding)
+        done = subprocess.run([PROGRAM, *line], cwd=tmp_path, capture_output=True, env=env, check=False)
+        assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_a_working_directory_that_is_gone(tmp_path: Path) -> None:
+    for line in ("profile -- touch ran", f"profile -o {tmp_path}/x.greengen --html x.html -- touch {tmp_path}/ran"):
+        there = f'mkdir gone; cd gone; rmdir "$PWD"; exec {PROGRAM} {line}'
+        done = subprocess.run(["sh", "-c", there], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert "the working directory is no longer there" in refused(done)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("target", ["loop", "no/where"])
+def test_links_that_lead_nowhere(tmp_path: Path, target: str) -> None:
+    path = run_file(tmp_path)
+    (tmp_path / "loop").symlink_to(target)
+    for line in (
+        ["report", path.name, "-o", "loop"],
+        ["profile", "-o", "loop", "--", "touch", "ran"],
+        ["profile", "--html", "loop", "--", "touch", "ran"],
+    ):
+        assert "loop" in refused(greengen(tmp_path, *line))
+    assert not (tmp_path / "ran").exists()
+
+
+def test_seconds_that_cannot_be_waited(tmp_path: Path) -> None:
+    assert "nan" in refused(greengen(tmp_path, "doctor", "--seconds", "nan"))
 
 
 def test_an_unknown_verb(tmp_path: Path) -> None:

@@ -233,6 +233,11 @@ def test_a_mistake_leaves_no_file(path: Path, options: dict[str, object]) -> Non
     assert active.STATE.writer is None
 
 
+def test_collectors_in_one_text_are_not_its_letters(path: Path) -> None:
+    with pytest.raises(UsageError, match=r"'rapl' is a text: pass a tuple"):
+        greengen.profile(path, collectors="rapl")  # type: ignore[call-overload]
+
+
 def test_an_error_inside_passes_and_the_file_is_closed(path: Path) -> None:
     with pytest.raises(ZeroDivisionError), greengen.profile(path), greengen.request():
         _ = 1 / 0

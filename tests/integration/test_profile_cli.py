@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -148,6 +149,8 @@ def test_a_report_that_fails_does_not_change_the_exit_code(tmp_path: Path) -> No
     done = profile(tmp_path, "--json", "out/r.json", command=work)
     assert done.returncode == 9
     assert b"greengen: no report: " in done.stderr
+    assert b"greengen: run " in done.stderr
+    assert b"greengen: report " not in done.stderr
     assert b"Traceback" not in done.stderr
 
 
@@ -156,6 +159,7 @@ def test_a_run_that_was_deleted_meanwhile(tmp_path: Path) -> None:
     assert done.returncode == 4
     assert b"the recording is incomplete: " in done.stderr
     assert b"no report: there is no run file" in done.stderr
+    assert b"greengen: run " not in done.stderr
     assert list(tmp_path.iterdir()) == []
 
 
@@ -422,6 +426,25 @@ def test_multiprocessing_children(tmp_path: Path, method: str) -> None:
         parents = {span.parent for span in spans(path) if (span.name or "")[0] in "012"}
         assert parents == {span.uid for span in spans(path) if span.name == "root"}
     balanced(path)
+
+
+@pytest.mark.skipif(
+    subprocess.run(["unshare", "-pf", "true"], capture_output=True, check=False).returncode != 0
+    if shutil.which("unshare")
+    else True,
+    reason="no PID namespace can be made here",
+)
+def test_under_the_procfs_of_another_pid_namespace(tmp_path: Path) -> None:
+    work = script(tmp_path, "import time\nwhile time.process_time() < 0.5: pass")
+    line = ["unshare", "-pf", GREENGEN, "profile", "-o", "run.greengen", "--", *work]
+    subprocess.run(line, cwd=tmp_path, capture_output=True, timeout=60, check=True)
+    with closing(sqlite3.connect(tmp_path / "run.greengen")) as connection:
+        query = "SELECT max(value) - min(value) FROM point JOIN series ON series = id WHERE consumer = 'profiled'"
+        [[worked_ns]] = connection.execute(query)
+        [[info]] = connection.execute("SELECT info FROM segment")
+    assert worked_ns >= 0.45e9
+    # In there the recorder is process 1, which out here is another.
+    assert json.loads(info)["root"].split(":")[1] != "1"
 
 
 def test_forked_children_with_rows_pending(tmp_path: Path) -> None:

@@ -117,6 +117,12 @@ def test_in_markdown() -> None:
     assert "<script" not in markdown.render(told(documents.cpu_only, documents.HOSTILE["script"]))
 
 
+def test_markdown_shows_a_terminal_no_escape_of_a_user() -> None:
+    text = markdown.render(documents.hostile()[0])
+    assert "escape\\\\x1b\\[31mred" in text
+    assert not [char for char in text if not char.isprintable() and char != "\n"]
+
+
 @pytest.mark.parametrize("make", [documents.cpu_only, documents.gpu_and_cpu, documents.hostile])
 def test_on_the_page(make: Callable[[], documents.Sample]) -> None:
     # What is hostile is so on the page of any document: once is enough for each.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -63,6 +64,22 @@ def test_the_built_in_collectors_come_by_entry_points() -> None:
     assert {collector.name for collector in made} >= BUILT_IN
     assert not [why for why in problems if why.interface in BUILT_IN]
     assert all(isinstance(collector, Collector) for collector in made)
+
+
+def test_a_tree_named_by_nothing_is_the_machines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GREENGEN_SYSFS", "")
+    monkeypatch.setenv("GREENGEN_PROCFS", "")
+    host = Host.from_environment()
+    assert (host.sysfs, host.procfs) == (Path("/sys"), Path("/proc"))
+
+
+def test_the_root_is_the_process_that_procfs_knows_us_by(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in `unshare --pid --fork`, where /proc is still that of the namespace outside."""
+    monkeypatch.setenv("GREENGEN_PROCFS", str(tmp_path))
+    assert Host.from_environment().root_pid == os.getpid()
+    (tmp_path / "self").symlink_to("4242")
+    assert Host.from_environment().root_pid == 4242
+    assert Host.from_environment(7).root_pid == 7
 
 
 def test_a_third_partys_collector(install: Install) -> None:

@@ -565,6 +565,46 @@ def test_threads_that_fork_at_once_leave_no_lock_taken(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+#: A thread is in the midst of importing a module when another one forks.
+IMPORTER = """
+import os, signal, sys, threading, greengen
+from importlib.machinery import PathFinder
+begun, forked = threading.Event(), threading.Event()
+class Slow(PathFinder):
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        spec = super().find_spec(name, path, target)
+        if name == "multiprocessing.util":
+            quick = spec.loader.exec_module
+            def exec_module(module):
+                quick(module)
+                begun.set()
+                forked.wait()
+            spec.loader.exec_module = exec_module
+        return spec
+sys.meta_path.insert(0, Slow)
+with greengen.profile("r.greengen") as run:
+    threading.Thread(target=__import__, args=["multiprocessing.util"]).start()
+    begun.wait()
+    pid = os.fork()
+    if not pid:
+        signal.alarm(15)
+        with greengen.request(model="m"):
+            pass
+        os._exit(0)
+    code = os.waitpid(pid, 0)[1]
+    forked.set()
+assert code == 0, code
+"""
+
+
+def test_a_child_forked_during_an_import_goes_on(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORTER], check=False, cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 CLOSER = """
 import os, sys, time, greengen
 with greengen.profile("r.greengen") as run:
