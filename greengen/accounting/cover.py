@@ -15,7 +15,7 @@ def cover(domains: Sequence[Domain], readable: frozenset[str]) -> dict[str, str]
     modelled. Of several meters of the whole host (a wall plug and a battery) those of one collector
     count. `readable`: uids with any known energy.
     """
-    parts = {domain.uid: _inside(domain, domains) & readable for domain in domains}
+    parts = {domain.uid: inside(domain, domains) & readable for domain in domains}
     names = {domain.uid: domain.name for domain in domains}
     grades = {domain.uid: domain.grade for domain in domains}
     counting = [d for d in domains if d.uid in readable and not _stands_back(d, parts[d.uid], grades)]
@@ -40,13 +40,26 @@ def cover(domains: Sequence[Domain], readable: frozenset[str]) -> dict[str, str]
 
 def parts_of(domain: Domain, domains: Sequence[Domain], readable: frozenset[str]) -> list[str]:
     """uids of the outermost readable domains inside one: what it holds, each joule once."""
-    inside = _inside(domain, domains) & readable
+    held = inside(domain, domains) & readable
     by_uid = {other.uid: other for other in domains}
     grades = {other.uid: other.grade for other in domains}
     # What is itself another way to know a part's parts is none.
-    kept = {uid for uid in inside if not _stands_back(by_uid[uid], _inside(by_uid[uid], domains) & readable, grades)}
-    within = {inner for uid in kept for inner in _inside(by_uid[uid], domains)}
+    kept = {uid for uid in held if not _stands_back(by_uid[uid], inside(by_uid[uid], domains) & readable, grades)}
+    within = {inner for uid in kept for inner in inside(by_uid[uid], domains)}
     return sorted(kept - within)
+
+
+def inside(domain: Domain, domains: Sequence[Domain]) -> frozenset[str]:
+    """All that a domain contains at any depth: its parts' parts too, though a part itself be unreadable."""
+    contains = {other.uid: _named(other, domains) for other in domains}
+    found: set[str] = set()
+    waiting = list(contains[domain.uid])
+    while waiting:
+        uid = waiting.pop()
+        if uid not in found and uid != domain.uid:
+            found.add(uid)
+            waiting.extend(contains.get(uid, ()))
+    return frozenset(found)
 
 
 def _stands_back(domain: Domain, parts: frozenset[str], grades: Mapping[str, str]) -> bool:
@@ -62,19 +75,6 @@ def _is_whole(domain: Domain) -> bool:
 def _rank(domain: Domain) -> tuple[bool, float, str, str]:
     """Of several meters of one host the surest is taken, and its like."""
     return domain.grade != "measured", domain.gain, domain.kind, domain.collector
-
-
-def _inside(domain: Domain, domains: Sequence[Domain]) -> frozenset[str]:
-    """All that a domain contains at any depth: its parts' parts too, though a part itself be unreadable."""
-    contains = {other.uid: _named(other, domains) for other in domains}
-    found: set[str] = set()
-    waiting = list(contains[domain.uid])
-    while waiting:
-        uid = waiting.pop()
-        if uid not in found and uid != domain.uid:
-            found.add(uid)
-            waiting.extend(contains.get(uid, ()))
-    return frozenset(found)
 
 
 def _named(domain: Domain, domains: Sequence[Domain]) -> list[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -82,6 +82,16 @@ class Curve:
     def known_s(self) -> float:
         """The time over which energy is known."""
         return float((np.diff(self.t_ns) * self.known).sum() / NS) if self.t_ns.size > 1 else 0.0
+
+    @property
+    def froze(self) -> bool:
+        """Whether nothing of it is known, for its counter stood still."""
+        return not self.known.any() and any(event.kind == "freeze" for event in self.events)
+
+    @property
+    def rests(self) -> bool:
+        """Whether it is a counter that is known and did not move."""
+        return self.domain.reading == "energy" and bool(self.known.any()) and not self.step_j.any()
 
     def at(self, t_ns: Ints) -> Floats:
         """Cumulated J at any times; flat outside the curve."""
@@ -204,6 +214,18 @@ def build(
         else:
             _gauge(builder, part, interval_s)
     return builder.curve()
+
+
+def still_within(curve: Curve, outer: Domain) -> Curve:
+    """That of a counter that stood still as long as the one of `outer`, which holds it: no zero, but not known."""
+    reason = f"its counter stood still, and so did that of {outer.name}, which holds it: neither measures"
+    t0_ns, t1_ns = int(curve.t_ns[0]), int(curve.t_ns[-1])
+    power = curve.domain.max_power_w
+    lost = Unknown(t0_ns, t1_ns, reason, None if power is None else power * (t1_ns - t0_ns) / NS)
+    frozen = Event(t1_ns, "freeze", curve.domain.uid, reason)
+    return replace(
+        curve, known=np.zeros_like(curve.known), unknown=(*curve.unknown, lost), events=(*curve.events, frozen)
+    )
 
 
 def _counter(builder: _Builder, series: Series) -> None:

@@ -161,8 +161,12 @@ class Entries:
         return self._entry(value, self._attributed(), errors)
 
     def _unread(self) -> Quantity:
-        name, read = self.books.domain.name, self.books.curve.known.any()
-        return Quantity.missing("J", f"{name}: {_LOST}" if read else f"no two readings of {name}")
+        name, curve = self.books.domain.name, self.books.curve
+        if curve.known.any():
+            return Quantity.missing("J", f"{name}: {_LOST}")
+        return Quantity.missing(
+            "J", f"{name}: {curve.unknown[0].reason}" if curve.unknown else f"no two readings of {name}"
+        )
 
     def _attributed(self) -> Grade:
         return "attributed" if self.books.domain.grade == "measured" else "modelled"

@@ -58,11 +58,11 @@ class Ledger:
 
     def total(self) -> Quantity:
         """All joules of the run's cover, each once."""
-        return _sum(entries.energy() for entries in self._totalled())
+        return self._sum(entries.energy() for entries in self._totalled())
 
     def account(self, name: str) -> Quantity:
         """`overhead`, `other` or `idle`, over the cover; `other` is missing where no domain can tell it."""
-        return _sum(entries.account(name) for entries in self._totalled())
+        return self._sum(entries.account(name) for entries in self._totalled())
 
     def spans(self, chosen: Callable[[SpanRow], bool], label: str) -> Quantity:
         """The own joules of the spans that `chosen` picks, over the cover."""
@@ -72,8 +72,8 @@ class Ledger:
             if members.size:
                 parts += [entries.spans(members, label) for entries in chapter.totalled]
         if not parts and self._any(chosen):
-            return Quantity.missing("J", "no domain was read")
-        return _sum(parts) if parts else Quantity.missing("J", f"no span of {label}")
+            return self.unread()
+        return self._sum(parts) if parts else Quantity.missing("J", f"no span of {label}")
 
     def serving(self, model: str, chosen: Callable[[SpanRow], bool] = lambda _: True) -> Quantity:
         """The joules of a model's `chosen` requests, with those of the spans inside them, over the cover."""
@@ -90,7 +90,7 @@ class Ledger:
             )
             if members.size:
                 parts += [entries.spans(members, f"{table.REQUEST}/{model}") for entries in chapter.totalled]
-        return _sum(parts)
+        return self._sum(parts)
 
     def __getitem__(self, span: Any) -> Quantity:  # noqa: ANN401 -- a span, its row or its uid
         """A span's own joules. Raises UsageError for a span that is not in this run."""
@@ -115,8 +115,8 @@ class Ledger:
         if goes_on and chapter.timeline.domains and not covered:
             return Quantity.missing("J", "pending: no reading covers the span's end yet, or the recording was cut off")
         if not chapter.totalled:
-            return Quantity.missing("J", "no domain was read")
-        return _sum(entries.spans(members, row.uid) for entries in chapter.totalled)
+            return self.unread()
+        return self._sum(entries.spans(members, row.uid) for entries in chapter.totalled)
 
     def __iter__(self) -> Iterator[tuple[Chapter, int]]:
         """Every span, as (chapter, index)."""
@@ -215,6 +215,16 @@ class Ledger:
         for chapter in self.chapters:
             yield from chapter.totalled
 
+    def unread(self) -> Quantity:
+        """What no domain tells, and why the first that was found does not."""
+        why = [entries.energy().reason for chapter in self.chapters for entries in chapter.entries]
+        more = f" (and {len(why) - 1} more)" if len(why) > 1 else ""
+        return Quantity.missing("J", f"{why[0]}{more}" if why else "no domain was read")
+
+    def _sum(self, parts: Iterable[Quantity]) -> Quantity:
+        items = list(parts)
+        return total(items, "J", skip_missing=True) if items else self.unread()
+
     def _any(self, chosen: Callable[[SpanRow], bool]) -> bool:
         return any(chosen(row) for chapter in self.chapters for row in chapter.table.rows)
 
@@ -240,10 +250,3 @@ def _key(attribute: str) -> Callable[[SpanRow], str | None]:
 
 def _with(key: Callable[[SpanRow], str | None], value: str | None) -> Callable[[SpanRow], bool]:
     return lambda row: key(row) == value
-
-
-def _sum(parts: Iterable[Quantity]) -> Quantity:
-    items = list(parts)
-    if not items:
-        return Quantity.missing("J", "no domain was read")
-    return total(items, "J", skip_missing=True)

@@ -121,6 +121,8 @@ def warnings(ledger: Ledger) -> list[str]:
     segments = [segment for chapter in ledger.chapters for segment in chapter.timeline.segments]
     if not totalled and segments and all(dated(segment) is not None for segment in segments):
         told.append("Nothing was measured: the imported logs hold no two readings of any meter.")
+    elif not totalled and any(chapter.entries for chapter in ledger.chapters):
+        told.append(f"Nothing was measured: {ledger.unread().reason}. Run `greengen doctor`.")
     elif not totalled:
         told.append("Nothing was measured: no domain could be read on this machine. Run `greengen doctor`.")
     elif all(entries.books.domain.grade == "modelled" for entries in totalled):

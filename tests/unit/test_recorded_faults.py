@@ -174,6 +174,30 @@ def test_a_counter_that_never_moves_is_listed_as_not_covered(tmp_path: Path, beg
     assert told.document["totals"]["energy_j"]["value"] is None
 
 
+def test_parts_that_stand_still_with_their_package_are_no_measured_zero(tmp_path: Path, begin: Begin) -> None:
+    host = trees.intel_laptop(tmp_path)
+    recording = begin(host, RaplCollector)
+    run(recording, 3)
+    told = Told.of(recording)
+    total = told.document["totals"]["energy_j"]
+    assert total["value"] is None
+    assert total["reason"].startswith("package-0 (RAPL): the counter stood still")
+    assert told.document["warnings"][0].startswith("Nothing was measured: package-0 (RAPL): the counter stood still")
+    missing = {row["what"]: row["why"] for row in told.document["boundary"]["not_covered"]}
+    assert "stood still for 2.9 s" in missing["package-0 (RAPL)"]
+    uncore = told.domain("rapl:package-0/uncore")["energy_j"]
+    assert uncore["value"] is None
+    assert "its counter stood still, and so did that of" in uncore["reason"]
+
+
+def test_a_part_that_rests_in_a_package_that_works_has_used_nothing(tmp_path: Path, begin: Begin) -> None:
+    host = trees.intel_laptop(tmp_path)
+    recording = begin(host, RaplCollector)
+    run(recording, 3, lambda s: trees.set_energy_uj(host, ZONE, 1_000_000 + round(s * 9_000_000)))
+    uncore = Told.of(recording).domain("rapl:package-0/uncore")
+    assert uncore["energy_j"]["value"] == 0.0
+
+
 def test_a_gauge_that_repeats_one_value_for_a_minute_is_a_freeze(tmp_path: Path, begin: Begin) -> None:
     host = loading.build("acpi_server", tmp_path)
     loading.show(host, "class/hwmon/hwmon3/power1_average_interval", "100")
