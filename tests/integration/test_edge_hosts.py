@@ -43,6 +43,16 @@ MACHINES = [
         ("jetson:VDD_GPU_SOC", "jetson:VDD_CPU_CV", "jetson:VIN_SYS_5V0"),
     ),
     Machine(
+        "jetson_thor",
+        {
+            "jetson:VIN": 36.75,
+            "jetson:VDD_GPU": 16.8,
+            "jetson:VDD_CPU_SOC_MSS": 7.8,
+            "jetson:VIN_SYS_5V0": 5.4,
+        },
+        ("jetson:VIN",),
+    ),
+    Machine(
         "laptop_battery",
         {"battery:BAT0": 9.0},
         ("battery:BAT0",),

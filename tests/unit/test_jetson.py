@@ -34,7 +34,7 @@ def test_a_jetson_without_rails_says_why(tmp_path: Path) -> None:
     assert "/sys" in why.remedy
 
 
-@pytest.mark.parametrize("machine", ["jetson_nano", "jetson_orin_nx", "jetson_agx_orin"])
+@pytest.mark.parametrize("machine", ["jetson_nano", "jetson_orin_nx", "jetson_agx_orin", "jetson_thor"])
 def test_the_rails_are_read_by_one_collector(machine: str, tmp_path: Path) -> None:
     host = loading.build(machine, tmp_path)
     assert PowerMonitorCollector(host).discover() == Discovery()
@@ -77,12 +77,9 @@ def test_two_chips_with_one_label_are_two_domains(tmp_path: Path) -> None:
 
 
 def test_thor_has_its_total_on_a_chip_of_its_own(tmp_path: Path) -> None:
-    host = loading.build("jetson_agx_orin", tmp_path)
-    chip = {"name": "ina238", "label": "VIN", "power1_input": "31500000"}
-    loading.plug(host, "hwmon7", "platform/bus@0/i2c-2/2-0044", chip)
-    collector = JetsonCollector(host)
+    collector = JetsonCollector(loading.build("jetson_thor", tmp_path))
     found = collector.discover()
-    assert values(collector)["jetson:VIN"] == 31.5
+    assert values(collector)["jetson:VIN"] == 36.75
     verdict = cover(found.domains, frozenset(domain.uid for domain in found.domains))
     assert {uid for uid, why in verdict.items() if not why} == {"jetson:VIN"}
     collector.close()
