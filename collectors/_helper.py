@@ -106,8 +106,8 @@ class Helper:
                 self.code = os.waitstatus_to_exitcode(status)
                 busy_ns = round((usage.ru_utime + usage.ru_stime) * 1e6) * 1000
             self._process.returncode = self.code
-            self._helpers.ended_ns += busy_ns
             del self._helpers.running[pid]
+            self._helpers.ended_ns += busy_ns
         if self._tree is not None:
             self._tree.close()
         return True

@@ -11,7 +11,6 @@ import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NoReturn
 
 from greengen.collector import Discovery, Domain, Event, Host, Sample, Unavailable
 from greengen.collectors import _held
@@ -115,9 +114,7 @@ class RaplCollector:
         rows: list[Sample | Event] = []
         for meter in self._meters:
             try:
-                value_j = int(os.pread(meter.fd, 64, 0)) / 1e6
-                if value_j < 0:
-                    _disbelieve(meter.fd)
+                value_j = _read_j(meter.fd)
                 rows.append(Sample(meter.uid, now(), value_j))
             except (OSError, ValueError) as error:
                 rows += self._failed(meter, error)
@@ -150,15 +147,11 @@ class RaplCollector:
 
 
 def _read_j(fd: int) -> float:
-    value_j = int(os.pread(fd, 64, 0)) / 1e6
-    if value_j < 0:
-        _disbelieve(fd)
-    return value_j
-
-
-def _disbelieve(fd: int) -> NoReturn:
-    msg = f"reads {os.pread(fd, 64, 0).decode(errors='replace').strip()}: a counter counts from 0"
-    raise ValueError(msg)
+    value_uj = int(os.pread(fd, 64, 0))
+    if value_uj < 0:
+        msg = f"reads {value_uj}: a counter counts from 0"
+        raise ValueError(msg)
+    return value_uj / 1e6
 
 
 def _kind(zone: Zone, zones: dict[str, Zone]) -> str | None:

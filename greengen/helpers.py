@@ -27,9 +27,6 @@ class Helpers:
 
     def busy_ns(self) -> int:
         """CPU time of all of them so far. Never decreases; 0 where none was ever run."""
-        if not self.running and not self.ended_ns:
-            # Without the lock, for every reading comes here: one that ends is in `ended_ns` before it leaves `running`.
-            return 0
         with self.lock:
             busy_ns = self.ended_ns
             for read in self.running.values():

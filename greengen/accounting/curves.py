@@ -89,9 +89,14 @@ class Curve:
         return not self.known.any() and any(event.kind == "freeze" for event in self.events)
 
     @property
+    def measured(self) -> bool:
+        """Whether a meter tells some of it."""
+        return self.domain.grade == "measured" and bool(self.known.any())
+
+    @property
     def rests(self) -> bool:
-        """Whether it is a counter that is known and did not move."""
-        return self.domain.reading == "energy" and bool(self.known.any()) and not self.step_j.any()
+        """Whether it is of a counter that did not move."""
+        return self.domain.reading == "energy" and not self.step_j.any()
 
     def at(self, t_ns: Ints) -> Floats:
         """Cumulated J at any times; flat outside the curve."""
@@ -146,7 +151,7 @@ class _Builder:
         self.spacing_s.append(spacing_s)
 
     def lose(self, t_ns: int, reason: str, kind: Any) -> None:  # noqa: ANN401 -- an EventKind
-        self.unknown.append(self._unknown(self.t_ns[-1], t_ns, reason))
+        self.unknown.append(_unknown(self.domain, self.t_ns[-1], t_ns, reason))
         self.events.append(Event(t_ns, kind, self.domain.uid, reason))
         self.step(t_ns, 0.0, 0.0, known=False)
 
@@ -154,16 +159,12 @@ class _Builder:
         """A jump; those that follow one another are told once, as a counter in another unit makes them."""
         if self.jumped_ns == self.t_ns[-1]:
             first = self.unknown[-1]
-            self.unknown[-1] = self._unknown(first.t0_ns, t_ns, first.reason)
+            self.unknown[-1] = _unknown(self.domain, first.t0_ns, t_ns, first.reason)
             self.step(t_ns, 0.0, 0.0, known=False)
         else:
             what = f"{self.domain.name}: its counter rose by {gained_j:.6g} J, more than this domain can draw"
             self.lose(t_ns, f"{what}: not believed", "warning")
         self.jumped_ns = t_ns
-
-    def _unknown(self, t0_ns: int, t_ns: int, reason: str) -> Unknown:
-        power = self.domain.max_power_w
-        return Unknown(t0_ns, t_ns, reason, None if power is None else power * (t_ns - t0_ns) / NS)
 
     def curve(self) -> Curve:
         step_j = np.array(self.step_j, dtype=float)
@@ -220,12 +221,16 @@ def still_within(curve: Curve, outer: Domain) -> Curve:
     """That of a counter that stood still as long as the one of `outer`, which holds it: no zero, but not known."""
     reason = f"its counter stood still, and so did that of {outer.name}, which holds it: neither measures"
     t0_ns, t1_ns = int(curve.t_ns[0]), int(curve.t_ns[-1])
-    power = curve.domain.max_power_w
-    lost = Unknown(t0_ns, t1_ns, reason, None if power is None else power * (t1_ns - t0_ns) / NS)
+    lost = _unknown(curve.domain, t0_ns, t1_ns, reason)
     frozen = Event(t1_ns, "freeze", curve.domain.uid, reason)
     return replace(
         curve, known=np.zeros_like(curve.known), unknown=(*curve.unknown, lost), events=(*curve.events, frozen)
     )
+
+
+def _unknown(domain: Domain, t0_ns: int, t1_ns: int, reason: str) -> Unknown:
+    power_w = domain.max_power_w
+    return Unknown(t0_ns, t1_ns, reason, None if power_w is None else power_w * (t1_ns - t0_ns) / NS)
 
 
 def _counter(builder: _Builder, series: Series) -> None:

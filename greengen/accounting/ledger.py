@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -115,7 +115,7 @@ class Ledger:
         if goes_on and chapter.timeline.domains and not covered:
             return Quantity.missing("J", "pending: no reading covers the span's end yet, or the recording was cut off")
         if not chapter.totalled:
-            return self.unread()
+            return self.unread([chapter])
         return self._sum(entries.spans(members, row.uid) for entries in chapter.totalled)
 
     def __iter__(self) -> Iterator[tuple[Chapter, int]]:
@@ -215,11 +215,13 @@ class Ledger:
         for chapter in self.chapters:
             yield from chapter.totalled
 
-    def unread(self) -> Quantity:
-        """What no domain tells, and why the first that was found does not."""
-        why = [entries.energy().reason for chapter in self.chapters for entries in chapter.entries]
-        more = f" (and {len(why) - 1} more)" if len(why) > 1 else ""
-        return Quantity.missing("J", f"{why[0]}{more}" if why else "no domain was read")
+    def unread(self, chapters: Sequence[Chapter] = ()) -> Quantity:
+        """What no domain of the run, or of some of its chapters, tells, and why the first that was found does not."""
+        silent = [
+            entries for c in chapters or self.chapters for entries in c.entries if not entries.books.curve.known_s
+        ]
+        why = silent[0].energy().reason if silent else "no domain was read"
+        return Quantity.missing("J", f"{why} (and {len(silent) - 1} more)" if len(silent) > 1 else why)
 
     def _sum(self, parts: Iterable[Quantity]) -> Quantity:
         items = list(parts)

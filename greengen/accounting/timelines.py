@@ -35,7 +35,7 @@ def read_curves(one: Together) -> tuple[dict[str, curves.Curve], Mapping[str, st
         if domain.uid in timeline.samples
     }
     for outer in (domain for domain in timeline.domains if domain.uid in found and found[domain.uid].froze):
-        parts = [uid for uid in cover.inside(outer, timeline.domains) & found.keys() if found[uid].known.any()]
+        parts = [uid for uid in cover.inside(outer, timeline.domains) & found.keys() if found[uid].measured]
         if all(found[uid].rests for uid in parts):
             # What the counter around them missed, they have not measured as nothing.
             found |= {uid: curves.still_within(found[uid], outer) for uid in parts}

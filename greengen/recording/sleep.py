@@ -17,15 +17,6 @@ def asleep_ns() -> int:
     clock = getattr(time, "CLOCK_BOOTTIME", None)
     if clock is None:
         return 0
-    # Without a loop: every reading comes here, and one look is nearly always enough.
-    before_ns = time.monotonic_ns()
-    asleep = time.clock_gettime_ns(clock) - before_ns
-    if time.monotonic_ns() - before_ns < _TOGETHER_NS:
-        return asleep
-    return _again(clock)
-
-
-def _again(clock: int) -> int:
     asleep = 0
     for _ in range(_TRIES):
         before_ns, boot_ns, after_ns = time.monotonic_ns(), time.clock_gettime_ns(clock), time.monotonic_ns()

@@ -174,3 +174,19 @@ def test_a_run_of_nothing_says_that_nothing_was_measured_here() -> None:
     assert built(Rows({}, []))["warnings"] == [
         "Nothing was measured: no domain could be read on this machine. Run `greengen doctor`."
     ]
+
+
+def test_a_request_of_a_host_that_was_not_read_says_so_whatever_another_host_tells() -> None:
+    recorded = rows()
+    [timeline] = recorded.timelines
+    unread = replace(
+        timeline,
+        boot_id="another",
+        domains=[],
+        samples={},
+        spans=[replace(span, uid=f"other:{span.uid}", parent=None) for span in timeline.spans],
+    )
+    recorded.timelines.append(unread)
+    of_it = [span for span in built(recorded)["requests"] if str(span["id"]).startswith("other:")]
+    assert of_it
+    assert {span["energy_j"]["reason"] for span in of_it} == {"no domain was read"}
